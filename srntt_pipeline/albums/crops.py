@@ -1,0 +1,107 @@
+"""Corresponding crops of two photos (paper section 4).
+
+A square crop is drawn in the HR photo, and the reference crop is cut where the keypoints matched
+inside it say that the same thing stands in the other photo.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from srntt_pipeline.albums.counts import best_matches
+from srntt_pipeline.albums.sift import PhotoRecord, read_album
+from srntt_pipeline.seeds import generator
+
+_ATTEMPTS = 20  # crops drawn per crop wanted before a pair is left as it is
+
+
+@dataclass(frozen=True)
+class CropPair:
+    """Corresponding crops: top left corners (x, y) in HR and Ref photo, and matches inside."""
+
+    hr: tuple[int, int]
+    ref: tuple[int, int]
+    matches: int
+
+
+def corresponding_crops(
+    hr_xy: npt.NDArray[np.float32],
+    ref_xy: npt.NDArray[np.float32],
+    hr_size: tuple[int, int],
+    ref_size: tuple[int, int],
+    *,
+    crop: int,
+    most: int,
+    least_matches: int,
+    rng: np.random.Generator,
+) -> list[CropPair]:
+    """Draw up to `most` crops of side `crop` px in HR with their counterparts in Ref.
+
+    `hr_xy`, `ref_xy`: matched keypoints, float32 [K, 2], px. Sizes are (height, width), at least
+    `crop`. A crop with fewer than `least_matches` matches inside is drawn anew. Crops of one pair
+    overlap by at most half a side in x or y, lest one place be drawn twice.
+    """
+    crops: list[CropPair] = []
+    limits = np.array([hr_size[1] - crop, hr_size[0] - crop])
+    for _ in range(_ATTEMPTS * most):
+        if len(crops) == most:
+            break
+        corner = rng.integers(0, limits, endpoint=True)
+        near = [np.abs(corner - np.array(other.hr)).max() < crop / 2 for other in crops]
+        inside = ((hr_xy >= corner) & (hr_xy < corner + crop)).all(axis=1)
+        if any(near) or inside.sum() < least_matches:
+            continue
+        ref_corner = corner + _displacement(hr_xy[inside], ref_xy[inside])
+        ref_limits = np.array([ref_size[1] - crop, ref_size[0] - crop])
+        ref_corner = np.clip(np.rint(ref_corner), 0, ref_limits).astype(int)
+        crops.append(
+            CropPair(
+                (int(corner[0]), int(corner[1])),
+                (int(ref_corner[0]), int(ref_corner[1])),
+                int(inside.sum()),
+            )
+        )
+    return crops
+
+
+def _displacement(
+    hr_xy: npt.NDArray[np.float32], ref_xy: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    """Return where the matches move, robustly: medians shrug off wrong matches and need no model."""
+    return np.median(ref_xy.astype(np.float64) - hr_xy, axis=0)
+
+
+@dataclass(frozen=True)
+class CropJob:
+    """Crops for the `pairs` (hr, ref) of the album whose features are in `features`."""
+
+    features: Path
+    album: str
+    pairs: tuple[tuple[str, str], ...]
+    ratio: float
+    crop_px: int
+    crops_per_pair: int
+    crop_matches: int
+    seed: int
+
+
+def crop_album(job: CropJob) -> dict[tuple[str, str], list[CropPair]]:
+    """Return the crops of each pair of an album; pairs without a good crop have none."""
+    photos = {photo.name: photo for photo in read_album(job.features)}
+    return {pair: _crop_pair(photos[pair[0]], photos[pair[1]], job) for pair in job.pairs}
+
+
+def _crop_pair(hr: PhotoRecord, ref: PhotoRecord, job: CropJob) -> list[CropPair]:
+    matches = best_matches(hr.features, ref.features, job.ratio)
+    return corresponding_crops(
+        hr.features.xy[matches[:, 0]],
+        ref.features.xy[matches[:, 1]],
+        (hr.height, hr.width),
+        (ref.height, ref.width),
+        crop=job.crop_px,
+        most=job.crops_per_pair,
+        least_matches=job.crop_matches,
+        rng=generator(job.seed, "crops", job.album, hr.name, ref.name),
+    )

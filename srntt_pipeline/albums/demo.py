@@ -1,0 +1,153 @@
+"""Demo albums: virtual photographs of the photographs that come with libraries.
+
+Each photograph that ships inside scikit-image, scikit-learn or matplotlib is a scene. An album
+holds virtual photographs of its scene, from near-identical to hardly alike, and some of other
+scenes, so that every similarity from near-identical to unrelated occurs without a download.
+"""
+
+import importlib.util
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from srntt_pipeline.config import DemoAlbumsParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import output_folder, read_json, whole_file, write_json
+from srntt_pipeline.images import RGB, read_rgb
+from srntt_pipeline.parallel import run_all
+from srntt_pipeline.seeds import generator
+
+log = logging.getLogger(__name__)
+
+# Where colour photographs with fine texture lie in the packages; the two views of the motorcycle
+# are a stereo pair, so one scene.
+SCENES: dict[str, tuple[tuple[str, str], ...]] = {
+    "astronaut": (("skimage", "data/astronaut.png"),),
+    "cat": (("skimage", "data/chelsea.png"),),
+    "coffee": (("skimage", "data/coffee.png"),),
+    "flower": (("sklearn", "datasets/images/flower.jpg"),),
+    "galaxies": (("skimage", "data/hubble_deep_field.jpg"),),
+    "motorcycle": (
+        ("skimage", "data/motorcycle_left.png"),
+        ("skimage", "data/motorcycle_right.png"),
+    ),
+    "officer": (("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),),
+    "rocket": (("skimage", "data/rocket.jpg"),),
+    "temple": (("sklearn", "datasets/images/china.jpg"),),
+}
+
+
+MARKER = "demo_albums.json"
+
+
+@dataclass(frozen=True)
+class DemoAlbumJob:
+    """The album of one scene, to be written to the folder `out`."""
+
+    scene: str
+    out: Path
+    params: DemoAlbumsParams
+
+
+def demo_albums(out: Path, params: DemoAlbumsParams, *, workers: int) -> int:
+    """Write the demo albums to `out`, one folder per scene; return the number of photographs.
+
+    Albums that are there are left alone, so a killed run resumes. Raises InputError when `out`
+    holds anything else.
+    """
+    output_folder(out)
+    marker = out / MARKER
+    if any(out.iterdir()) and not marker.exists():
+        raise InputError(f"{out} is not empty and holds no demo albums; name a new folder")
+    made_from = {"params": params.model_dump(), "scenes": list(SCENES)}
+    if marker.exists() and read_json(marker, f"delete {out} and run again") != made_from:
+        for scene in SCENES:
+            shutil.rmtree(out / scene, ignore_errors=True)
+    write_json(marker, made_from)
+    jobs = [DemoAlbumJob(scene, out / scene, params) for scene in SCENES]
+    run_all(write_album, jobs, workers=workers, description="Demo albums", unit="albums")
+    photos = sum(len(list((out / scene).iterdir())) for scene in SCENES)
+    log.info("Wrote %d photographs in %d albums to %s", photos, len(SCENES), out)
+    return photos
+
+
+def write_album(job: DemoAlbumJob) -> None:
+    """Write one album, whole or not at all: most photographs show its scene, some another."""
+    if job.out.exists():
+        return
+    params = job.params
+    rng = generator(params.seed, "album", job.scene)
+    count = int(rng.integers(params.photos_min, params.photos_max, endpoint=True))
+    strangers = max(1, count // 5)
+    others = [scene for scene in SCENES if scene != job.scene]
+    rng.shuffle(others)  # no scene twice: two strangers of one scene would make a related pair
+    with whole_file(job.out) as partial:
+        partial.mkdir()
+        for index in range(count):
+            own = index < count - strangers
+            scene = job.scene if own else others[index - count]
+            # From near-identical to hardly alike: the strength of every change grows.
+            strength = index / max(1, count - strangers - 1) if own else 0.5
+            sources = SCENES[scene]
+            source = read_rgb(_packaged(*sources[index % len(sources)]))
+            photo_rng = generator(params.seed, "photo", job.scene, index)
+            photo = virtual_photo(source, params.long_side_px, strength, photo_rng)
+            quality = int(photo_rng.integers(88 - round(10 * strength), 96))
+            Image.fromarray(photo).save(
+                partial / f"{index:02d}.jpg", quality=quality, subsampling="4:4:4"
+            )
+
+
+def _packaged(package: str, file: str) -> Path:
+    """Return where a package keeps a file, without importing the package."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InputError(f"the package {package} is not installed; run make install")
+    return Path(spec.origin).parent / file
+
+
+def virtual_photo(source: RGB, long_side: int, strength: float, rng: np.random.Generator) -> RGB:
+    """Photograph `source` anew, uint8 [H, W, 3]: another view, other light, another lens.
+
+    `strength` 0…1 scales how far crop, rotation, perspective, exposure, white balance and blur go.
+    """
+    height, width = source.shape[:2]
+    scale = long_side / max(height, width)
+    size = round(width * scale), round(height * scale)
+    corners = _view(width, height, strength, rng)
+    # Twice the size, then averaged: the lens's low-pass, without which fine texture would alias.
+    frame = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * 2 * np.array(size, np.float32)
+    warp = cv2.getPerspectiveTransform(corners.astype(np.float32), frame.astype(np.float32))
+    large = cv2.warpPerspective(
+        source, warp, (2 * size[0], 2 * size[1]),
+        flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101,
+    )  # fmt: skip
+    photo = cv2.resize(large, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    blur = strength * rng.uniform(0, 1.2)
+    if blur > 0.3:
+        photo = cv2.GaussianBlur(photo, (0, 0), blur)
+    exposure = 2 ** (strength * rng.uniform(-1.2, 0.5))
+    white_balance = 1 + strength * rng.uniform(-0.18, 0.18, 3)
+    light = np.clip(photo**2.2 * exposure * white_balance, 0, 1) ** (1 / 2.2)
+    return np.rint(light * 255).astype(np.uint8)
+
+
+def _view(
+    width: int, height: int, strength: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return the four corners [4, 2] (x, y) of the view in the scene, clockwise from top left."""
+    part = rng.uniform(0.94 - 0.52 * strength, 0.96 - 0.4 * strength)
+    half = part * np.array([width, height]) / 2
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
+    corners += rng.uniform(-1, 1, (4, 2)) * half * (0.02 + 0.36 * strength)
+    angle = np.deg2rad(rng.uniform(-1, 1) * (2 + 48 * strength))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    room = np.array([width, height]) / 2 - half
+    centre = np.array([width, height]) / 2 + rng.uniform(-1, 1, 2) * room
+    return np.asarray(corners @ turn.T + centre)

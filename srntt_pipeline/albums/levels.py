@@ -1,0 +1,38 @@
+"""Similarity levels from match counts (paper section 4).
+
+The paper names no thresholds. Bands of counts are the default, since they mean the same in every
+album; quantiles grade each album by itself, so that no level is empty.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.int64]
+
+
+def level_name(level: int) -> str:
+    """Return the name of a level: 1 is `L1`, the highest."""
+    return f"L{level}"
+
+
+def levels_by_bands(counts: Counts, bands: Sequence[int]) -> Counts:
+    """Return the level, 1…len(bands), of each count; 0 below the last band: no level, unrelated.
+
+    `bands` holds the least count of each level, falling.
+    """
+    rising = np.asarray(bands)[::-1]
+    reached = np.searchsorted(rising, counts, side="right")
+    return np.where(reached == 0, 0, len(bands) + 1 - reached)
+
+
+def levels_by_quantiles(counts: Counts, levels: int) -> Counts:
+    """Return the level, 1…levels, of each count among all `counts`: equal shares, highest first.
+
+    Equal counts get equal levels, the higher one's.
+    """
+    if counts.size == 0:
+        return counts.copy()
+    above = counts.size - np.searchsorted(np.sort(counts), counts, side="right")
+    return 1 + above * levels // counts.size

@@ -1,0 +1,76 @@
+"""Cutting a data set's images from the photos, as the manifest says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from srntt_pipeline.albums.manifest import TestRow, TrainRow
+from srntt_pipeline.albums.photos import PhotoChecks, read_photo
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.images import write_png
+from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An image to write to `path`: the box at (x, y) of side `size` px, or the whole photo."""
+
+    path: Path
+    box: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class CutJob:
+    """All images to cut from one photo, whose file must have the SHA-256 `sha256`."""
+
+    photo: Path
+    sha256: str
+    checks: PhotoChecks
+    cuts: tuple[Cut, ...]
+
+
+def cut_jobs(
+    out: Path,
+    train: list[TrainRow],
+    test: list[TestRow],
+    folders: dict[str, Path],
+    checks: PhotoChecks,
+) -> list[CutJob]:
+    """Return the work of cutting the manifest's images into `out`, a job per photo.
+
+    `folders` tells where each album's photos lie.
+    """
+    cuts: dict[tuple[str, str, str], list[Cut]] = {}
+
+    def add(album: str, photo: str, sha256: str, cut: Cut) -> None:
+        cuts.setdefault((album, photo, sha256), []).append(cut)
+
+    for row in train:
+        file = f"{row.name}.png"
+        hr_box, ref_box = (row.hr_x_px, row.hr_y_px), (row.ref_x_px, row.ref_y_px)
+        hr = Cut(out / TRAIN_INPUT / file, (*hr_box, row.size_px))
+        ref = Cut(out / TRAIN_REF / file, (*ref_box, row.size_px))
+        add(row.album, row.hr_photo, row.hr_sha256, hr)
+        add(row.album, row.ref_photo, row.ref_sha256, ref)
+    for image in test:
+        cut = Cut(out / group_file(image.group, image.k), None)
+        add(image.album, image.photo, image.sha256, cut)
+    return [
+        CutJob(folders[album] / photo, sha256, checks, tuple(photo_cuts))
+        for (album, photo, sha256), photo_cuts in sorted(cuts.items())
+    ]
+
+
+def cut_photo(job: CutJob) -> None:
+    """Write the images of one photo that are not there yet, each whole or not at all."""
+    missing = [cut for cut in job.cuts if not cut.path.exists()]
+    if not missing:
+        return
+    photo, digest = read_photo(job.photo, job.checks)
+    if digest != job.sha256:
+        raise InputError(f"{job.photo} changed while the data set was built; run the command again")
+    for cut in missing:
+        if cut.box is None:
+            write_png(cut.path, photo)
+        else:
+            x, y, size = cut.box
+            write_png(cut.path, photo[y : y + size, x : x + size])

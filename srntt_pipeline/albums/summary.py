@@ -1,0 +1,145 @@
+"""What a person looks at after a build: numbers, the histogram of counts, the contact sheet."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from srntt_pipeline.albums.levels import level_name
+from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
+from srntt_pipeline.config import BuildParams
+from srntt_pipeline.files import whole_file
+from srntt_pipeline.images import read_rgb
+from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
+
+matplotlib.use("agg")
+
+_SHEET_GROUPS, _SHEET_PAIRS = 8, 4
+
+
+def summarise(
+    *,
+    name: str,
+    params: BuildParams,
+    photos: dict[str, int],
+    pairs: pd.DataFrame,
+    test_albums: list[str],
+    train: list[TrainRow],
+    test: list[TestRow],
+    rejected: list[Rejected],
+) -> dict[str, Any]:
+    """Return the content of `summary.json`: plain numbers, by level where that tells more."""
+    levels = range(1, params.levels + 1)
+    graded = Counter(pairs["level"])
+    cropped = Counter(row.level for row in train)
+    groups = len({row.group for row in test})
+    return {
+        "name": name,
+        "albums": len(photos),
+        "photos": sum(photos.values()),
+        "rejected": len(rejected),
+        "photo_pairs": len(pairs),
+        "photo_pairs_per_level": {level_name(k): int(graded[k]) for k in levels},
+        "photo_pairs_without_level": int(graded[0]),
+        "train_pairs": len(train),
+        "train_pairs_per_level": {level_name(k): cropped[level_name(k)] for k in levels},
+        "test_albums": test_albums,
+        "test_groups": groups,
+        "warnings": _warnings(params, pairs, len(train), groups),
+    }
+
+
+def _warnings(params: BuildParams, pairs: pd.DataFrame, train: int, groups: int) -> list[str]:
+    warnings = []
+    by = f"bands {list(params.level_bands)}" if params.levels_by == "bands" else "quantiles"
+    if not train:
+        warnings.append(
+            f"no training pairs: no album outside the test set has pairs with a level by {by} and "
+            f"{params.crop_matches} matches in a crop of {params.crop_px} px"
+        )
+    if params.test_groups and not groups:
+        present = sorted(set(pairs["level"]) - {0})
+        warnings.append(
+            f"no test groups: no photo has a reference at each of {params.levels} levels by {by} "
+            f"(levels present: {', '.join(map(level_name, present)) or 'none'}), or there is one "
+            "album only; try other bands or levels_by: quantiles"
+        )
+    return warnings
+
+
+def plot_match_counts(path: Path, pairs: pd.DataFrame, params: BuildParams) -> None:
+    """Plot the histogram of match counts of all photo pairs, coloured by level."""
+    counts = pairs["matches"].to_numpy()
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.add_subplot()
+    edges = np.unique(np.geomspace(1, max(counts.max(initial=0), 2) + 1, 60).astype(int))
+    order = [*range(params.levels, 0, -1)]
+    groups = [counts[pairs["level"] == 0], *(counts[pairs["level"] == k] for k in order)]
+    labels = ["no level", *(level_name(k) for k in order)]
+    colours = ["0.8", *matplotlib.colormaps["viridis"](np.linspace(0.1, 0.9, params.levels))]
+    axes.hist(
+        [np.maximum(group, 1) for group in groups], edges, stacked=True, label=labels, color=colours
+    )
+    if params.levels_by == "bands":
+        for k, band in enumerate(params.level_bands, start=1):
+            axes.axvline(max(band, 1), color="black", linewidth=0.8)
+            axes.annotate(
+                f" {level_name(k)} ≥ {band}", (max(band, 1), 1), (0, -2), va="top", fontsize=8,
+                xycoords=("data", "axes fraction"), textcoords="offset points", rotation=90,
+            )  # fmt: skip
+    axes.set(
+        xscale="log",
+        xlabel=f"best SIFT matches of HR in Ref (ratio {params.ratio:g})",
+        ylabel="ordered photo pairs",
+        title=f"{len(counts)} photo pairs in {pairs['album'].nunique()} albums",
+    )
+    axes.legend()
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=120)
+
+
+def contact_sheet(path: Path, root: Path, train: list[TrainRow], test: list[TestRow]) -> None:
+    """Draw some test groups, HR and references with their counts, and some training pairs by level.
+
+    `root` is the data set's folder, whose images are shown.
+    """
+    groups = sorted({row.group for row in test})
+    shown = [groups[i] for i in _spread(len(groups), _SHEET_GROUPS)]
+    levels = sorted({row.level for row in train})
+    columns = max([2 * _SHEET_PAIRS, *(row.k + 1 for row in test)]) if train else 5
+    rows = max(1, len(shown) + len(levels))
+    figure = Figure(figsize=(1.9 * columns, 1.75 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for line, group in zip(axes, shown, strict=False):
+        for row in (row for row in test if row.group == group):
+            title = f"group {group}: HR" if row.k == 0 else f"{row.level}: {row.matches} matches"
+            _show(line[row.k], root / group_file(row.group, row.k), f"{title}\n{row.photo}")
+    for line, level in zip(axes[len(shown) :], levels, strict=False):
+        candidates = [row for row in train if row.level == level]
+        for place, index in enumerate(_spread(len(candidates), _SHEET_PAIRS)):
+            pair = candidates[index]
+            file = f"{pair.name}.png"
+            _show(line[2 * place], root / TRAIN_INPUT / file, f"{level} train {pair.name}: HR")
+            title = f"Ref: {pair.matches}, {pair.crop_matches} in crop"
+            _show(line[2 * place + 1], root / TRAIN_REF / file, title)
+    if not shown and not levels:
+        axes.flat[0].text(0, 0, "no test groups, no training pairs")
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=100)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Return up to `most` indices spread evenly over `count`."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
+def _show(axis: Axes, path: Path, title: str) -> None:
+    axis.imshow(read_rgb(path))
+    axis.set_title(title, fontsize=7)

@@ -1,0 +1,114 @@
+"""Checkpoints: weights as safetensors beside a small JSON of how they were made.
+
+Training writes them, evaluation reads them, and nothing else passes between the two.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+import srntt_pipeline
+from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import file_sha256, read_json, write_bytes, write_json
+from srntt_pipeline.models import build_model, model_names
+
+FORMAT = "srntt_pipeline checkpoint"
+
+
+class CheckpointInfo(BaseModel):
+    """How a checkpoint was made; the JSON beside its weights.
+
+    `encoder`: identity of the VGG19 whose maps it was trained on; `dataset`: fingerprint of the
+    training pairs; `metrics`: of the last validation.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    format: str = FORMAT
+    software: str = f"srntt_pipeline {srntt_pipeline.__version__}"
+    model: str
+    sizes: dict[str, Any]
+    step: int
+    encoder: dict[str, str]
+    swaps: SwapParams
+    train: TrainParams
+    dataset: str
+    metrics: dict[str, float]
+    weights_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model, in evaluation mode on the CPU, and how it was made."""
+
+    path: Path
+    model: nn.Module
+    info: CheckpointInfo
+
+
+def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> None:
+    """Write weights to `path` (.safetensors) and `info` beside it (.json), each whole or not at all."""
+    save_tensors(path, model.state_dict())
+    described = info.model_copy(update={"weights_sha256": file_sha256(path)})
+    write_json(path.with_suffix(".json"), described.model_dump(mode="json"))
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors as safetensors, whole or not at all."""
+    # Not save_file, which makes the file readable by its owner alone.
+    write_bytes(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors; raises InputError that names the file."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Load a checkpoint: its .safetensors file, its .json, or the folder that train wrote.
+
+    Raises InputError when weights or JSON are missing, damaged, of each other's sibling, or of
+    another network.
+    """
+    path = _weights_file(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: not a checkpoint; expected a .safetensors file that train wrote")
+    tensors = load_tensors(path)
+    described = path.with_suffix(".json")
+    content = read_json(described, "it tells how the weights were made; copy it beside them")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{described}: not the JSON of a checkpoint")
+    try:
+        info = CheckpointInfo.model_validate(content)
+    except ValueError as error:
+        raise InputError(f"{described}: not the JSON of a checkpoint ({str(error)[:80]})") from None
+    if file_sha256(path) != info.weights_sha256:
+        raise InputError(f"{path} is not the file that {described.name} describes; copy both again")
+    if info.model not in model_names():
+        raise InputError(f"{described}: unknown model {info.model}; known: {model_names()}")
+    model = build_model(info.model, info.sizes)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError:
+        raise InputError(f"{path}: its weights do not fit {info.model} {info.sizes}") from None
+    return Checkpoint(path, model.eval().requires_grad_(False), info)
+
+
+def _weights_file(path: Path) -> Path:
+    if path.is_dir():
+        found = sorted(path.glob("*.safetensors"))
+        if not found:
+            raise InputError(f"{path}: no checkpoint in this folder; train writes one")
+        return found[-1]
+    return path.with_suffix(".safetensors") if path.suffix == ".json" else path

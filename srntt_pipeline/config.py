@@ -1,0 +1,227 @@
+"""The parameters: one typed section per stage, read from a params file or from options.
+
+This module alone reads params files. What a section holds decides bytes; where and how parallel a
+stage runs (workers, device) is never in here, so it never invalidates a result.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from srntt_pipeline.errors import InputError
+
+Seed = Annotated[int, Field(ge=0, description="Seed of every random choice of this stage.")]
+
+
+class Section(BaseModel):
+    """Parameters of one stage: immutable, no unknown keys; descriptions are the CLI's help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DemoAlbumsParams(Section):
+    """`demo_albums`: albums of virtual photographs, from photographs that come with libraries."""
+
+    photos_min: int = Field(8, ge=2, description="Fewest photographs in an album.")
+    photos_max: int = Field(12, ge=2, description="Most photographs in an album.")
+    long_side_px: int = Field(400, ge=64, description="Long side of a virtual photograph, px.")
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _range(self) -> "DemoAlbumsParams":
+        if self.photos_min > self.photos_max:
+            raise ValueError("photos_min is above photos_max")
+        return self
+
+
+class BuildParams(Section):
+    """`build`: from photo albums to a CUFED5-style data set (paper section 4)."""
+
+    name: str = Field(
+        "", description="The data set's name in tables; empty: the name of the albums folder."
+    )
+    long_side_px: int = Field(
+        500, ge=64, description="Photos are shrunk to this long side, px (CUFED5's test set: 500)."
+    )
+    max_megapixels: float = Field(
+        100, gt=0, description="Photos of more megapixels are rejected before they are decoded."
+    )
+    sift_features: int = Field(
+        0, ge=0, description="Most SIFT features kept per photo, by contrast; 0: all."
+    )
+    ratio: float = Field(
+        0.75,
+        gt=0,
+        lt=1,
+        description="Lowe's ratio: a best match is this much nearer than the next.",
+    )
+    levels: int = Field(4, ge=1, le=9, description="Number of similarity levels, L1 the highest.")
+    levels_by: Literal["bands", "quantiles"] = Field(
+        "bands", description="Levels by bands of match counts, or by quantiles within each album."
+    )
+    bands: tuple[int, ...] | None = Field(
+        None,
+        description="Least match counts of L1, L2, …; default: 160 halved from level to level.",
+    )
+    crop_px: int = Field(160, ge=16, description="Side of the training crops, px.")
+    crops_per_pair: int = Field(2, ge=1, description="Most training crops from one pair of photos.")
+    crop_matches: int = Field(
+        5, ge=1, description="Least matches inside a crop; crops with fewer are not used."
+    )
+    train_pairs: int = Field(13761, ge=0, description="Most training pairs (paper: 13,761).")
+    test_groups: int = Field(126, ge=0, description="Most test groups (paper: 126).")
+    test_albums: float = Field(
+        0.1, ge=0, lt=1, description="Share of the albums kept for the test set (at least one)."
+    )
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _bands(self) -> "BuildParams":
+        if self.crop_px % 4:
+            raise ValueError(f"crop_px must be a multiple of 4, the scale; {self.crop_px} is not")
+        if self.crop_px > self.long_side_px:
+            raise ValueError("crop_px is above long_side_px: no photo would hold a crop")
+        if self.bands is None:
+            return self
+        if len(self.bands) != self.levels:
+            raise ValueError(f"bands has {len(self.bands)} counts for levels = {self.levels}")
+        if any(low >= high for high, low in zip(self.bands, self.bands[1:], strict=False)):
+            raise ValueError(f"bands must fall from L1 on; got {list(self.bands)}")
+        if self.bands[-1] < 0:
+            raise ValueError("bands are counts of matches, so not negative")
+        return self
+
+    @property
+    def level_bands(self) -> tuple[int, ...]:
+        """Least match count of each level, L1 first."""
+        return self.bands or tuple(round(160 / 2**level) for level in range(self.levels))
+
+
+class SwapParams(Section):
+    """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
+
+    encoder_weights: str = Field(
+        "imagenet",
+        description="VGG19: `imagenet` (torchvision's, downloaded), `random`, or a file of "
+        "torchvision's VGG19 parameters, whole or cut off after conv3_1.",
+    )
+    encoder_seed: int = Field(0, ge=0, description="Seed of a `random` encoder.")
+    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
+        (1.0, 0.7, 1.4), min_length=1, description="Scales of the augmented references."
+    )
+    rotations_deg: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = Field(
+        (0.0, -20.0, 20.0), min_length=1, description="Rotations of the references, degrees."
+    )
+    pairs_per_shard: int = Field(256, ge=1, description="Training pairs in one HDF5 shard.")
+
+
+class TrainParams(Section):
+    """`train`: sizes and schedule of SRNTT (paper 3.2–3.4)."""
+
+    channels: int = Field(64, ge=1, description="Channels of the residual blocks.")
+    blocks: tuple[int, int, int, int] = Field(
+        (16, 16, 8, 4),
+        description="Residual blocks of the content extractor and of the texture transfer at "
+        "relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
+    )
+    bicubic_skip: bool = Field(
+        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+    )
+    weight_maps: bool = Field(
+        False, description="Multiply swapped maps by the weight map S* before transfer."
+    )
+    warmup_steps: int = Field(
+        3058, ge=0, description="Steps of SISR warm-up (3058: 2 epochs of 13,761 pairs by 9)."
+    )
+    steps: int = Field(
+        30580, ge=0, description="Steps with swapped maps (30580: 20 epochs of 13,761 by 9)."
+    )
+    batch_size: int = Field(9, ge=1, description="Pairs in a batch.")
+    patch_px: int = Field(160, ge=16, multiple_of=4, description="HR patch of a pair, px.")
+    learning_rate: float = Field(1e-4, gt=0, description="Adam's learning rate.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
+    validation_pairs: int = Field(32, ge=1, description="Pairs kept from training to validate on.")
+    validate_every: int = Field(1000, ge=1, description="Steps between validations.")
+    checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints.")
+    seed: Seed = 0
+
+
+class EvaluateParams(Section):
+    """`evaluate`: what is measured, and how (paper section 5)."""
+
+    protocol: str = Field(
+        "luma", description="How PSNR and SSIM are measured; --list-protocols explains each."
+    )
+    references: tuple[str, ...] = Field(
+        (),
+        description="References to evaluate: HR (warp), L1, L2, …, LR, all; default: each that "
+        "the data set has.",
+    )
+    max_images: int = Field(0, ge=0, description="Only the first so many images; 0: all.")
+    seed: Seed = 0
+
+
+class SuperResolveParams(Section):
+    """`super_resolve`: one LR image with references at hand."""
+
+    reference_long_side_px: int = Field(
+        0, ge=0, description="Shrink references to this long side, px; 0: that of the SR image."
+    )
+
+
+class Params(Section):
+    """A whole params file; every section and key is optional."""
+
+    demo_albums: DemoAlbumsParams = DemoAlbumsParams()
+    build: BuildParams = BuildParams()
+    swaps: SwapParams = SwapParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    super_resolve: SuperResolveParams = SuperResolveParams()
+
+
+def read_params(path: Path) -> Params:
+    """Read a params file (YAML).
+
+    Raises InputError with one line that names the file, the key, and what was probably meant.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the params file ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return validate(Params, content or {}, str(path))
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def validate(model: type[SectionType], content: object, source: str) -> SectionType:
+    """Return `content` as `model`, or raise InputError: a line that starts with `source`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors()]
+        raise InputError(f"{source}: {'; '.join(lines)}") from None
+
+
+def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
+    place = [str(part) for part in problem["loc"]]
+    key = ".".join(place) or "the file"
+    if problem["type"] != "extra_forbidden":
+        message = problem["msg"].removeprefix("Value error, ")
+        given = problem.get("input")
+        shown = f" (got {given!r})" if isinstance(given, str | int | float | list) else ""
+        return f"{key}: {message[:1].lower()}{message[1:]}{shown}"
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation  # type: ignore[assignment]
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+    meant = ".".join([*place[:-1], *close])
+    hint = f"did you mean {meant}?" if close else f"known here: {', '.join(known)}"
+    return f"{key} is not a parameter; {hint}"

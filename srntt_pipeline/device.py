@@ -1,0 +1,29 @@
+"""Choosing the device that tensors are computed on."""
+
+import torch
+
+from srntt_pipeline.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`…
+
+    Also asks CUDA for full float32: TF32 would round the features that matching compares.
+    Raises InputError for an unknown device, or one that this machine lacks.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"--device {name}: unknown; use auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {name}: only cpu and cuda are supported")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError(f"--device {name}: PyTorch finds no CUDA device; use --device cpu")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise InputError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices")
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+    return device

@@ -1,0 +1,105 @@
+"""Writing files whole or not at all, and telling their contents apart by hash."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from srntt_pipeline.errors import InputError
+
+_PARTIAL = ".partial"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` only when the block succeeds.
+
+    A job killed inside the block leaves the old file (or none) and a hidden `.partial` file, which
+    `remove_partials` clears. Works for a folder as well, if `path` does not exist yet.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: Pillow, pandas and matplotlib choose the format by it.
+    partial = path.with_name(f".{path.stem}-{os.getpid()}{_PARTIAL}{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)  # noqa: PTH105 - atomic for files and folders alike
+    except BaseException:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def remove_partials(folder: Path) -> None:
+    """Clear what killed jobs left under `folder`."""
+    for partial in folder.rglob(f".*{_PARTIAL}*"):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+
+
+def output_folder(path: Path) -> Path:
+    """Make `path` a folder ready to be written to, or raise InputError."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; name a folder to write to")
+    path.mkdir(parents=True, exist_ok=True)
+    remove_partials(path)
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON with sorted keys and a last newline, so that git diffs read well."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: Path, fix: str) -> Any:
+    """Read a JSON file; raise InputError that names it and says `fix` when it is not one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; {fix}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}); {fix}") from None
+
+
+def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    r"""Return `rows` as CSV: UTF-8, header, \n line ends, None as an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of `content` as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of the file at `path` as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(content: Any) -> str:
+    """Return a hash of JSON-able `content`: equal content, equal fingerprint."""
+    return sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode())

@@ -1,0 +1,142 @@
+"""Reading, resizing and writing 8-bit colour images.
+
+Every image of the pipeline is an RGB array, uint8 [H, W, 3], 0…255. All resizing is Pillow's, which
+low-passes before it shrinks (bicubic: a = -0.5), as the published numbers need.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from srntt_pipeline.errors import UnusableImage
+from srntt_pipeline.files import whole_file
+
+RGB = npt.NDArray[np.uint8]
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+SCALE = 4  # the paper's one upscaling factor
+MAX_MEGAPIXELS = 100
+
+# Pillow's own guard raises at open, before a size can be told; `decode` checks the header instead.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the file's bytes; raise UnusableImage when it is empty or cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnusableImage(str(path), f"unreadable ({error.strerror})") from None
+    if not content:
+        raise UnusableImage(str(path), "empty file (0 bytes)")
+    return content
+
+
+def decode(
+    content: bytes,
+    path: Path,
+    *,
+    min_side: int = 1,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    grey: bool = False,
+) -> RGB:
+    """Return the image in `content`, turned upright by its EXIF orientation, uint8 [H, W, 3].
+
+    Raises UnusableImage for what is no image, is cut short, has fewer than `min_side` px on its
+    short side or more than `max_megapixels`, is animated, or is not 8-bit RGB: guessing a tone
+    curve or a background would put pixels into a data set that no camera made. With `grey`,
+    greyscale is taken as RGB of three equal channels (benchmark sets hold such images).
+    """
+
+    def unusable(reason: str) -> UnusableImage:
+        return UnusableImage(str(path), reason)
+
+    try:
+        image = Image.open(io.BytesIO(content))
+    except Exception:  # Pillow's plugins raise almost anything on bytes that are no image
+        raise unusable("not an image, whatever its name says") from None
+    width, height = image.size
+    if width * height > max_megapixels * 1e6:
+        megapixels = width * height / 1e6
+        raise unusable(f"{megapixels:.0f} megapixels, over the limit of {max_megapixels:g}")
+    if min(width, height) < min_side:
+        raise unusable(f"too small: {width}×{height} px, {min_side} px needed on the short side")
+    reason = _odd_mode(image)
+    if reason and not (grey and reason == _GREY):
+        raise unusable(reason)
+    try:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except Exception as error:  # as above: truncated or corrupt data, in any of Pillow's words
+        raise unusable(f"corrupt or truncated ({error})") from None
+
+
+_GREY = "grey: only colour photos are used"
+
+
+def _odd_mode(image: Image.Image) -> str | None:
+    """Return why `image` is not one 8-bit RGB picture, or None."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # MPO: a camera's JPEG with a preview or stereo twin
+        return f"animated or multi-page: {frames} frames"
+    # Pillow opens 16-bit RGB as 8-bit RGB without a word; only the raw mode tells.
+    if any(";16" in str(tile) for tile in image.tile) or image.mode[0] in "IF":
+        return "more than 8 bits a channel"
+    if "A" in image.getbands() or "transparency" in image.info:
+        return "has an alpha channel"
+    if image.mode in ("L", "1"):
+        return _GREY
+    if image.mode != "RGB":
+        return f"colour mode {image.mode}: only RGB photos are used"
+    return None
+
+
+def read_rgb(path: Path, **checks: Any) -> RGB:
+    """Read the image at `path`; `checks` and errors are those of `decode`."""
+    return decode(read_bytes(path), path, **checks)
+
+
+def write_png(path: Path, image: RGB) -> None:
+    """Write `image` as PNG, whole or not at all."""
+    with whole_file(path) as partial:
+        Image.fromarray(image).save(partial)
+
+
+def resize(
+    image: RGB, height: int, width: int, filter: Image.Resampling = Image.Resampling.BICUBIC
+) -> RGB:
+    """Return `image` resized to [height, width, 3]."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), filter))
+
+
+def limit_long_side(image: RGB, long_side: int) -> RGB:
+    """Shrink `image` (Lanczos) so that its long side is at most `long_side` px; never enlarge."""
+    height, width = image.shape[:2]
+    factor = long_side / max(height, width)
+    if factor >= 1:
+        return image
+    size = max(1, round(height * factor)), max(1, round(width * factor))
+    return resize(image, *size, Image.Resampling.LANCZOS)
+
+
+def crop_to_multiple(image: RGB, multiple: int = SCALE) -> RGB:
+    """Cut right and bottom so that both sides are multiples of `multiple` px."""
+    height, width = image.shape[:2]
+    return image[: height - height % multiple, : width - width % multiple]
+
+
+def downscale(image: RGB) -> RGB:
+    """Return the LR of an HR image: bicubic ↓4. Sides must be multiples of 4 (paper section 5)."""
+    height, width = image.shape[:2]
+    return resize(image, height // SCALE, width // SCALE)
+
+
+def upscale(image: RGB) -> RGB:
+    """Return LR↑, bicubic ↑4: the size of HR (paper section 3.1)."""
+    height, width = image.shape[:2]
+    return resize(image, height * SCALE, width * SCALE)

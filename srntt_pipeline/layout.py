@@ -1,0 +1,131 @@
+"""The CUFED5 folder layout, which every later RefSR code reads; this module alone knows it.
+
+train/input/NAME.png   HR crop          test/CUFED5/GGG_0.png         HR
+train/ref/NAME.png     reference crop   test/CUFED5/GGG_1.png, …      references, L1 first
+summary.json           only in data sets built here: their name
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import read_json
+from srntt_pipeline.images import SUFFIXES
+
+TRAIN_INPUT = Path("train", "input")
+TRAIN_REF = Path("train", "ref")
+TEST = Path("test", "CUFED5")
+SUMMARY = Path("summary.json")
+
+_TEST_NAME = re.compile(r"(?P<group>.+)_(?P<k>\d)")
+
+
+@dataclass(frozen=True)
+class TrainPair:
+    """A training pair: `hr` and `ref` are image files of equal size."""
+
+    name: str
+    hr: Path
+    ref: Path
+
+
+@dataclass(frozen=True)
+class Group:
+    """A test group: an HR image and its references by level (`{"L1": path, …}`), or none."""
+
+    name: str
+    hr: Path
+    refs: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A named set of test images, ordered by name."""
+
+    name: str
+    groups: tuple[Group, ...]
+
+
+def group_file(group: str, k: int) -> Path:
+    """Return where image `k` of a test group lies: 0 is HR, k the reference of level Lk."""
+    return TEST / f"{group}_{k}.png"
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def read_train_pairs(dataset: Path) -> list[TrainPair]:
+    """Return the training pairs of `dataset`, by name.
+
+    Raises InputError when there are none or when an input has no reference of the same name.
+    """
+    inputs, refs = dataset / TRAIN_INPUT, dataset / TRAIN_REF
+    if not inputs.is_dir() or not refs.is_dir():
+        raise InputError(
+            f"{dataset}: no training pairs; expected {TRAIN_INPUT}/ and {TRAIN_REF}/ in it"
+        )
+    pairs = [TrainPair(hr.stem, hr, refs / hr.name) for hr in _images(inputs)]
+    if not pairs:
+        raise InputError(f"{inputs}: no images")
+    missing = [pair for pair in pairs if not pair.ref.is_file()]
+    if missing:
+        raise InputError(
+            f"{missing[0].ref} is missing: {len(missing)} of {len(pairs)} training inputs have no "
+            "reference of the same name"
+        )
+    return pairs
+
+
+def read_test_set(dataset: Path) -> EvaluationSet:
+    """Return the test set in `dataset`.
+
+    `dataset` is a data set in CUFED5 layout (its root, or its `test/CUFED5` folder; groups may
+    have four references, five, or some missing), or any folder of HR images, which have none
+    (Urban100, Sun80). Raises InputError when it is neither.
+    """
+    if not dataset.is_dir():
+        raise InputError(f"{dataset}: no such folder")
+    folder = dataset / TEST if (dataset / TEST).is_dir() else dataset
+    images = _images(folder)
+    if not images:
+        raise InputError(
+            f"{folder}: no test images; expected {TEST}/GGG_K.png in a data set, or a folder of "
+            f"HR images ({', '.join(sorted(SUFFIXES))})"
+        )
+    groups: dict[str, dict[int, Path]] = {}
+    for path in images:
+        if match := _TEST_NAME.fullmatch(path.stem):
+            groups.setdefault(match["group"], {})[int(match["k"])] = path
+    # A plain folder may hold a name like img_1.png: it takes every file to be a grouped layout.
+    if sum(map(len, groups.values())) == len(images) and any(
+        0 in group and len(group) > 1 for group in groups.values()
+    ):
+        return EvaluationSet(_name(dataset, "CUFED5"), tuple(_groups(folder, groups)))
+    plain = tuple(Group(path.stem, path, {}) for path in images)
+    return EvaluationSet(_name(dataset, dataset.resolve().name), plain)
+
+
+def _groups(folder: Path, groups: dict[str, dict[int, Path]]) -> list[Group]:
+    orphans = sorted(name for name, group in groups.items() if 0 not in group)
+    if orphans:
+        raise InputError(f"{folder}: references without an HR image: {orphans[0]}_0.png is missing")
+    return [
+        Group(name, group[0], {f"L{k}": group[k] for k in sorted(group) if k})
+        for name, group in sorted(groups.items())
+    ]
+
+
+def _name(dataset: Path, otherwise: str) -> str:
+    """Return the name that the builder recorded, or `otherwise`."""
+    for folder in (dataset, *dataset.resolve().parents[:2]):
+        if (folder / SUMMARY).is_file():
+            summary = read_json(folder / SUMMARY, "rebuild the data set, or delete the file")
+            if isinstance(summary, dict) and isinstance(summary.get("name"), str):
+                return summary["name"]
+    return otherwise

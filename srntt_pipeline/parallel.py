@@ -1,0 +1,87 @@
+"""The one place where work is spread over processes."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import cv2
+import joblib
+from tqdm import tqdm
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """Return the number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else joblib.cpu_count()
+
+
+def run_all(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    description: str,
+    unit: str,
+    size: Callable[[Job], int] = lambda job: 1,
+) -> list[Result]:
+    """Return `[function(job) for job in jobs]`, computed by `workers` processes, with a progress bar.
+
+    `size` tells how many `unit`s a job is, for rate and ETA. Each job runs on one thread even when
+    there is one worker: the number of threads can change the order of floating-point sums, and the
+    same inputs must give the same bytes whatever the number of workers.
+    """
+    results: dict[int, Result] = {}
+    with progress(description, unit, sum(map(size, jobs))) as bar:
+        for index, result in _completed(function, jobs, min(workers, len(jobs))):
+            results[index] = result
+            bar.update(size(jobs[index]))
+    return [results[index] for index in range(len(jobs))]
+
+
+def _completed(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[int, Result]]:
+    if workers <= 1:
+        for index, job in enumerate(jobs):
+            yield _call(function, index, job)
+    else:
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+            yield from pool(joblib.delayed(_call)(function, i, job) for i, job in enumerate(jobs))
+
+
+def _call(function: Callable[[Job], Result], index: int, job: Job) -> tuple[int, Result]:
+    with _one_thread():
+        return index, function(job)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    torch = sys.modules.get("torch")  # the albums stage never loads it, nor should its workers
+    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 1
+    cv2.setNumThreads(1)
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        if torch:
+            torch.set_num_threads(before[1])
+
+
+def progress(description: str, unit: str, total: int, initial: int = 0) -> "tqdm[None]":
+    """Return a progress bar on stderr with rate and ETA; in a log file, a line every 10 s."""
+    return tqdm(
+        desc=description,
+        unit=f" {unit}",
+        total=total,
+        initial=initial,
+        file=sys.stderr,
+        mininterval=0.1 if sys.stderr.isatty() else 10,
+        dynamic_ncols=True,
+    )

@@ -1,0 +1,176 @@
+"""The texture encoder φ: VGG19 up to relu3_1 (paper sections 3.1 and 3.4)."""
+
+import functools
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models.vgg import VGG19_Weights, cfgs, make_layers
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.images import RGB
+
+LAYERS = ("relu3_1", "relu2_1", "relu1_1")
+CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
+# Cells of a layer under one position of relu3_1, along each side; relu3_1 itself is HR / STRIDE.
+CELLS = {"relu3_1": 1, "relu2_1": 2, "relu1_1": 4}
+STRIDE = 4
+
+Maps = dict[str, Tensor]
+
+_OUTPUT = {1: "relu1_1", 6: "relu2_1", 11: "relu3_1"}  # index in torchvision's vgg19().features
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Which encoder made an output: its source and the hash of the parameters in use.
+
+    `sha256` covers the parameters up to conv3_1 only, so a whole VGG19 file and one cut off there
+    have the same.
+    """
+
+    source: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"VGG19, {self.source} (sha256 {self.sha256[:12]})"
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the parameters are random, not learnt."""
+        return self.source.startswith("random")
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the identity as JSON-able fields."""
+        return asdict(self)
+
+
+class Encoder(nn.Module):
+    """φ: images to maps relu1_1 [N, 64, H, W], relu2_1 [N, 128, H/2, W/2], relu3_1 [N, 256, H/4, W/4].
+
+    Images are float32 RGB [N, 3, H, W] in [0, 1]; they are standardised as torchvision's ImageNet
+    models expect.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, features: nn.Sequential, identity: EncoderIdentity) -> None:
+        super().__init__()
+        self.features = features
+        self.identity = identity
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor) -> Maps:
+        """Return the maps of `images` by layer."""
+        maps = {}
+        x = (images - self.mean) / self.std
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in _OUTPUT:
+                maps[_OUTPUT[index]] = x
+        return maps
+
+    @torch.inference_mode()
+    def encode(self, image: RGB) -> Maps:
+        """Return the maps [C, H, W] of one image, uint8 [H, W, 3], on the encoder's device."""
+        tensor = to_tensor(image).to(self.mean.device)
+        return {layer: maps[0] for layer, maps in self(tensor[None]).items()}
+
+
+def to_tensor(image: RGB) -> Tensor:
+    """Return `image`, uint8 [H, W, 3], as float32 [3, H, W] in [0, 1]."""
+    return torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous().float() / 255
+
+
+@functools.lru_cache(maxsize=2)
+def load_encoder(weights: str, seed: int, device: torch.device) -> Encoder:
+    """Return the encoder of `weights` on `device`.
+
+    `weights`: `imagenet` (torchvision's ImageNet weights, downloaded once), `random` (Kaiming, by
+    `seed`), or the path of a state dict under torchvision's key names (`features.0.weight` …): the
+    whole VGG19 or its part up to conv3_1, as .pth or .safetensors.
+
+    Raises InputError when weights cannot be had or do not fit.
+    """
+    features = nn.Sequential(*list(make_layers(cfgs["E"]))[: max(_OUTPUT) + 1])
+    # ReLU in place would overwrite nothing we return, but keeps inference tensors from autograd.
+    for layer in features:
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False
+    if weights == "random":
+        _randomise(features, seed)
+        source = f"random, seed {seed}"
+    else:
+        _load(features, _imagenet() if weights == "imagenet" else _read(Path(weights)), weights)
+        source = "ImageNet" if weights == "imagenet" else f"file {Path(weights).name}"
+    return Encoder(features, EncoderIdentity(source, _hash(features))).to(device)
+
+
+def _randomise(features: nn.Sequential, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for layer in features:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def _imagenet() -> dict[str, Any]:
+    try:
+        return dict(VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        raise InputError(
+            f"cannot download torchvision's ImageNet VGG19 ({error}); give a file that holds it "
+            "with --encoder-weights FILE, or --encoder-weights random"
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(
+            f"--encoder-weights {path}: no such file (nor is it `imagenet` or `random`)"
+        ) from None
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"--encoder-weights {path}: cannot read it ({error})") from None
+    except Exception:  # torch.load raises anything, from EOFError to UnpicklingError
+        raise InputError(f"--encoder-weights {path}: not a file of PyTorch weights") from None
+    if not isinstance(content, dict):
+        raise InputError(f"--encoder-weights {path}: holds no state dict")
+    return content
+
+
+def _load(features: nn.Sequential, state: dict[str, Any], weights: str) -> None:
+    prefix = "features."
+    wanted = features.state_dict()
+    missing = sorted(key for key in wanted if prefix + key not in state)
+    if missing:
+        raise InputError(
+            f"--encoder-weights {weights}: {prefix}{missing[0]} is missing; expected torchvision's "
+            f"VGG19 parameters from features.0 to features.{max(_OUTPUT) - 1}"
+        )
+    for key, parameter in wanted.items():
+        value = state[prefix + key]
+        if not isinstance(value, Tensor) or value.shape != parameter.shape:
+            raise InputError(f"--encoder-weights {weights}: {prefix}{key} is not VGG19's")
+    features.load_state_dict({key: state[prefix + key] for key in wanted})
+
+
+def _hash(features: nn.Sequential) -> str:
+    digest = hashlib.sha256()
+    for key, parameter in features.state_dict().items():
+        digest.update(key.encode())
+        digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

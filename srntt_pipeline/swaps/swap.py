@@ -1,0 +1,124 @@
+"""Swapped maps from a correspondence (paper section 3.1, Eq. 3).
+
+Each LR patch is replaced by its matched patch of the raw reference's maps, and overlaps are
+averaged. Patches are 3×3 on relu3_1, 6×6 on relu2_1 and 12×12 on relu1_1, with the stride of one
+relu3_1 position: so a map is nine shifted gathers of r×r cells, r = 1, 2, 4.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from srntt_pipeline.images import RGB
+from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, match, patch_count
+from srntt_pipeline.swaps.encoder import CELLS, LAYERS, Encoder, Maps
+from srntt_pipeline.swaps.references import Augmentation, augment, down_up
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """What texture transfer takes: swapped maps M_l and the weight map S*.
+
+    `maps`: by layer, float32 relu3_1 [256, h, w], relu2_1 [128, 2h, 2w], relu1_1 [64, 4h, 4w], where
+    h, w are the sides of LR; `weight`: float32 [1, h, w] in [0, 1].
+    """
+
+    maps: Maps
+    weight: Tensor
+
+
+def correspond(
+    lr_up: RGB, refs: Sequence[RGB], versions: Sequence[Augmentation], encoder: Encoder
+) -> Correspondence:
+    """Return the correspondence of LR↑ with all versions of all references, by reference first."""
+    lr_map = encoder.encode(lr_up)["relu3_1"]
+    blurred = (down_up(augment(ref, version)) for ref in refs for version in versions)
+    return match(lr_map, (encoder.encode(image)["relu3_1"] for image in blurred))
+
+
+def swap_features(
+    correspondence: Correspondence,
+    refs: Sequence[RGB],
+    versions: Sequence[Augmentation],
+    encoder: Encoder,
+) -> Swapped:
+    """Return swapped maps and weight map from a correspondence made with the same arguments.
+
+    Only versions that something was matched in are encoded, one at a time.
+    """
+
+    def encode(number: int) -> Maps:
+        ref, version = divmod(number, len(versions))
+        return encoder.encode(augment(refs[ref], versions[version]))
+
+    return Swapped(swap(correspondence, encode), weight_map(correspondence))
+
+
+def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
+    """Return the swapped maps [C, H, W] by layer; `encode(k)` gives the raw maps of version k."""
+    index = correspondence.index
+    height, width = (size + PATCH - 1 for size in index.shape)
+    sums: Maps = {}
+    first = 0
+    for number, shape in enumerate(correspondence.shapes):
+        count = patch_count([shape])
+        here = (index >= first) & (index < first + count)
+        if bool(here.any()):
+            maps = encode(number)
+            for layer in LAYERS:
+                cells = _to_cells(maps[layer], CELLS[layer])
+                if layer not in sums:
+                    sums[layer] = cells.new_zeros(height * width, cells.shape[1])
+                _gather(sums[layer], cells, index - first, here, shape[1], width)
+        first += count
+    overlaps = _overlaps(height, width, index.device).view(-1, 1)
+    return {
+        layer: _from_cells(sums[layer] / overlaps, height, width, CELLS[layer]) for layer in LAYERS
+    }
+
+
+def weight_map(correspondence: Correspondence) -> Tensor:
+    """Return S* at every LR position, float32 [1, h, w]: the mean weight of the patches over it."""
+    weight = correspondence.weight
+    height, width = (size + PATCH - 1 for size in weight.shape)
+    padded = F.pad(weight[None, None], [PATCH - 1] * 4)
+    sums = F.avg_pool2d(padded, PATCH, stride=1, divisor_override=1)[0]
+    return sums / _overlaps(height, width, weight.device)
+
+
+def _gather(
+    sums: Tensor, cells: Tensor, index: Tensor, here: Tensor, ref_width: int, width: int
+) -> None:
+    """Add to `sums` the cells of the patches `index` where `here`, at all nine shifts."""
+    rows, columns = here.nonzero(as_tuple=True)
+    patches = index[here]
+    patch_columns = ref_width - PATCH + 1
+    source = patches // patch_columns * ref_width + patches % patch_columns
+    target = rows * width + columns
+    for down in range(PATCH):
+        for right in range(PATCH):
+            found = cells.index_select(0, source + (down * ref_width + right))
+            sums.index_add_(0, target + (down * width + right), found)
+
+
+def _to_cells(maps: Tensor, side: int) -> Tensor:
+    """Cut a map [C, h·r, w·r] into cells [h·w, C·r·r]."""
+    channels, height, width = maps.shape
+    cells = maps.view(channels, height // side, side, width // side, side)
+    return cells.permute(1, 3, 0, 2, 4).reshape(-1, channels * side * side)
+
+
+def _from_cells(cells: Tensor, height: int, width: int, side: int) -> Tensor:
+    """Join cells [h·w, C·r·r] to a map [C, h·r, w·r]."""
+    maps = cells.view(height, width, -1, side, side).permute(2, 0, 3, 1, 4)
+    return maps.reshape(-1, height * side, width * side)
+
+
+def _overlaps(height: int, width: int, device: torch.device) -> Tensor:
+    """Return how many patches cover each position, float32 [h, w]: 1 in the corners, 9 inside."""
+    patches = torch.ones(1, 1, height - PATCH + 1, width - PATCH + 1, device=device)
+    padded = F.pad(patches, [PATCH - 1] * 4)
+    return F.avg_pool2d(padded, PATCH, stride=1, divisor_override=1)[0, 0]

@@ -1,0 +1,77 @@
+"""Batches of training patches that depend on seed and step alone, so that a killed run resumes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from srntt_pipeline.images import SCALE
+from srntt_pipeline.seeds import generator
+from srntt_pipeline.swaps.dataset import SwappedPairs
+
+Draw = tuple[int, int, int]  # step, place in the batch, index of the pair
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """The batches of steps `start` to `stop` - 1: every pair once an epoch, in an order by seed."""
+
+    def __init__(self, pairs: int, batch_size: int, start: int, stop: int, seed: int) -> None:
+        self._pairs, self._batch_size, self._seed = pairs, batch_size, seed
+        self._steps = range(start, stop)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        orders: dict[int, np.ndarray] = {}
+        for step in self._steps:
+            batch = []
+            for place in range(self._batch_size):
+                epoch, position = divmod(step * self._batch_size + place, self._pairs)
+                if epoch not in orders:
+                    orders = {
+                        e: generator(self._seed, "epoch", e).permutation(self._pairs)
+                        for e in (epoch - 1, epoch)
+                        if e >= 0
+                    }
+                batch.append((step, place, int(orders[epoch][position])))
+            yield batch
+
+
+class Patches(Dataset[dict[str, Tensor]]):
+    """Random patches of `pairs`, cut at the same place from LR, HR, maps and weight map.
+
+    `patch` is the HR side, px, and falls on whole LR pixels; pairs smaller than that are given
+    whole. Without `with_maps`, only LR and HR. Keys: `lr`, `hr`, `weight` and the layers' names.
+    """
+
+    def __init__(self, pairs: SwappedPairs, patch: int, seed: int, with_maps: bool) -> None:
+        self._pairs, self._side, self._seed = pairs, patch // SCALE, seed
+        self._with_maps = with_maps
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
+        step, place, index = draw
+        if self._with_maps:
+            pair = self._pairs[index]
+            tensors = {"lr": pair["lr"], "hr": pair["hr"], "weight": pair["weight"], **pair["maps"]}
+        else:
+            lr, hr = self._pairs.lr_hr(index)
+            tensors = {"lr": lr, "hr": hr}
+        height, width = tensors["lr"].shape[1:]
+        side = min(self._side, height, width)
+        rng = generator(self._seed, "patch", step, place)
+        top, left = rng.integers(0, [height - side, width - side], endpoint=True)
+        return {
+            name: _cut(tensor, int(top), int(left), side, tensor.shape[1] // height)
+            for name, tensor in tensors.items()
+        }
+
+
+def _cut(tensor: Tensor, top: int, left: int, side: int, factor: int) -> Tensor:
+    rows = slice(top * factor, (top + side) * factor)
+    columns = slice(left * factor, (left + side) * factor)
+    return tensor[:, rows, columns]
