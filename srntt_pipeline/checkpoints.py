@@ -53,7 +53,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> None:
-    """Write weights to `path` (.safetensors) and `info` beside it (.json), each whole or not at all."""
+    """Write weights to `path` (.safetensors) and `info` beside it (.json), each whole or not."""
     save_tensors(path, model.state_dict())
     described = info.model_copy(update={"weights_sha256": file_sha256(path)})
     write_json(path.with_suffix(".json"), described.model_dump(mode="json"))

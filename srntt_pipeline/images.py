@@ -83,7 +83,7 @@ def _odd_mode(image: Image.Image) -> str | None:
     if frames > 1 and image.format != "MPO":  # MPO: a camera's JPEG with a preview or stereo twin
         return f"animated or multi-page: {frames} frames"
     # Pillow opens 16-bit RGB as 8-bit RGB without a word; only the raw mode tells.
-    if any(";16" in str(tile) for tile in image.tile) or image.mode[0] in "IF":
+    if any(";16" in str(tile) for tile in getattr(image, "tile", ())) or image.mode[0] in "IF":
         return "more than 8 bits a channel"
     if "A" in image.getbands() or "transparency" in image.info:
         return "has an alpha channel"

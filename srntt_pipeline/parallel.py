@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import joblib
@@ -28,7 +28,7 @@ def run_all(
     unit: str,
     size: Callable[[Job], int] = lambda job: 1,
 ) -> list[Result]:
-    """Return `[function(job) for job in jobs]`, computed by `workers` processes, with a progress bar.
+    """Return `[function(job) for job in jobs]`, computed by `workers` processes, with progress.
 
     `size` tells how many `unit`s a job is, for rate and ETA. Each job runs on one thread even when
     there is one worker: the number of threads can change the order of floating-point sums, and the
@@ -74,7 +74,7 @@ def _one_thread() -> Iterator[None]:
             torch.set_num_threads(before[1])
 
 
-def progress(description: str, unit: str, total: int, initial: int = 0) -> "tqdm[None]":
+def progress(description: str, unit: str, total: int, initial: int = 0) -> Any:
     """Return a progress bar on stderr with rate and ETA; in a log file, a line every 10 s."""
     return tqdm(
         desc=description,

@@ -18,7 +18,7 @@ from srntt_pipeline.albums.counts import CountJob, count_album, read_counts
 from srntt_pipeline.albums.crops import CropJob, crop_album
 from srntt_pipeline.albums.levels import level_name, levels_by_bands, levels_by_quantiles
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
-from srntt_pipeline.albums.photos import Album, PhotoChecks, find_albums
+from srntt_pipeline.albums.photos import PhotoChecks, find_albums
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
 from srntt_pipeline.albums.selection import (
     PAIR_COLUMNS,

@@ -68,16 +68,17 @@ def count_matches(a: Path, b: Path, ratio: float, long_side_px: int = 0) -> int:
 
     `long_side_px` > 0 shrinks both first. Raises UnusableImage.
     """
-    features = []
-    for path in (a, b):
+
+    def features(path: Path) -> SiftFeatures:
         image = read_rgb(path, grey=True)
-        features.append(detect(limit_long_side(image, long_side_px or max(image.shape))))
-    return len(best_matches(*features, ratio))
+        return detect(limit_long_side(image, long_side_px or max(image.shape)))
+
+    return len(best_matches(features(a), features(b), ratio))
 
 
 @dataclass(frozen=True)
 class CountJob:
-    """Counts of all pairs in the album whose features are in `features`, to be written to `path`."""
+    """Match counts of the album whose features are in `features`, to be written to `path`."""
 
     features: Path
     ratio: float
@@ -90,7 +91,7 @@ COLUMNS = ("photo_a", "photo_b", "matches_ab", "matches_ba")
 def count_album(job: CountJob) -> None:
     """Write the match counts of every pair of an album's photos (Parquet), unless they are there.
 
-    One row per pair: photo_a < photo_b, `matches_ab` best matches of a in b, `matches_ba` of b in a.
+    A row per pair, photo_a < photo_b: `matches_ab` best matches of a in b, `matches_ba` of b in a.
     """
     made_from = fingerprint({"features": file_sha256(job.features), "ratio": job.ratio})
     if _made_from(job.path) == made_from:

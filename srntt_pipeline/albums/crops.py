@@ -69,7 +69,7 @@ def corresponding_crops(
 def _displacement(
     hr_xy: npt.NDArray[np.float32], ref_xy: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
-    """Return where the matches move, robustly: medians shrug off wrong matches and need no model."""
+    """Return where the matches move: the median, which shrugs off wrong ones and needs no model."""
     return np.median(ref_xy.astype(np.float64) - hr_xy, axis=0)
 
 

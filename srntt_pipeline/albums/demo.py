@@ -128,10 +128,11 @@ def virtual_photo(source: RGB, long_side: int, strength: float, rng: np.random.G
         source, warp, (2 * size[0], 2 * size[1]),
         flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101,
     )  # fmt: skip
-    photo = cv2.resize(large, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    shrunk = cv2.resize(large, size, interpolation=cv2.INTER_AREA)
+    photo = np.asarray(shrunk, np.float64) / 255
     blur = strength * rng.uniform(0, 1.2)
     if blur > 0.3:
-        photo = cv2.GaussianBlur(photo, (0, 0), blur)
+        photo = np.asarray(cv2.GaussianBlur(photo, (0, 0), blur))
     exposure = 2 ** (strength * rng.uniform(-1.2, 0.5))
     white_balance = 1 + strength * rng.uniform(-0.18, 0.18, 3)
     light = np.clip(photo**2.2 * exposure * white_balance, 0, 1) ** (1 / 2.2)

@@ -90,7 +90,7 @@ def read_manifest(row_type: type[Row], path: Path) -> list[Row]:
         raise InputError(f"{path}: cannot read the manifest ({error})") from None
 
 
-def _value(kind: Any, text: str) -> str | int | None:
+def _value(kind: Any, text: str) -> Any:
     if kind is str:
         return text
     return int(text) if text or kind is int else None

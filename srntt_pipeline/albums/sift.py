@@ -24,7 +24,7 @@ from srntt_pipeline.images import RGB
 
 @dataclass(frozen=True)
 class SiftFeatures:
-    """Keypoints and descriptors of a photo: `xy` float32 [N, 2] in px, `descriptors` uint8 [N, 128]."""
+    """Features of a photo: keypoints `xy` float32 [N, 2], px, and `descriptors` uint8 [N, 128]."""
 
     xy: npt.NDArray[np.float32]
     descriptors: npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ def detect(image: RGB, most: int = 0) -> SiftFeatures:
     `most` > 0 keeps that many of highest contrast.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    keypoints, descriptors = cv2.SIFT_create(nfeatures=most).detectAndCompute(grey, None)
+    keypoints, descriptors = cv2.SIFT.create(nfeatures=most).detectAndCompute(grey, None)
     if descriptors is None:
         return SiftFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
     xy = np.array([keypoint.pt for keypoint in keypoints], np.float32)

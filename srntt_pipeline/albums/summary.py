@@ -77,7 +77,7 @@ def plot_match_counts(path: Path, pairs: pd.DataFrame, params: BuildParams) -> N
     counts = pairs["matches"].to_numpy()
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
-    edges = np.unique(np.geomspace(1, max(counts.max(initial=0), 2) + 1, 60).astype(int))
+    edges = np.unique(np.geomspace(1, max(counts.max(initial=0), 2) + 1, 60).astype(int)).tolist()
     order = [*range(params.levels, 0, -1)]
     groups = [counts[pairs["level"] == 0], *(counts[pairs["level"] == k] for k in order)]
     labels = ["no level", *(level_name(k) for k in order)]

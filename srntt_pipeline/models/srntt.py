@@ -23,7 +23,7 @@ def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(ReLU(conv(x))), without batch norm: it hurts PSNR, and statistics of small batches."""
+    """x + conv(ReLU(conv(x))), without the released code's batch norm, which costs PSNR."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, C, H, W]."""
-        return x + self.body(x)  # type: ignore[no-any-return]
+        return x + self.body(x)
 
 
 def residual_body(channels: int, blocks: int) -> nn.Sequential:
@@ -60,7 +60,7 @@ class ContentExtractor(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """Map LR [N, 3, h, w] in [-1, 1] to features [N, C, h, w]."""
         x = self.head(lr)
-        return self.body(x) + x  # type: ignore[no-any-return]
+        return self.body(x) + x
 
 
 class TextureTransfer(nn.Module):
@@ -73,7 +73,7 @@ class TextureTransfer(nn.Module):
 
     def forward(self, content: Tensor, maps: Tensor) -> Tensor:
         """Map ψ [N, C, H, W] and M [N, D, H, W] to [N, C, H, W]."""
-        return self.body(self.head(torch.cat([content, maps], dim=1))) + content  # type: ignore[no-any-return]
+        return self.body(self.head(torch.cat([content, maps], dim=1))) + content
 
 
 @register("srntt-l2")
@@ -132,7 +132,7 @@ class SRNTT(nn.Module):
         return self._image(self.tail(x), lr)
 
     def sisr(self, lr: Tensor) -> Tensor:
-        """Return SR from LR alone, by the content extractor and its own tail: the warm-up's output."""
+        """Return SR from LR alone, by the content extractor and its own tail (the warm-up)."""
         return self._image(self.content.sisr_tail(self.content(lr * 2 - 1)), lr)
 
     def _image(self, output: Tensor, lr: Tensor) -> Tensor:

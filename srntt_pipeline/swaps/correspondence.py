@@ -106,7 +106,7 @@ def _best_in(lr: Tensor, ref: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _shift_sums(products: Tensor) -> Tensor:
-    """Sum G [h, w, h', w'] over the nine equal shifts of its two positions: [h-2, w-2, h'-2, w'-2]."""
+    """Sum G [h, w, h', w'] over nine equal shifts of both positions: [h-2, w-2, h'-2, w'-2]."""
     height, width, ref_height, ref_width = (size - PATCH + 1 for size in products.shape)
     by_rows = products[:height, :, :ref_height] + products[1 : height + 1, :, 1 : ref_height + 1]
     by_rows += products[2:, :, 2:]

@@ -53,10 +53,11 @@ class EncoderIdentity:
 
 
 class Encoder(nn.Module):
-    """φ: images to maps relu1_1 [N, 64, H, W], relu2_1 [N, 128, H/2, W/2], relu3_1 [N, 256, H/4, W/4].
+    """φ: images to their maps on three layers.
 
-    Images are float32 RGB [N, 3, H, W] in [0, 1]; they are standardised as torchvision's ImageNet
-    models expect.
+    relu1_1 [N, 64, H, W], relu2_1 [N, 128, H/2, W/2], relu3_1 [N, 256, H/4, W/4]. Images are
+    float32 RGB [N, 3, H, W] in [0, 1]; they are standardised as torchvision's ImageNet models
+    expect.
     """
 
     mean: Tensor

@@ -1,7 +1,6 @@
 """Precomputing the swaps of a data set's training pairs (paper section 3.1)."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import torch
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device
-from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, output_folder, sha256
 from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_bytes, upscale
 from srntt_pipeline.layout import TrainPair, read_train_pairs

@@ -22,8 +22,8 @@ from srntt_pipeline.swaps.references import Augmentation, augment, down_up
 class Swapped:
     """What texture transfer takes: swapped maps M_l and the weight map S*.
 
-    `maps`: by layer, float32 relu3_1 [256, h, w], relu2_1 [128, 2h, 2w], relu1_1 [64, 4h, 4w], where
-    h, w are the sides of LR; `weight`: float32 [1, h, w] in [0, 1].
+    `maps`: by layer, float32, relu3_1 [256, h, w], relu2_1 [128, 2h, 2w], relu1_1 [64, 4h, 4w] for
+    LR of [h, w]; `weight`: float32 [1, h, w] in [0, 1].
     """
 
     maps: Maps

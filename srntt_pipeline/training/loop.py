@@ -156,9 +156,9 @@ class Trainer:
 
     def _restore(self, phase: str, batch: dict[str, Tensor]) -> Tensor:
         if phase == WARMUP:
-            return self.model.sisr(batch["lr"])  # type: ignore[no-any-return]
+            return self.model.sisr(batch["lr"])
         maps = {layer: batch[layer] for layer in LAYERS}
-        return self.model(batch["lr"], maps, batch["weight"])  # type: ignore[no-any-return]
+        return self.model(batch["lr"], maps, batch["weight"])
 
     @torch.no_grad()
     def validate(self, phase: str) -> float:
@@ -270,8 +270,7 @@ def bicubic_psnr(pairs: SwappedPairs) -> float:
     for index in range(len(pairs)):
         lr, hr = pairs.lr_hr(index)
         up = F.interpolate(lr[None], scale_factor=SCALE, mode="bicubic", antialias=True)[0]
-        up = up.clamp(0, 1).numpy()
-        values.append(peak_signal_noise_ratio(hr.numpy(), up, data_range=1))
+        values.append(peak_signal_noise_ratio(hr.numpy(), up.clamp(0, 1).numpy(), data_range=1))
     return float(np.mean(values))
 
 
