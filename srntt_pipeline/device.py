@@ -1,16 +1,21 @@
 """Choosing the device that tensors are computed on."""
 
+import os
+
 import torch
 
 from srntt_pipeline.errors import InputError
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`…
+    """Return the device called `name`: `auto`, `cpu`, `cuda`, `cuda:1`…
 
-    Also asks CUDA for full float32: TF32 would round the features that matching compares.
+    `auto` is what SRNTT_DEVICE says, or CUDA where there is one, or the CPU. CUDA is
+    asked for full float32: TF32 would round the features that matching compares.
     Raises InputError for an unknown device, or one that this machine lacks.
     """
+    if name == "auto":
+        name = os.environ.get("SRNTT_DEVICE", name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -10,12 +10,18 @@ import cv2
 import joblib
 from tqdm import tqdm
 
+from srntt_pipeline.errors import InputError
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """Return the number of processors this process may use."""
+    """Return SRNTT_WORKERS, or the number of processors that this process may use."""
+    if given := os.environ.get("SRNTT_WORKERS"):
+        if not given.isdecimal() or int(given) < 1:
+            raise InputError(f"SRNTT_WORKERS is {given!r}; it takes a whole number from 1 on")
+        return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else joblib.cpu_count()
 
 

@@ -13,11 +13,9 @@ from matplotlib.figure import Figure
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
 from srntt_pipeline.config import BuildParams
-from srntt_pipeline.files import whole_file
+from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import read_rgb
 from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
-
-matplotlib.use("agg")
 
 _SHEET_GROUPS, _SHEET_PAIRS = 8, 4
 
@@ -99,8 +97,7 @@ def plot_match_counts(path: Path, pairs: pd.DataFrame, params: BuildParams) -> N
         title=f"{len(counts)} photo pairs in {pairs['album'].nunique()} albums",
     )
     axes.legend()
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=120)
+    save_figure(figure, path)
 
 
 def contact_sheet(path: Path, root: Path, train: list[TrainRow], test: list[TestRow]) -> None:
@@ -109,7 +106,7 @@ def contact_sheet(path: Path, root: Path, train: list[TrainRow], test: list[Test
     `root` is the data set's folder, whose images are shown.
     """
     groups = sorted({row.group for row in test})
-    shown = [groups[i] for i in _spread(len(groups), _SHEET_GROUPS)]
+    shown = [groups[i] for i in spread(len(groups), _SHEET_GROUPS)]
     levels = sorted({row.level for row in train})
     columns = max([2 * _SHEET_PAIRS, *(row.k + 1 for row in test)]) if train else 5
     rows = max(1, len(shown) + len(levels))
@@ -123,7 +120,7 @@ def contact_sheet(path: Path, root: Path, train: list[TrainRow], test: list[Test
             _show(line[row.k], root / group_file(row.group, row.k), f"{title}\n{row.photo}")
     for line, level in zip(axes[len(shown) :], levels, strict=False):
         candidates = [row for row in train if row.level == level]
-        for place, index in enumerate(_spread(len(candidates), _SHEET_PAIRS)):
+        for place, index in enumerate(spread(len(candidates), _SHEET_PAIRS)):
             pair = candidates[index]
             file = f"{pair.name}.png"
             _show(line[2 * place], root / TRAIN_INPUT / file, f"{level} train {pair.name}: HR")
@@ -131,13 +128,7 @@ def contact_sheet(path: Path, root: Path, train: list[TrainRow], test: list[Test
             _show(line[2 * place + 1], root / TRAIN_REF / file, title)
     if not shown and not levels:
         axes.flat[0].text(0, 0, "no test groups, no training pairs")
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=100)
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Return up to `most` indices spread evenly over `count`."""
-    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+    save_figure(figure, path)
 
 
 def _show(axis: Axes, path: Path, title: str) -> None:

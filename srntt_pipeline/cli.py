@@ -1,0 +1,348 @@
+"""The command `srntt-pipeline`: parse, validate, call one function, report. No logic.
+
+The options that set parameters are made from the sections of `config`, which hold their defaults
+and descriptions, so a command, its DVC stage and a params file always speak of the same keys.
+Functions are imported when their command runs: `--help` need not wait for PyTorch.
+"""
+
+import functools
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import srntt_pipeline
+from srntt_pipeline import config
+from srntt_pipeline.console import reporting
+from srntt_pipeline.parallel import default_workers
+
+Command = Callable[..., None]
+_PATH = click.Path(path_type=Path)
+
+
+class Pipeline(click.Group):
+    """The commands in the order of the pipeline, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands as they were defined."""
+        return list(self.commands)
+
+
+@click.group(cls=Pipeline, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(srntt_pipeline.__version__)
+def cli() -> None:
+    """From photo albums to super-resolution tables (SRNTT, CVPR 2019).
+
+    \b
+    photo albums
+      → build-cufed5      data set with similarity levels L1, L2, …
+      → precompute-swaps  VGG19 feature correspondences in HDF5 shards
+      → train             checkpoint
+      → evaluate          PSNR/SSIM tables, picture grids, HTML page
+
+    Each command reads files and writes files, goes on where it was stopped, and shows its defaults
+    with --help. `dvc repro` runs them all. Exit codes: 0 done, 2 bad input or usage, 1 our fault.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    with reporting():
+        cli()
+
+
+def parameters(model: type[config.Section], section: str) -> Callable[[Command], Command]:
+    """Add `--params FILE` and an option for each field of `model`; pass the section as `params`.
+
+    An option beats the file's `section`, which beats the defaults.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(*args: Any, params_file: Path | None, **options: Any) -> None:
+            file = config.read_params(params_file) if params_file else config.Params()
+            values = getattr(file, section).model_dump()
+            for name in model.model_fields:
+                given = options.pop(name)
+                if given is not None:
+                    values[name] = given
+            params = config.validate(model, values, "options")
+            command(*args, params=params, **options)
+
+        for name, field in reversed(model.model_fields.items()):
+            run = _option(name, field)(run)
+        return click.option(
+            "--params",
+            "params_file",
+            type=_PATH,
+            metavar="FILE",
+            help=f"Take parameters from the section `{section}` of this file (YAML).",
+        )(run)
+
+    return decorate
+
+
+def _option(name: str, field: Any) -> Callable[[Any], Any]:
+    """Return the click option of a parameter; pydantic converts and checks its text."""
+    flag = "--" + name.replace("_", "-")
+    default = field.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    words = f"{field.description}" + ("" if default in (None, "", ()) else f"  [{shown}]")
+    annotation = field.annotation
+    if annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=words)
+    if typing.get_origin(annotation) is typing.Literal:
+        choice = click.Choice(typing.get_args(annotation))
+        return click.option(flag, name, type=choice, default=None, help=words)
+    if "tuple" in str(annotation):
+        return click.option(flag, name, callback=_split, metavar="A,B,…", help=words)
+    kind = {int: "INTEGER", float: "NUMBER"}.get(annotation, "TEXT")
+    return click.option(flag, name, metavar=kind, help=words)
+
+
+def _split(ctx: click.Context, parameter: click.Parameter, text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def workers_option(command: Command) -> Command:
+    """Add `--workers`."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=default_workers,
+        help="Processes; the results are the same for any number.  [SRNTT_WORKERS, or all cores]",
+    )(command)
+
+
+def device_option(command: Command) -> Command:
+    """Add `--device`."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="auto, cpu, cuda or cuda:N; auto is SRNTT_DEVICE, or CUDA where there is one.",
+    )(command)
+
+
+def checkpoint_encoder_option(command: Command) -> Command:
+    """Add `--encoder-weights` where a file must be found again, not chosen."""
+    return click.option(
+        "--encoder-weights",
+        metavar="FILE",
+        help="Where the VGG19 weights lie now, if not where they lay when swaps were computed.",
+    )(command)
+
+
+@cli.command()
+@click.argument("out", type=_PATH)
+@parameters(config.DemoAlbumsParams, "demo_albums")
+@workers_option
+def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> None:
+    """Make photo albums to try the pipeline on, without a download.
+
+    Writes to OUT one folder per photograph that comes with scikit-image, scikit-learn or
+    matplotlib, with virtual photographs of it and of others: other views, light and lenses.
+
+    Example:  srntt-pipeline demo-albums albums
+    """
+    from srntt_pipeline.albums.demo import demo_albums as run
+
+    run(out, params, workers=workers)
+
+
+@cli.command()
+@click.argument("albums", type=_PATH)
+@click.argument("out", type=_PATH)
+@parameters(config.BuildParams, "build")
+@workers_option
+def build_cufed5(albums: Path, out: Path, params: config.BuildParams, workers: int) -> None:
+    """Build a CUFED5-style data set from photo albums.
+
+    ALBUMS holds one folder per album, nested or not (JPEG, PNG, WebP, TIFF, BMP). Writes to OUT
+    train/input, train/ref and test/CUFED5 (PNG), manifests/ (CSV), summary.json, match_counts.png
+    and contact_sheet.png; work/ keeps SIFT features and match counts for later runs.
+
+    Example:  srntt-pipeline build-cufed5 photos dataset --levels-by quantiles
+    """
+    from srntt_pipeline.albums.build import build_cufed5 as run
+
+    run(albums, out, params, workers=workers)
+
+
+@cli.command()
+@click.argument("dataset", type=_PATH)
+@click.argument("out", type=_PATH)
+@parameters(config.SwapParams, "swaps")
+@workers_option
+@device_option
+def precompute_swaps(
+    dataset: Path, out: Path, params: config.SwapParams, workers: int, device: str
+) -> None:
+    """Match the training pairs' VGG19 features and store the swaps.
+
+    Reads DATASET/train, writes to OUT HDF5 shards of correspondences and scores, and index.json.
+    The ImageNet weights are downloaded once, unless --encoder-weights names a file or `random`.
+
+    Example:  srntt-pipeline precompute-swaps dataset swaps --encoder-weights vgg19.pth
+    """
+    from srntt_pipeline.swaps.precompute import precompute_swaps as run
+
+    run(dataset, out, params, workers=workers, device=device)
+
+
+@cli.command()
+@click.argument("dataset", type=_PATH)
+@click.argument("swaps", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--model", default="srntt-l2", show_default=True, help="The network to train.")
+@parameters(config.TrainParams, "train")
+@device_option
+@checkpoint_encoder_option
+@click.option(
+    "--cache-gib",
+    type=click.FloatRange(min=0),
+    default=4.0,
+    show_default=True,
+    help="Memory for swapped maps, GiB; what does not fit is rebuilt at every use.",
+)
+def train(
+    dataset: Path,
+    swaps: Path,
+    out: Path,
+    model: str,
+    params: config.TrainParams,
+    device: str,
+    encoder_weights: str | None,
+    cache_gib: float,
+) -> None:
+    """Train SRNTT on a data set and its precomputed swaps.
+
+    Reads DATASET/train and SWAPS; writes to OUT the checkpoint (srntt-l2.safetensors and .json),
+    loss.csv, validation.csv, metrics.json, and resume/, from which a stopped run goes on.
+
+    Example:  srntt-pipeline train dataset swaps model --steps 2000
+    """
+    from srntt_pipeline.training.loop import train as run
+
+    run(
+        dataset,
+        swaps,
+        out,
+        params,
+        model=model,
+        device=device,
+        encoder_weights=encoder_weights,
+        cache_bytes=int(cache_gib * 2**30),
+    )
+
+
+def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        from srntt_pipeline.evaluation.protocols import PROTOCOLS
+
+        for protocol in PROTOCOLS.values():
+            click.echo(
+                f"{protocol.name}\n  {protocol.channel}, border {protocol.border_px} px, SSIM "
+                f"window {protocol.ssim_window}. {protocol.meaning}"
+            )
+        ctx.exit()
+
+
+@cli.command()
+@click.argument("dataset", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--checkpoint", type=_PATH, help="What train wrote; without it, bicubic alone.")
+@parameters(config.EvaluateParams, "evaluate")
+@click.option(
+    "--list-protocols",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_protocols,
+    help="Explain the protocols and exit.",
+)
+@workers_option
+@device_option
+@checkpoint_encoder_option
+def evaluate(
+    dataset: Path,
+    out: Path,
+    checkpoint: Path | None,
+    params: config.EvaluateParams,
+    workers: int,
+    device: str,
+    encoder_weights: str | None,
+) -> None:
+    """Measure PSNR and SSIM on a test set, and draw what they mean.
+
+    DATASET is in CUFED5 layout (built here or downloaded; its root or its test/CUFED5), or a folder
+    of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, per_image.csv, index.html,
+    metrics.json, grids/ and images/.
+
+    Example:  srntt-pipeline evaluate dataset results --checkpoint model
+    """
+    from srntt_pipeline.evaluation.evaluate import evaluate as run
+
+    run(
+        dataset,
+        out,
+        params,
+        checkpoint=checkpoint,
+        workers=workers,
+        device=device,
+        encoder_weights=encoder_weights,
+    )
+
+
+@cli.command()
+@click.argument("lr", type=_PATH)
+@click.option("--ref", "refs", type=_PATH, multiple=True, help="A reference; repeat for more.")
+@click.option("--checkpoint", type=_PATH, required=True, help="What train wrote.")
+@click.option("-o", "--out", type=_PATH, required=True, help="The SR image to write (PNG).")
+@parameters(config.SuperResolveParams, "super_resolve")
+@device_option
+@checkpoint_encoder_option
+def super_resolve(
+    lr: Path,
+    refs: tuple[Path, ...],
+    checkpoint: Path,
+    out: Path,
+    params: config.SuperResolveParams,
+    device: str,
+    encoder_weights: str | None,
+) -> None:
+    """Enlarge the image LR by 4, with the texture of reference photos.
+
+    Without --ref, LR is its own reference.
+
+    Example:  srntt-pipeline super-resolve small.png --ref a.jpg --ref b.jpg --checkpoint model -o
+    large.png
+    """
+    from srntt_pipeline.evaluation.restore import super_resolve as run
+
+    run(lr, refs, checkpoint, out, params, device=device, encoder_weights=encoder_weights)
+
+
+@cli.command()
+@click.argument("a", type=_PATH)
+@click.argument("b", type=_PATH)
+@click.option(
+    "--ratio",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=config.BuildParams().ratio,
+    show_default=True,
+    help="Lowe's ratio.",
+)
+@click.option("--long-side-px", type=click.IntRange(min=16), help="Shrink both images to this.")
+def count_matches(a: Path, b: Path, ratio: float, long_side_px: int | None) -> None:
+    """Print the number of best SIFT matches of image A in image B.
+
+    Grey images, OpenCV's SIFT defaults, Lowe's ratio test: the count that levels are made of.
+
+    Example:  srntt-pipeline count-matches 001_0.png 001_1.png
+    """
+    from srntt_pipeline.albums.counts import count_matches as run
+
+    click.echo(run(a, b, ratio, long_side_px or 0))

@@ -1,0 +1,22 @@
+"""What every figure shares."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from srntt_pipeline.files import whole_file
+
+matplotlib.use("agg")  # pictures are files; no screen is needed
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write `figure` as PNG, whole or not at all."""
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=dpi)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Return up to `most` indices spread evenly over `count` things, to show some of many."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
