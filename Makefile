@@ -1,0 +1,42 @@
+# `make demo`: the whole pipeline on photographs that come with libraries. `make test`: the tests.
+# Both install what they need into .venv first. Nothing else is needed but Python 3.10+ and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: demo test lint install lock clean
+
+demo: install
+	$(RUN) dvc repro
+	@echo
+	@cat outputs/demo/evaluation/table.md
+	@echo "Open outputs/demo/evaluation/index.html in a browser: the table with pictures."
+	@echo "Also: outputs/demo/dataset/contact_sheet.png and outputs/demo/super_resolved.png"
+
+test: install
+	$(RUN) python -m pytest -n 2
+
+lint: install
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Python 3.10 or later is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+# Exact versions for every supported Python, from the ranges in pyproject.toml (needs uv).
+lock:
+	uv pip compile --universal --python-version 3.10 --extra dev --no-header --no-annotate \
+	  pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf outputs .venv

@@ -1,0 +1,190 @@
+import csv
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import (
+    csv_bytes,
+    file_sha256,
+    fingerprint,
+    output_folder,
+    read_json,
+    remove_partials,
+    sha256,
+    whole_file,
+    write_bytes,
+    write_json,
+)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_whole_file_appears_only_at_the_end_of_the_block(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    with whole_file(path) as partial:
+        partial.write_bytes(b"content")
+        assert not path.exists()
+    assert path.read_bytes() == b"content"
+    assert names(path.parent) == ["table.csv"]
+
+
+def test_whole_file_keeps_the_suffix_by_which_libraries_choose_the_format(tmp_path):
+    with whole_file(tmp_path / "image.png") as partial:
+        assert partial.suffix == ".png"
+        assert partial.name.startswith(".")
+        partial.touch()
+
+
+def test_failed_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as partial:
+        partial.write_bytes(b"half of the n")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["table.csv"]
+
+
+def test_interrupted_block_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "table.csv") as partial:
+        partial.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
+def test_whole_folder_appears_only_at_the_end_of_the_block(tmp_path):
+    with whole_file(tmp_path / "album") as partial:
+        partial.mkdir()
+        (partial / "00.jpg").write_bytes(b"photo")
+        assert not (tmp_path / "album").exists()
+    assert names(tmp_path) == ["00.jpg", "album"]
+
+
+def test_failed_block_leaves_no_half_folder(tmp_path):
+    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "album") as partial:
+        partial.mkdir()
+        (partial / "00.jpg").write_bytes(b"photo")
+        raise ZeroDivisionError
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_job_left_is_cleared(tmp_path):
+    """A job killed inside the block cannot clean up; the next run does, at any depth."""
+    script = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from srntt_pipeline.files import whole_file\n"
+        "with whole_file(Path(sys.argv[1])) as partial:\n"
+        "    partial.mkdir() if sys.argv[2] == 'folder' else partial.touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for name, kind in (("a/b/image.png", "file"), ("a/album", "folder")):
+        job = [sys.executable, "-c", script, str(tmp_path / name), kind]
+        assert subprocess.run(job).returncode == -signal.SIGKILL
+    assert any(".partial" in name for name in names(tmp_path))
+    remove_partials(tmp_path)
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_clearing_leaves_other_hidden_files_alone(tmp_path):
+    kept = [".gitignore", "notes.partial", "partial.png", "photo.partial.png"]
+    for name in kept:
+        (tmp_path / name).touch()
+    remove_partials(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+
+
+def test_clearing_leaves_other_programs_partial_files_alone(tmp_path):
+    """Output folders may be anything the user names; downloads in them are not ours to delete."""
+    kept = [".film.mp4.partial", ".partially-done", ".partials"]
+    for name in kept:
+        (tmp_path / name).touch()
+    remove_partials(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+
+
+def test_output_folder_is_made_with_its_parents(tmp_path):
+    assert output_folder(tmp_path / "a" / "b").is_dir()
+
+
+def test_output_folder_refuses_a_file(tmp_path):
+    file = tmp_path / "out"
+    file.touch()
+    with pytest.raises(InputError, match=r"^.*out is a file; name a folder"):
+        output_folder(file)
+
+
+def test_output_folder_keeps_what_is_there(tmp_path):
+    (tmp_path / "done.png").touch()
+    output_folder(tmp_path)
+    assert names(tmp_path) == ["done.png"]
+
+
+def test_write_bytes_replaces_the_old_content(tmp_path):
+    write_bytes(tmp_path / "file", b"old")
+    write_bytes(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert names(tmp_path) == ["file"]
+
+
+def test_json_has_sorted_keys_readable_letters_and_a_last_newline(tmp_path):
+    write_json(tmp_path / "a.json", {"b": "Löwe ×4", "a": [1]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert text.index('"a"') < text.index('"b"')
+    assert "Löwe ×4" in text
+    assert text.endswith("}\n")
+    assert json.loads(text) == {"a": [1], "b": "Löwe ×4"}
+
+
+def test_read_json_gives_what_was_written(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [1, None, "ä"]})
+    assert read_json(tmp_path / "a.json", "") == {"a": [1, None, "ä"]}
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"a": 1', b"\xff\xfe\x00"])
+def test_missing_or_damaged_json_is_named_with_the_fix(tmp_path, content):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_json(path, "run build again")
+    assert str(path) in str(error.value)
+    assert str(error.value).endswith("run build again")
+    assert "\n" not in str(error.value)
+
+
+def test_csv_has_a_header_unix_line_ends_and_empty_cells_for_none():
+    content = csv_bytes(["a", "b"], [{"a": 1, "b": None}, {"b": "x,y", "a": "é"}])
+    assert content == 'a,b\n1,\né,"x,y"\n'.encode()
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))))
+def test_csv_keeps_every_text(cells):
+    content = csv_bytes(["n", "cell"], [{"n": i, "cell": cell} for i, cell in enumerate(cells)])
+    rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert [row["cell"] for row in rows] == cells
+
+
+def test_hashes_are_sha256(tmp_path):
+    content = os.urandom(3_000_000)
+    (tmp_path / "file").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    assert sha256(content) == digest
+    assert file_sha256(tmp_path / "file") == digest
+
+
+def test_fingerprint_depends_on_content_not_on_the_order_of_keys():
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1, "b": [2]}) != fingerprint({"a": 1, "b": [3]})
+    assert fingerprint([1, 2]) != fingerprint([2, 1])
