@@ -195,6 +195,9 @@ def read_params(path: Path) -> Params:
         raise InputError(f"{path}: cannot read the params file ({error})") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if isinstance(content, dict):
+        # A section without keys is None in YAML; DVC wants each section that it tracks to be named.
+        content = {name: {} if section is None else section for name, section in content.items()}
     return validate(Params, content or {}, str(path))
 
 

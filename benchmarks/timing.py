@@ -1,0 +1,48 @@
+"""What the benchmarks share: timing in turns, and one way to print."""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import torch
+
+
+def parse(description: str) -> argparse.Namespace:
+    """Return the options that every benchmark takes; all run on one thread of the CPU."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    return options
+
+
+def compare(title: str, ways: dict[str, Callable[[], object]], repeats: int) -> None:
+    """Time the `ways` in turns, after one run that does not count; ours is the first.
+
+    Prints the median of each and how many times as long as ours it takes.
+    """
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(repeats + 1):
+        for name, run in ways.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    ours = next(iter(medians.values()))
+    print(f"{title} (one thread, {_processor()}, median of {repeats})")
+    for name, median in medians.items():
+        print(f"  {name:<44} {1000 * median:10.1f} ms   {median / ours:6.2f} × ours")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,41 @@
+"""Write docs/parameters.md from srntt_pipeline.config: `python docs/make_parameters.py`."""
+
+from pathlib import Path
+from typing import Any
+
+from srntt_pipeline import config
+
+PAGE = Path(__file__).with_name("parameters.md")
+HEAD = """# Parameters
+
+A params file (YAML) has one section per stage; every section and every key is optional. `dvc repro`
+reads the file that `dvc.yaml` names in its first lines; a command reads one with `--params FILE`,
+and each key is also an option of its command (`build.long_side_px` is `--long-side-px`), which
+beats the file. A key that does not exist is refused, with the one that was probably meant. A file
+that DVC reads must name every section, if only by `evaluate:` with nothing under it.
+
+What is set here decides bytes. Where and how parallel a stage runs is not in here: `--workers` or
+`SRNTT_WORKERS`, `--device` or `SRNTT_DEVICE`. `params.yaml` is the demo's file, `params/cufed.yaml`
+that of the full CUFED. (This page is made by `python docs/make_parameters.py`.)
+"""
+
+
+def page() -> str:
+    """Return the page: a table of key, default and meaning for each section."""
+    parts = [HEAD]
+    for name, field in config.Params.model_fields.items():
+        section: Any = field.annotation
+        parts.append(f"## {section.__doc__.splitlines()[0]}\n")
+        parts.append("| key | default | meaning |\n|---|---|---|")
+        for key, value in section.model_fields.items():
+            default = value.default
+            if isinstance(default, tuple):
+                default = list(default)
+            shown = f"`{default}`" if default not in (None, "", []) else "–"
+            parts.append(f"| `{name}.{key}` | {shown} | {value.description} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,188 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from srntt_pipeline.albums.crops import CropJob, corresponding_crops, crop_album
+from srntt_pipeline.albums.photos import Album, PhotoChecks
+from srntt_pipeline.albums.sift import SiftJob, detect, extract_album
+from srntt_pipeline.albums.counts import best_matches
+
+SIDE = 40
+
+
+def draw(hr_xy, ref_xy, hr_size=(120, 160), ref_size=(120, 160), seed=0, **options):
+    settings = {"crop": SIDE, "most": 3, "least_matches": 5} | options
+    return corresponding_crops(
+        hr_xy, ref_xy, hr_size, ref_size, rng=np.random.default_rng(seed), **settings
+    )
+
+
+def scattered(count, size=(120, 160), seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0, [size[1], size[0]], (count, 2)).astype(np.float32)
+
+
+def inside(xy, corner, side=SIDE):
+    """Count matches in a crop, one by one."""
+    x0, y0 = corner
+    return sum(x0 <= x < x0 + side and y0 <= y < y0 + side for x, y in xy.tolist())
+
+
+def fits(corner, size, side=SIDE):
+    (x, y), (height, width) = corner, size
+    return 0 <= x <= width - side and 0 <= y <= height - side
+
+
+# Synthetic matches
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (25, -10), (-30, 12.4)])
+def test_reference_crop_is_where_the_photo_moved_to(shift):
+    hr_xy = scattered(400)
+    room = 60  # so that no crop meets the border of the reference
+    crops = draw(hr_xy, hr_xy + np.float32(shift) + room, ref_size=(240, 280))
+    assert len(crops) == 3
+    for crop in crops:
+        moved = np.array(crop.ref) - crop.hr - room
+        np.testing.assert_allclose(moved, shift, atol=0.51)
+
+
+def test_wrong_matches_do_not_pull_the_crop_away():
+    hr_xy = scattered(400)
+    ref_xy = hr_xy + np.float32([20, 30])
+    ref_xy[::4] = scattered(100, (240, 280), seed=1)
+    for crop in draw(hr_xy, ref_xy, ref_size=(240, 280)):
+        np.testing.assert_allclose(np.array(crop.ref) - crop.hr, (20, 30), atol=3)
+
+
+def test_zoomed_reference_is_cut_around_the_same_place():
+    """Both crops have the same centre in the scene, as far as the scatter of matches goes."""
+    hr_xy = scattered(2000)
+    for crop in draw(hr_xy, 2 * hr_xy, ref_size=(240, 320)):
+        centre = np.array(crop.hr) + SIDE / 2
+        np.testing.assert_allclose(np.array(crop.ref) + SIDE / 2, 2 * centre, atol=4)
+
+
+def test_crop_at_the_border_is_kept_inside():
+    hr_xy = scattered(400)
+    for crop in draw(hr_xy, hr_xy + np.float32([500, -500])):
+        assert crop.ref == (160 - SIDE, 0)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 200),
+    st.tuples(st.integers(SIDE, 150), st.integers(SIDE, 150)),
+    st.tuples(st.integers(SIDE, 150), st.integers(SIDE, 150)),
+    st.tuples(st.floats(-80, 80), st.floats(-80, 80)),
+    st.integers(1, 8),
+    st.integers(1, 4),
+)
+def test_crops_lie_in_both_photos_and_hold_the_matches_they_say(
+    seed, count, hr_size, ref_size, shift, least, most
+):
+    hr_xy = scattered(count, hr_size, seed)
+    ref_xy = hr_xy + np.float32(shift)
+    crops = draw(hr_xy, ref_xy, hr_size, ref_size, seed, least_matches=least, most=most)
+    assert len(crops) <= most
+    for crop in crops:
+        assert fits(crop.hr, hr_size)
+        assert fits(crop.ref, ref_size)
+        assert crop.matches == inside(hr_xy, crop.hr) >= least
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10**6))
+def test_crops_of_a_pair_are_half_a_side_apart(seed):
+    xy = scattered(400)
+    crops = draw(xy, xy, seed=seed, most=6)
+    for i, one in enumerate(crops):
+        for other in crops[:i]:
+            assert np.abs(np.array(one.hr) - other.hr).max() >= SIDE / 2
+
+
+def test_every_place_can_be_drawn():
+    xy = scattered(5000, (42, 43))
+    corners = {draw(xy, xy, (42, 43), seed=seed, most=1)[0].hr for seed in range(300)}
+    assert corners == {(x, y) for x in range(4) for y in range(3)}
+
+
+def test_photo_as_small_as_the_crop_is_taken_whole():
+    xy = scattered(50, (SIDE, SIDE))
+    (crop,) = draw(xy, xy, (SIDE, SIDE), (SIDE, SIDE))
+    assert (crop.hr, crop.ref, crop.matches) == ((0, 0), (0, 0), 50)
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_too_few_matches_give_no_crop(count):
+    xy = scattered(count)
+    assert draw(xy, xy) == []
+
+
+def test_same_seed_same_crops_another_seed_others():
+    xy = scattered(400)
+    assert draw(xy, xy, seed=1) == draw(xy, xy, seed=1)
+    assert draw(xy, xy, seed=1) != draw(xy, xy, seed=2)
+
+
+# A real pair
+
+
+@pytest.fixture(scope="module")
+def real_pair(real_albums, tmp_path_factory):
+    """Photos of a real album at 500 px, cut independently of ours, and the job of cropping them."""
+    names = ("100_7100.jpg", "100_7101.jpg")
+    folder = real_albums / "sceaux_castle"
+    path = tmp_path_factory.mktemp("crops") / "castle.h5"
+    extract_album(SiftJob(Album("castle", folder, names), PhotoChecks(500, 160, 100), 0, path))
+    photos = {}
+    for name in names:
+        image = Image.open(folder / name)
+        size = 500, round(image.height * 500 / image.width)
+        photos[name] = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    return photos, CropJob(path, "castle", (names, names[::-1]), 0.75, 160, 2, 5, 0)
+
+
+def count(a, b):
+    return len(best_matches(detect(a), detect(b), 0.75))
+
+
+def cut(photo, corner):
+    x, y = corner
+    return photo[y : y + 160, x : x + 160]
+
+
+def test_real_reference_crop_shows_what_the_hr_crop_shows(real_pair):
+    photos, job = real_pair
+    crops = crop_album(job)
+    assert list(crops) == list(job.pairs)
+    rng = np.random.default_rng(0)
+    for (hr, ref), pair_crops in crops.items():
+        assert len(pair_crops) == 2
+        for crop in pair_crops:
+            hr_crop = cut(photos[hr], crop.hr)
+            height, width = photos[ref].shape[:2]
+            elsewhere = [
+                count(hr_crop, cut(photos[ref], rng.integers(0, [width - 159, height - 159])))
+                for _ in range(6)
+            ]
+            assert count(hr_crop, cut(photos[ref], crop.ref)) > np.median(elsewhere)
+
+
+def test_crops_of_a_pair_do_not_depend_on_the_other_pairs(real_pair):
+    _, job = real_pair
+    both = crop_album(job)
+    second = job.pairs[1]
+    alone = crop_album(CropJob(job.features, "castle", (second,), 0.75, 160, 2, 5, 0))
+    assert alone == {second: both[second]}
+
+
+def test_album_name_and_seed_decide_the_crops(real_pair):
+    _, job = real_pair
+    for album, seed in (("castle", 1), ("other", 0)):
+        assert crop_album(CropJob(job.features, album, job.pairs, 0.75, 160, 2, 5, seed)) != (
+            crop_album(job)
+        )

@@ -1,0 +1,73 @@
+import csv
+from collections import defaultdict
+
+import pytest
+
+from srntt_pipeline.evaluation.paper import PaperNumber, canonical_dataset, paper_number
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "reference", "alone", "psnr_db", "ssim"),
+    [
+        ("CUFED5", "SRNTT-l2", "L1", False, 26.15, 0.781),  # Table 2
+        ("CUFED5", "SRNTT-l2", "L4", False, 25.95, 0.774),
+        ("CUFED5", "SRNTT-l2", "HR (warp)", False, 29.29, 0.889),
+        ("CUFED5", "SRNTT-l2", "LR", False, 25.91, 0.776),
+        ("CUFED5", "SRNTT-l2", "all", False, 26.24, 0.784),  # Table 1
+        ("CUFED5", "SRNTT-l2 (SISR)", "none", False, 25.91, 0.776),
+        ("CUFED5", "Bicubic", "none", False, 24.18, 0.684),
+        ("Urban100", "Bicubic", "none", True, 23.14, 0.674),
+        ("Urban100", "SRNTT-l2 (SISR)", "none", True, 25.50, 0.783),
+        ("Urban100", "SRNTT-l2", "LR", True, 25.50, 0.783),
+        ("Sun80", "Bicubic", "none", True, 27.24, 0.739),
+    ],
+)
+def test_numbers_of_the_paper_are_found(dataset, method, reference, alone, psnr_db, ssim):
+    assert paper_number(dataset, method, reference, alone) == PaperNumber(psnr_db, ssim)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "reference", "alone"),
+    [
+        ("demo", "Bicubic", "none", False),
+        ("demo", "SRNTT-l2", "L1", False),
+        ("CUFED5", "SRNTT-l2", "L5", False),
+        ("CUFED5", "no such method", "all", False),
+        ("Urban100", "SRNTT-l2", "HR (warp)", True),
+        ("Urban100", "SRNTT-l2", "LR", False),
+    ],
+)
+def test_what_the_paper_does_not_print_is_none(dataset, method, reference, alone):
+    assert paper_number(dataset, method, reference, alone) is None
+
+
+def test_numbers_without_ssim_have_none():
+    assert paper_number("CUFED5", "SRNTT [relu1]", "L1", False) == PaperNumber(24.76, None)
+
+
+def test_every_row_of_the_papers_tables_is_found(shared):
+    rows = (shared / "paper" / "paper_tables.csv").read_text().splitlines()
+    printed = defaultdict(set)
+    for row in csv.DictReader(rows):
+        ssim = float(row["ssim"]) if row["ssim"] else None
+        key = row["dataset"], row["method"], row["reference"]
+        printed[key].add(PaperNumber(float(row["psnr_db"]), ssim))
+    assert len(printed) > 80
+    for key, numbers in printed.items():
+        assert {paper_number(*key, alone=False)} == numbers
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("cufed5", "CUFED5"),
+        ("urban100", "Urban100"),
+        ("URBAN100", "Urban100"),
+        ("sun80", "Sun80"),
+        ("Sun80", "Sun80"),
+        ("demo", "demo"),
+        ("My Photos", "My Photos"),
+    ],
+)
+def test_names_of_the_papers_data_sets_are_spelt_as_there(name, canonical):
+    assert canonical_dataset(name) == canonical

@@ -1,0 +1,182 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation.protocols import PROTOCOLS, get_protocol
+
+# What each protocol promises, written down anew: channel, border, SSIM window.
+EXPECTED = {
+    "luma": ("luma", 4, "gaussian"),
+    "paper-urban100": ("luma", 4, "uniform"),
+    "rgb": ("rgb", 4, "gaussian"),
+    "luma-full": ("luma", 0, "gaussian"),
+    "rgb-full": ("rgb", 0, "gaussian"),
+}
+EACH_PROTOCOL = pytest.mark.parametrize("name", EXPECTED)
+
+
+def random_pair(seed, height=40, width=46, noise=20):
+    rng = np.random.default_rng(seed)
+    hr = rng.integers(0, 256, (height, width, 3), np.uint8)
+    sr = np.clip(hr + rng.normal(0, noise, hr.shape), 0, 255).astype(np.uint8)
+    return hr, sr
+
+
+def real_pair(shared):
+    """An Urban100 detail, and the same blurred by ↓4 ↑4."""
+    image = Image.open(shared / "data" / "urban100" / "img_012.png").convert("RGB")
+    hr = image.crop((300, 200, 460, 328))
+    sr = hr.resize((40, 32), Image.Resampling.BICUBIC).resize(hr.size, Image.Resampling.BICUBIC)
+    return np.asarray(hr), np.asarray(sr)
+
+
+def bt601_luma(image):
+    """ITU-R BT.601: Y' = 16 + 219 (0.299 R + 0.587 G + 0.114 B) for R, G, B in 0…1."""
+    red, green, blue = (image[..., channel].astype(float) / 255 for channel in range(3))
+    return 16 + 219 * (0.299 * red + 0.587 * green + 0.114 * blue)
+
+
+def as_measured(image, name):
+    channel, border, _ = EXPECTED[name]
+    values = bt601_luma(image) if channel == "luma" else image.astype(float)
+    return values[border:-border, border:-border] if border else values
+
+
+def by_scikit_image(hr, sr, name):
+    true, test = as_measured(hr, name), as_measured(sr, name)
+    options = {"data_range": 255, "channel_axis": 2 if true.ndim == 3 else None}
+    if EXPECTED[name][2] == "gaussian":
+        options |= {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    ssim = structural_similarity(true, test, **options)
+    return peak_signal_noise_ratio(true, test, data_range=255), ssim
+
+
+def gaussian_ssim_by_torchmetrics(hr, sr, name):
+    true, test = (
+        torch.from_numpy(np.atleast_3d(as_measured(image, name))).permute(2, 0, 1)[None]
+        for image in (hr, sr)
+    )
+    _, values = structural_similarity_index_measure(
+        test, true, sigma=1.5, data_range=255.0, return_full_image=True
+    )
+    return float(values[..., 5:-5, 5:-5].mean())  # only whole windows, as in the SSIM paper
+
+
+def uniform_ssim_by_loop(true, test):
+    """Wang et al. 2004 with 7×7 windows and sample (co)variances, one window after the other."""
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    values = []
+    for row in range(true.shape[0] - 6):
+        for column in range(true.shape[1] - 6):
+            x = true[row : row + 7, column : column + 7].ravel()
+            y = test[row : row + 7, column : column + 7].ravel()
+            (xx, xy), (_, yy) = np.cov(x, y, ddof=1)
+            mx, my = x.mean(), y.mean()
+            values.append(
+                (2 * mx * my + c1) * (2 * xy + c2) / ((mx**2 + my**2 + c1) * (xx + yy + c2))
+            )
+    return np.mean(values)
+
+
+def test_the_protocols_are_those_known():
+    described = {
+        name: (p.channel, p.border_px, p.ssim_window.split()[0]) for name, p in PROTOCOLS.items()
+    }
+    assert described == EXPECTED
+    assert all(name == protocol.name and protocol.meaning for name, protocol in PROTOCOLS.items())
+
+
+@EACH_PROTOCOL
+@settings(max_examples=10, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    height=st.integers(19, 48),
+    width=st.integers(19, 48),
+    noise=st.floats(1, 80),
+)
+def test_agrees_with_scikit_image_on_random_images(name, seed, height, width, noise):
+    hr, sr = random_pair(seed, height, width, noise)
+    assert get_protocol(name).measure(hr, sr) == pytest.approx(
+        by_scikit_image(hr, sr, name), rel=1e-4
+    )
+
+
+@EACH_PROTOCOL
+def test_agrees_with_scikit_image_on_a_photograph(name, shared):
+    hr, sr = real_pair(shared)
+    psnr, ssim = get_protocol(name).measure(hr, sr)
+    expected_psnr, expected_ssim = by_scikit_image(hr, sr, name)
+    assert psnr == pytest.approx(expected_psnr, abs=1e-4)
+    assert ssim == pytest.approx(expected_ssim, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n, p in EXPECTED.items() if p[2] == "gaussian"])
+def test_gaussian_ssim_agrees_with_torchmetrics(name, shared):
+    for hr, sr in (random_pair(1), real_pair(shared)):
+        _, ssim = get_protocol(name).measure(hr, sr)
+        assert ssim == pytest.approx(gaussian_ssim_by_torchmetrics(hr, sr, name), abs=1e-5)
+
+
+def test_uniform_ssim_agrees_with_a_loop_over_windows(shared):
+    real_hr, real_sr = (image[:48, :56] for image in real_pair(shared))
+    for hr, sr in (random_pair(2), (real_hr, real_sr)):
+        expected = uniform_ssim_by_loop(*(as_measured(i, "paper-urban100") for i in (hr, sr)))
+        _, ssim = get_protocol("paper-urban100").measure(hr, sr)
+        assert ssim == pytest.approx(expected, abs=1e-6)
+
+
+@EACH_PROTOCOL
+def test_psnr_is_that_of_the_mean_squared_error(name):
+    hr, sr = random_pair(3)
+    error = np.mean((as_measured(hr, name) - as_measured(sr, name)) ** 2)
+    psnr, _ = get_protocol(name).measure(hr, sr)
+    assert psnr == pytest.approx(10 * math.log10(255**2 / error), abs=1e-4)
+
+
+def test_luma_goes_from_16_to_235():
+    black = np.zeros((20, 20, 3), np.uint8)
+    psnr, _ = get_protocol("luma-full").measure(black, 255 - black)
+    assert psnr == pytest.approx(20 * math.log10(255 / (235 - 16)))
+
+
+@EACH_PROTOCOL
+def test_equal_images_give_infinity_and_one(name, recwarn):
+    hr, _ = random_pair(4)
+    assert get_protocol(name).measure(hr, hr.copy()) == (math.inf, 1.0)
+    assert not recwarn
+
+
+@pytest.mark.parametrize("name", [n for n, p in EXPECTED.items() if p[1]])
+def test_the_border_does_not_count(name):
+    hr, _ = random_pair(5)
+    sr = 255 - hr
+    sr[4:-4, 4:-4] = hr[4:-4, 4:-4]
+    assert get_protocol(name).measure(hr, sr) == (math.inf, 1.0)
+    sr[4, 4] = 255 - hr[4, 4]
+    assert get_protocol(name).measure(hr, sr)[0] < 60
+
+
+@EACH_PROTOCOL
+def test_an_image_without_room_for_a_window_is_refused(name):
+    _, border, window = EXPECTED[name]
+    least = 2 * border + (7 if window == "uniform" else 11)
+    enough, _ = random_pair(6, least, 40)
+    assert get_protocol(name).measure(enough, enough)[1] == 1
+    for small in (enough[1:], enough[:, : least - 1], enough[:2]):
+        with pytest.raises(InputError, match=rf"{small.shape[1]}×{small.shape[0]} px"):
+            get_protocol(name).measure(small, small)
+
+
+@pytest.mark.parametrize("name", ["ycbcr", "LUMA", ""])
+def test_an_unknown_protocol_is_refused_with_those_known(name):
+    with pytest.raises(InputError) as refusal:
+        get_protocol(name)
+    assert all(known in str(refusal.value) for known in EXPECTED)

@@ -1,0 +1,248 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from srntt_pipeline.config import SuperResolveParams, SwapParams, TrainParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation.restore import MAX_LR_PIXELS, Restorer, super_resolve
+from srntt_pipeline.models import build_model
+from srntt_pipeline.swaps.encoder import load_encoder
+
+CPU = torch.device("cpu")
+
+
+def save_tiny(path, encoder="random", seed=0, zero_tail=False, **swap_params):
+    """Save an SRNTT with random weights, as if trained with the maps of this encoder."""
+    sizes = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True}
+    torch.manual_seed(seed)
+    network = build_model("srntt-l2", sizes)
+    if zero_tail:
+        for parameter in network.tail.parameters():
+            torch.nn.init.zeros_(parameter)
+    given = {"encoder_weights": encoder, "scales": (1.0,), "rotations_deg": (0.0,), **swap_params}
+    info = CheckpointInfo(
+        model="srntt-l2",
+        sizes=sizes,
+        step=0,
+        encoder=load_encoder(encoder, 0, CPU).identity.as_dict(),
+        swaps=SwapParams(**given),
+        train=TrainParams(),
+        dataset="",
+        metrics={},
+    )
+    save_checkpoint(path, network, info)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("model") / "srntt-l2.safetensors")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory, photograph):
+    """An LR image of 20×14 px and references of other sizes, as files."""
+    folder = tmp_path_factory.mktemp("images")
+    view = Image.fromarray(photograph[20:132, 160:320])
+    view.resize((20, 14), Image.Resampling.BICUBIC).save(folder / "lr.png")
+    view.crop((10, 6, 81, 60)).save(folder / "ref.png")
+    view.rotate(90, expand=True).save(folder / "other ref.jpg")
+    return folder
+
+
+@pytest.fixture
+def restore(checkpoint, images, tmp_path):
+    """Call `super_resolve` with what a test does not name left as it should be."""
+
+    def run(lr="lr.png", refs=("ref.png",), out=None, given=checkpoint, side=0, **options):
+        out = out or tmp_path / "sr.png"
+        params = SuperResolveParams(reference_long_side_px=side)
+        paths = [images / ref for ref in refs]
+        super_resolve(images / lr, paths, given, out, params, device="cpu", **options)
+        return out
+
+    return run
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def one_line(refusal):
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("refs", [(), ("ref.png",), ("ref.png", "other ref.jpg"), ("lr.png",)])
+def test_sr_is_a_png_of_four_times_the_size(restore, refs):
+    sr = Image.open(restore(refs=refs))
+    assert (sr.format, sr.mode, sr.size) == ("PNG", "RGB", (80, 56))
+
+
+@pytest.mark.parametrize("size", [(3, 3), (3, 17), (5, 4)])
+def test_even_the_smallest_images_are_restored(restore, images, tmp_path, size):
+    small = tmp_path / "small.png"
+    Image.open(images / "lr.png").resize(size).save(small)
+    for refs in ((), ("ref.png",)):
+        assert Image.open(restore(lr=small, refs=refs)).size == (4 * size[0], 4 * size[1])
+
+
+def test_the_same_input_gives_the_same_bytes(restore, tmp_path):
+    refs = "ref.png", "other ref.jpg"
+    first = restore(refs=refs, out=tmp_path / "first.png")
+    again = restore(refs=refs, out=tmp_path / "new folder" / "again.png")
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_references_are_used(restore, tmp_path):
+    outputs = {
+        restore(refs=refs, out=tmp_path / f"{len(refs)}.png").read_bytes()
+        for refs in ((), ("ref.png",), ("ref.png", "other ref.jpg"))
+    }
+    assert len(outputs) == 3
+
+
+def test_without_references_lr_is_its_own(restore, tmp_path):
+    alone = restore(refs=(), out=tmp_path / "alone.png")
+    assert alone.read_bytes() == restore(refs=("lr.png",)).read_bytes()
+
+
+def test_a_silent_network_with_bicubic_skip_gives_pillows_bicubic(restore, images, tmp_path):
+    silent = save_tiny(tmp_path / "silent.safetensors", zero_tail=True)
+    sr = pixels(restore(given=silent, refs=("ref.png", "other ref.jpg")))
+    for channel, values in enumerate(Image.open(images / "lr.png").split()):
+        # In floating point: Pillow's 8-bit resizing rounds and clips between its two passes.
+        expected = values.convert("F").resize((80, 56), Image.Resampling.BICUBIC)
+        assert np.abs(sr[..., channel] - np.clip(expected, 0, 255)).max() < 0.51
+
+
+def test_augmented_references_of_the_checkpoint_are_matched(checkpoint, images, tmp_path):
+    path = save_tiny(tmp_path / "more.safetensors", scales=(1.0, 0.7), rotations_deg=(0.0, 20.0))
+    lr, ref = pixels(images / "lr.png"), pixels(images / "ref.png")
+    plain, augmented = (
+        Restorer(load_checkpoint(given), CPU).correspond(lr, [ref]) for given in (checkpoint, path)
+    )
+    assert len(plain.shapes) == 1
+    assert len(augmented.shapes) == 4
+    assert (augmented.score >= plain.score).all()
+    assert (augmented.score > plain.score).any()
+
+
+def test_references_are_shrunk_to_the_side_asked_for(restore, images, tmp_path):
+    """The default is the long side of SR; a larger reference is no different from a shrunk one."""
+    tall = Image.open(images / "other ref.jpg")
+    assert tall.size == (112, 160)
+    for side, height in ((0, 80), (40, 40)):
+        shrunk = tmp_path / f"{height}.png"
+        width = round(112 * height / 160)
+        tall.resize((width, height), Image.Resampling.LANCZOS).save(shrunk)
+        given = restore(refs=("other ref.jpg",), side=side, out=tmp_path / "a.png")
+        assert given.read_bytes() == restore(refs=(shrunk,), side=side).read_bytes()
+
+
+def test_correspondences_of_single_references_merge_to_that_of_all(checkpoint, images):
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    lr, *refs = (pixels(images / name) for name in ("lr.png", "ref.png", "other ref.jpg", "lr.png"))
+    together = restorer.correspond(lr, refs)
+    first, second, third = (restorer.correspond(lr, [ref]) for ref in refs)
+    merged = first + second + third
+    assert merged.shapes == together.shapes
+    assert torch.equal(merged.index, together.index)
+    assert torch.equal(merged.score, together.score)
+    assert torch.equal(merged.weight, together.weight)
+
+
+def grey(path, view):
+    view.convert("L").save(path)
+
+
+def alpha(path, view):
+    view.convert("RGBA").save(path)
+
+
+def tiny(path, view):
+    view.resize((2, 11)).save(path)
+
+
+def truncated(path, view):
+    view.save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def text(path, view):
+    path.write_text("no image at all\n")
+
+
+def empty(path, view):
+    path.touch()
+
+
+def missing(path, view):
+    pass
+
+
+@pytest.mark.parametrize("role", ["lr", "ref"])
+@pytest.mark.parametrize("make", [grey, alpha, tiny, truncated, text, empty, missing])
+def test_an_unusable_image_is_refused_by_name(restore, images, tmp_path, role, make):
+    path = tmp_path / "bad image.png"
+    make(path, Image.open(images / "ref.png"))
+    with pytest.raises(InputError, match=r"bad image\.png: ") as refusal:
+        restore(**({"lr": path} if role == "lr" else {"refs": ("ref.png", path)}))
+    assert one_line(refusal)
+    assert not (tmp_path / "sr.png").exists()
+
+
+def test_a_reference_of_twelve_px_is_enough_and_of_eleven_is_not(restore, images, tmp_path):
+    ref = Image.open(images / "ref.png")
+    ref.resize((12, 30)).save(tmp_path / "12.png")
+    ref.resize((11, 30)).save(tmp_path / "11.png")
+    restore(refs=(tmp_path / "12.png",))
+    with pytest.raises(InputError, match=r"11\.png: too small: 11×30 px"):
+        restore(refs=(tmp_path / "11.png",))
+
+
+def test_an_lr_image_too_large_for_memory_is_refused(restore, tmp_path):
+    width = MAX_LR_PIXELS // 100 + 1
+    Image.new("RGB", (width, 100)).save(tmp_path / "large.png")
+    with pytest.raises(InputError, match=rf"large\.png: {width}×100 px is too large") as refusal:
+        restore(lr=tmp_path / "large.png")
+    assert one_line(refusal)
+
+
+@pytest.mark.parametrize("name", ["sr.jpg", "sr", "sr.png.txt"])
+def test_an_output_that_is_no_png_is_refused(restore, tmp_path, name):
+    with pytest.raises(InputError, match=r"\.png"):
+        restore(out=tmp_path / name)
+
+
+def save_encoder(path, seed=0):
+    state = load_encoder("random", seed, CPU).features.state_dict()
+    torch.save({f"features.{key}": value for key, value in state.items()}, path)
+    return str(path)
+
+
+def test_another_encoder_than_that_of_training_is_refused(restore, tmp_path):
+    other = save_encoder(tmp_path / "other.pth", seed=1)
+    with pytest.raises(InputError, match="--encoder-weights") as refusal:
+        restore(encoder_weights=other)
+    assert "random, seed 0" in one_line(refusal)
+    assert "other.pth" in one_line(refusal)
+
+
+def test_an_encoder_file_that_moved_is_named_anew(restore, tmp_path):
+    here, gone = save_encoder(tmp_path / "here.pth"), str(tmp_path / "gone.pth")
+    given = save_tiny(tmp_path / "moved.safetensors", encoder=here, encoder_weights=gone)
+    with pytest.raises(InputError, match=r"--encoder-weights .*gone\.pth: no such file") as refusal:
+        restore(given=given)
+    assert one_line(refusal)
+    assert Image.open(restore(given=given, encoder_weights=here)).size == (80, 56)
+
+
+def test_a_checkpoint_that_was_trained_anew_is_read_anew(restore, tmp_path):
+    given = save_tiny(tmp_path / "model.safetensors", seed=1)
+    before = restore(given=given, out=tmp_path / "before.png").read_bytes()
+    save_tiny(given, seed=2)
+    after = restore(given=given, out=tmp_path / "after.png").read_bytes()
+    assert after != before

@@ -1,0 +1,211 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from srntt_pipeline.swaps import correspondence
+from srntt_pipeline.swaps.correspondence import Correspondence, match, patch_norms
+from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.swap import weight_map
+
+sides = st.integers(3, 9)
+shapes = st.tuples(sides, sides)
+seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=40, deadline=None)
+
+
+def relu_map(seed: int, shape: tuple[int, int], channels: int = 5) -> Tensor:
+    values = np.random.default_rng(seed).normal(0.3, 1, (channels, *shape)).clip(0)
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def whole_numbers(seed: int, shape: tuple[int, int]) -> Tensor:
+    """A map of few values, so that patches repeat and every sum is exact."""
+    values = np.random.default_rng(seed).integers(0, 2, (1, *shape))
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def patches(maps: Tensor) -> np.ndarray:
+    """All 3×3 patches, row by row, float64 [patches, C·9]."""
+    values = maps.numpy().astype(np.float64)
+    _, height, width = values.shape
+    return np.array(
+        [
+            values[:, row : row + 3, column : column + 3].ravel()
+            for row in range(height - 2)
+            for column in range(width - 2)
+        ]
+    )
+
+
+def naive_scores(lr: Tensor, refs: list[Tensor]) -> np.ndarray:
+    """Eq. 1: s(i, j) = <P_i, P_j / ||P_j||> over the patches of all `refs`."""
+    candidates = np.concatenate([patches(ref) for ref in refs])
+    norms = np.sqrt((candidates**2).sum(1, keepdims=True))
+    return patches(lr) @ (candidates / np.maximum(norms, 1e-30)).T
+
+
+def assert_is_naive(found: Correspondence, lr: Tensor, refs: list[Tensor]) -> None:
+    scores = naive_scores(lr, refs)
+    best = scores.max(1)
+    index, score = found.index.numpy().ravel(), found.score.numpy().ravel()
+    assert found.index.shape == (lr.shape[1] - 2, lr.shape[2] - 2)
+    assert found.shapes == tuple(tuple(ref.shape[1:]) for ref in refs)
+    np.testing.assert_allclose(score, best, rtol=1e-5, atol=1e-5)
+    runner_up = np.sort(scores, 1)[:, -2] if scores.shape[1] > 1 else best - 1
+    clear = best - runner_up > 1e-5 * best + 1e-6
+    assert np.array_equal(index[clear], scores.argmax(1)[clear])
+    chosen = np.take_along_axis(scores, index[:, None], 1)[:, 0]
+    np.testing.assert_allclose(chosen, best, rtol=1e-5, atol=1e-5)
+    cosine = best / np.maximum(np.linalg.norm(patches(lr), axis=1), 1e-30)
+    np.testing.assert_allclose(found.weight.numpy().ravel(), cosine, rtol=1e-4, atol=1e-5)
+    assert found.weight.min() >= 0
+    assert found.weight.max() <= 1
+
+
+@few
+@given(seeds, shapes, st.lists(shapes, min_size=1, max_size=3))
+def test_naive_loop(seed: int, lr_shape: tuple[int, int], ref_shapes: list) -> None:
+    lr = relu_map(seed, lr_shape)
+    refs = [relu_map(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
+    assert_is_naive(match(lr, refs), lr, refs)
+
+
+@pytest.fixture(scope="module")
+def real_maps(shared: Path) -> tuple[Tensor, list[Tensor]]:
+    """φ(LR↑), and φ(Ref↓↑) of the right reference and of another one, of a real CUFED pair."""
+    encoder = load_encoder(str(shared / "weights" / "vgg19_relu3_1.pth"), 0, torch.device("cpu"))
+    inputs = sorted((shared / "data" / "cufed" / "train" / "input").glob("*.png"))
+    refs = sorted((shared / "data" / "cufed" / "train" / "ref").glob("*.png"))
+
+    def relu3_1(path: Path, height: int, width: int) -> Tensor:
+        image = Image.open(path).crop((0, 0, width, height))
+        small = image.resize((width // 4, height // 4), Image.Resampling.BICUBIC)
+        image = small.resize((width, height), Image.Resampling.BICUBIC)
+        return encoder.encode(np.asarray(image))["relu3_1"]
+
+    return relu3_1(inputs[3], 80, 96), [relu3_1(refs[3], 96, 88), relu3_1(refs[0], 64, 80)]
+
+
+def test_naive_loop_on_real_features(real_maps: tuple[Tensor, list[Tensor]]) -> None:
+    lr, refs = real_maps
+    assert_is_naive(match(lr, refs), lr, refs)
+
+
+def assert_equal(found: Correspondence, expected: Correspondence) -> None:
+    assert torch.equal(found.index, expected.index)
+    torch.testing.assert_close(found.score, expected.score, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.weight, expected.weight, rtol=1e-6, atol=0)
+    assert found.shapes == expected.shapes
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 1000])
+def test_tiles_change_nothing(
+    real_maps: tuple[Tensor, list[Tensor]], monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    expected = match(*real_maps)
+    monkeypatch.setattr(correspondence, "_tile_rows", lambda *sizes: rows)
+    assert_equal(match(*real_maps), expected)
+
+
+@pytest.mark.parametrize("width", [8, 160, 4000])
+@pytest.mark.parametrize("ref_width", [8, 160, 4000])
+def test_tiles_fit_their_budget(
+    monkeypatch: pytest.MonkeyPatch, width: int, ref_width: int
+) -> None:
+    monkeypatch.setitem(correspondence._TILE_BYTES, "cpu", 1 << 20)
+    rows = correspondence._tile_rows(width, ref_width, "cpu")
+    assert rows >= 1
+    assert rows == 1 or 4 * (rows + 2) ** 2 * width * ref_width <= 1 << 20
+
+
+@few
+@given(seeds, shapes, st.lists(shapes, min_size=1, max_size=2), st.integers(1, 4))
+def test_ties_go_to_the_lowest_index(
+    seed: int, lr_shape: tuple[int, int], ref_shapes: list, rows: int
+) -> None:
+    lr = whole_numbers(seed, lr_shape)
+    refs = [whole_numbers(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
+    # The float32 that any order of the sums gives, of whole numbers: ties are exact here.
+    candidates = np.concatenate([patches(ref) for ref in refs])
+    squares = (candidates**2).sum(1).astype(np.float32)
+    inverse = np.float32(1) / np.sqrt(np.maximum(squares, np.float32(1e-12)))
+    scores = (patches(lr) @ candidates.T).astype(np.float32) * inverse
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(correspondence, "_tile_rows", lambda *sizes: rows)
+        found = match(lr, refs)
+    assert np.array_equal(found.index.numpy().ravel(), scores.argmax(1))
+
+
+def test_a_repeated_reference_is_never_matched() -> None:
+    lr, ref = relu_map(0, (9, 8)), relu_map(1, (7, 9))
+    assert torch.equal(match(lr, [ref, ref]).index, match(lr, [ref]).index)
+
+
+@few
+@given(seeds, shapes, st.lists(shapes, min_size=2, max_size=4))
+def test_several_references_at_once_are_the_sum_of_each(
+    seed: int, lr_shape: tuple[int, int], ref_shapes: list
+) -> None:
+    lr = relu_map(seed, lr_shape)
+    refs = [relu_map(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
+    total = match(lr, refs[:1])
+    for ref in refs[1:]:
+        total = total + match(lr, [ref])
+    at_once = match(lr, iter(refs))
+    assert torch.equal(at_once.index, total.index)
+    assert torch.equal(at_once.score, total.score)
+    assert torch.equal(at_once.weight, total.weight)
+    assert at_once.shapes == total.shapes
+
+
+@pytest.mark.parametrize("zeros", [("lr",), ("ref",), ("lr", "ref")])
+def test_maps_of_zeros(zeros: tuple[str, ...]) -> None:
+    lr, ref = relu_map(0, (6, 5)), relu_map(1, (5, 7))
+    lr, ref = lr * ("lr" not in zeros), ref * ("ref" not in zeros)
+    found = match(lr, [ref])
+    assert not found.index.any()
+    assert not found.score.any()
+    assert not found.weight.any()
+
+
+@pytest.mark.parametrize("shape", [(2, 9), (9, 2), (1, 1)])
+def test_maps_that_hold_no_patch(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="patch"):
+        match(relu_map(0, shape), [relu_map(1, (5, 5))])
+    with pytest.raises(ValueError, match="patch"):
+        match(relu_map(0, (5, 5)), [relu_map(1, shape)])
+
+
+def test_no_reference() -> None:
+    with pytest.raises(ValueError, match="no reference"):
+        match(relu_map(0, (5, 5)), [])
+
+
+@few
+@given(seeds, shapes)
+def test_patch_norms(seed: int, shape: tuple[int, int]) -> None:
+    maps = relu_map(seed, shape)
+    expected = np.linalg.norm(patches(maps), axis=1).clip(1e-6)
+    np.testing.assert_allclose(patch_norms(maps).numpy().ravel(), expected, rtol=1e-5)
+
+
+@few
+@given(seeds, shapes)
+def test_weight_map_is_the_mean_over_covering_patches(seed: int, shape: tuple[int, int]) -> None:
+    rows, columns = shape
+    weight = np.random.default_rng(seed).random((rows, columns), np.float32)
+    sums, counts = np.zeros((2, rows + 2, columns + 2))
+    for row in range(rows):
+        for column in range(columns):
+            sums[row : row + 3, column : column + 3] += weight[row, column]
+            counts[row : row + 3, column : column + 3] += 1
+    tensor = torch.from_numpy(weight)
+    found = weight_map(Correspondence(tensor.long(), tensor, tensor, ()))
+    assert found.shape == (1, rows + 2, columns + 2)
+    np.testing.assert_allclose(found[0].numpy(), sums / counts, rtol=1e-5)

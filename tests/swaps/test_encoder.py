@@ -1,0 +1,147 @@
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.models import VGG19_Weights
+from torchvision.models.vgg import cfgs, make_layers
+from torchvision.transforms.v2 import functional as T  # noqa: N812
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.swaps.encoder import CHANNELS, Encoder, load_encoder
+
+CPU = torch.device("cpu")
+TORCHVISION = VGG19_Weights.IMAGENET1K_V1.transforms()  # knows ImageNet's mean and deviation
+
+
+def load(weights: object, seed: int = 0) -> Encoder:
+    return load_encoder(str(weights), seed, CPU)
+
+
+def random_image(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def weights(shared: Path) -> Path:
+    return shared / "weights" / "vgg19_relu3_1.pth"
+
+
+def test_maps_are_those_of_torchvisions_vgg19(shared: Path, weights: Path) -> None:
+    vgg = nn.Module()
+    vgg.features = make_layers(cfgs["E"])
+    unused = vgg.load_state_dict(torch.load(weights), strict=False).unexpected_keys
+    assert not unused
+    expected: list[Tensor] = []
+    relus = [layer for layer in vgg.features if isinstance(layer, nn.ReLU)]
+    for number in (0, 2, 4):  # ReLU 1_1, 2_1, 3_1
+        relus[number].register_forward_hook(lambda *call: expected.append(call[2].clone()))
+    path = next((shared / "data" / "cufed" / "train" / "input").glob("*.png"))
+    image = np.array(Image.open(path))[:52, :68]
+    pixels = T.to_dtype(T.to_image(image), torch.float32, scale=True)
+    with torch.no_grad():
+        vgg.features(T.normalize(pixels, TORCHVISION.mean, TORCHVISION.std)[None])
+
+    maps = load(weights).encode(image)
+
+    for layer, reference in zip(("relu1_1", "relu2_1", "relu3_1"), expected, strict=True):
+        torch.testing.assert_close(maps[layer], reference[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (12, 20), (13, 31)])
+def test_map_sizes(height: int, width: int) -> None:
+    maps = load("random").encode(random_image(height, width))
+    for layer, cell in (("relu1_1", 1), ("relu2_1", 2), ("relu3_1", 4)):
+        assert maps[layer].shape == (CHANNELS[layer], height // cell, width // cell)
+        assert maps[layer].dtype == torch.float32
+        assert maps[layer].min() >= 0
+
+
+def test_whole_vgg_has_the_identity_of_its_truncated_part(weights: Path, tmp_path: Path) -> None:
+    part = torch.load(weights)
+    rest = {"features.12.weight": torch.rand(2, 2), "classifier.6.bias": torch.rand(1000)}
+    torch.save({**rest, **part}, tmp_path / "whole.pth")
+    save_file({**part, **rest}, tmp_path / "whole.safetensors")
+    expected = load(weights).identity.sha256
+    assert load(tmp_path / "whole.pth").identity.sha256 == expected
+    assert load(tmp_path / "whole.safetensors").identity.sha256 == expected
+    part["features.10.bias"][0] += 1
+    torch.save(part, tmp_path / "other.pth")
+    assert load(tmp_path / "other.pth").identity.sha256 != expected
+
+
+def test_random_depends_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = load("random", 5)
+    load_encoder.cache_clear()
+    torch.manual_seed(2)
+    second, other = load("random", 5), load("random", 6)
+    assert first is not second
+    assert first.identity == second.identity
+    assert first.identity.is_random
+    assert first.identity.sha256 != other.identity.sha256
+    image = random_image(12, 12)
+    assert torch.equal(first.encode(image)["relu3_1"], second.encode(image)["relu3_1"])
+
+
+def spoil(weights: Path, path: Path, how: str) -> None:
+    state = torch.load(weights)
+    if how == "missing key":
+        del state["features.5.bias"]
+    elif how == "wrong shape":
+        state["features.7.weight"] = state["features.7.weight"][:64]
+    elif how == "not a tensor":
+        state["features.0.bias"] = "zeros"
+    elif how == "list":
+        state = [1, 2]
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    content = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("weights\n")
+    elif how == "image":
+        Image.fromarray(random_image(8, 8)).save(path, format="PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("w.pth", how) for how in ("missing key", "wrong shape", "not a tensor", "list")]
+    + [("w.safetensors", how) for how in ("missing key", "wrong shape")]
+    + [(f"w.{s}", h) for s in ("pth", "safetensors") for h in ("truncated", "empty", "text")]
+    + [("w.pth", "image")],
+)
+def test_unusable_weights_are_named(weights: Path, tmp_path: Path, name: str, how: str) -> None:
+    spoil(weights, tmp_path / name, how)
+    assert_one_line(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["none.pth", "none.safetensors", "folder"])
+def test_missing_weights_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    assert_one_line(tmp_path / name)
+
+
+def assert_one_line(path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "--encoder-weights" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("error", [URLError("offline"), RuntimeError("invalid hash value")])
+def test_imagenet_without_a_network(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(VGG19_Weights, "get_state_dict", fail)
+    with pytest.raises(InputError, match="--encoder-weights FILE"):
+        load("imagenet")

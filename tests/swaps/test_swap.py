@@ -1,0 +1,153 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder
+from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
+from srntt_pipeline.swaps.swap import correspond, swap, swap_features
+
+# Patch size and stride of each layer (paper section 3.1).
+PATCHES = {"relu3_1": (3, 1), "relu2_1": (6, 2), "relu1_1": (12, 4)}
+shapes = st.tuples(st.integers(3, 6), st.integers(3, 6))
+
+
+def naive_swap(index: np.ndarray, versions: list[dict[str, Tensor]], layer: str) -> np.ndarray:
+    """Eq. 3: put each matched patch at its LR patch's place, and average overlaps."""
+    size, stride = PATCHES[layer]
+    places = []  # version, row and column of every patch of every version
+    for number, maps in enumerate(versions):
+        _, height, width = maps["relu3_1"].shape
+        places += [(number, r, c) for r in range(height - 2) for c in range(width - 2)]
+    sources = [maps[layer].numpy().astype(np.float64) for maps in versions]
+    rows, columns = index.shape
+    sums = np.zeros((len(sources[0]), (rows + 2) * stride, (columns + 2) * stride))
+    counts = np.zeros(sums.shape[1:])
+    for row in range(rows):
+        for column in range(columns):
+            number, top, left = places[index[row, column]]
+            here, there = (
+                np.s_[..., y * stride : y * stride + size, x * stride : x * stride + size]
+                for y, x in ((row, column), (top, left))
+            )
+            sums[here] += sources[number][there]
+            counts[here] += 1
+    return sums / counts
+
+
+def assert_is_naive(
+    found: dict[str, Tensor], index: Tensor, versions: list[dict[str, Tensor]]
+) -> None:
+    assert set(found) == set(PATCHES)
+    for layer in PATCHES:
+        expected = naive_swap(index.numpy(), versions, layer)
+        assert found[layer].dtype == torch.float32
+        np.testing.assert_allclose(found[layer].numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), shapes, st.lists(shapes, min_size=1, max_size=3))
+def test_naive_loop(seed: int, lr_shape: tuple[int, int], ref_shapes: list) -> None:
+    rng = np.random.default_rng(seed)
+
+    def random_map(channels: int, height: int, width: int) -> Tensor:
+        return torch.from_numpy(rng.random((channels, height, width), np.float32))
+
+    versions = [
+        {
+            "relu3_1": random_map(4, h, w),
+            "relu2_1": random_map(3, 2 * h, 2 * w),
+            "relu1_1": random_map(2, 4 * h, 4 * w),
+        }
+        for h, w in ref_shapes
+    ]
+    rows, columns = lr_shape[0] - 2, lr_shape[1] - 2
+    index = torch.from_numpy(rng.integers(0, patch_count(ref_shapes), (rows, columns)))
+    weight = torch.ones(rows, columns)
+    found = swap(
+        Correspondence(index, weight, weight, tuple(ref_shapes)), versions.__getitem__
+    )
+    assert_is_naive(found, index, versions)
+
+
+@pytest.fixture(scope="module")
+def encoder(shared: Path) -> Encoder:
+    return load_encoder(str(shared / "weights" / "vgg19_relu3_1.pth"), 0, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def pair(shared: Path) -> tuple[np.ndarray, np.ndarray]:
+    """HR and reference of a real CUFED pair, cut to 48×56 and 52×48."""
+    train = shared / "data" / "cufed" / "train"
+    name = min(path.name for path in (train / "input").glob("*.png"))
+    hr, ref = (np.asarray(Image.open(train / side / name)) for side in ("input", "ref"))
+    return hr[40:88, 40:96], ref[40:92, 40:88]
+
+
+def lr_up(hr: np.ndarray) -> np.ndarray:
+    height, width = hr.shape[:2]
+    small = Image.fromarray(hr).resize((width // 4, height // 4), Image.Resampling.BICUBIC)
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def test_naive_loop_on_real_features_with_augmented_references(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    hr, ref = pair
+    versions = augmentations((1.0, 1.4), (0.0, 20.0))
+    refs = [ref, ref[:40, ::-1]]
+    found = correspond(lr_up(hr), refs, versions, encoder)
+    swapped = swap_features(found, refs, versions, encoder)
+    maps = [encoder.encode(augment(image, version)) for image in refs for version in versions]
+    ends = np.cumsum([patch_count([shape]) for shape in found.shapes])
+    used = np.searchsorted(ends, found.index.numpy(), "right")
+    assert len(np.unique(used)) > 2  # or it would show little
+    assert found.shapes == tuple(tuple(m["relu3_1"].shape[1:]) for m in maps)
+    assert_is_naive(swapped.maps, found.index, maps)
+    assert swapped.weight.shape == (1, 12, 14)
+    assert 0 <= swapped.weight.min() <= swapped.weight.max() <= 1
+
+
+def test_an_image_swapped_with_itself_keeps_its_maps(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    hr, _ = pair
+    versions = [Augmentation(1.0, 0.0)]
+    found = correspond(lr_up(hr), [hr], versions, encoder)
+    swapped = swap_features(found, [hr], versions, encoder)
+    assert found.index.flatten().tolist() == list(range(10 * 12))
+    for layer, maps in encoder.encode(hr).items():
+        torch.testing.assert_close(swapped.maps[layer], maps, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(swapped.weight, torch.ones(1, 12, 14), rtol=1e-5, atol=0)
+
+
+def test_an_unrelated_reference_lowers_the_weight(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    hr, ref = pair
+    noise = np.random.default_rng(0).integers(0, 256, ref.shape, np.uint8)
+    versions = [Augmentation(1.0, 0.0)]
+    near, far = (correspond(lr_up(hr), [r], versions, encoder).weight for r in (ref, noise))
+    assert far.mean() < near.mean()
+
+
+def test_only_matched_versions_are_encoded() -> None:
+    index = torch.tensor([[4, 5]])
+    weight = torch.ones(1, 2)
+    maps = {
+        layer: torch.rand(1, 4 * stride, 4 * stride) for layer, (_, stride) in PATCHES.items()
+    }
+    asked: list[int] = []
+
+    def encode(number: int) -> dict[str, Tensor]:
+        asked.append(number)
+        return maps
+
+    swap(Correspondence(index, weight, weight, ((4, 4),) * 3), encode)
+    assert asked == [1]

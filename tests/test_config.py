@@ -1,0 +1,242 @@
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from srntt_pipeline.config import BuildParams, DemoAlbumsParams, Params, read_params, validate
+from srntt_pipeline.errors import InputError
+
+SECTIONS = {name: field.annotation for name, field in Params.model_fields.items()}
+
+
+@pytest.fixture
+def params_file(tmp_path):
+    def write(text):
+        path = tmp_path / "params.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def complaint(path):
+    """The one line that a bad params file gives, without the file's name, which it must name."""
+    with pytest.raises(InputError) as error:
+        read_params(path)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+# What is accepted
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "{}\n", "build: {}\n"])
+def test_what_is_left_out_takes_the_defaults(params_file, text):
+    assert read_params(params_file(text)) == Params()
+
+
+def test_defaults_are_the_papers_numbers():
+    build, train = BuildParams(), Params().train
+    assert (build.train_pairs, build.test_groups, build.crop_px) == (13761, 126, 160)
+    assert (train.batch_size, train.learning_rate) == (9, 1e-4)
+
+
+def test_section_is_read(params_file):
+    text = "build:\n  ratio: 0.8\n  levels: 2\n  bands: [100, 10]\n  name: Löwe\nswaps:\n  scales: [1]\n"
+    params = read_params(params_file(text))
+    assert (params.build.ratio, params.build.levels) == (0.8, 2)
+    assert (params.build.bands, params.build.name) == ((100, 10), "Löwe")
+    assert params.swaps.scales == (1.0,)
+    assert params.train == Params().train
+
+
+def test_number_that_yaml_takes_for_text_is_a_number(params_file):
+    """YAML 1.1 needs a point: 1e-3 is text to it."""
+    assert yaml.safe_load("1e-3") == "1e-3"
+    assert read_params(params_file("train:\n  learning_rate: 1e-3\n")).train.learning_rate == 0.001
+
+
+def test_section_whose_keys_are_all_commented_out_takes_the_defaults(params_file):
+    assert read_params(params_file("build:\n  # ratio: 0.8\n")) == Params()
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_written_section_is_read_back(params_file, name):
+    section = SECTIONS[name]()
+    text = yaml.safe_dump({name: section.model_dump(mode="json")})
+    assert getattr(read_params(params_file(text)), name) == section
+
+
+def test_parameters_cannot_be_changed_by_the_way():
+    with pytest.raises(ValidationError):
+        BuildParams().ratio = 0.5
+
+
+# What is refused, in one line that helps
+
+
+def test_typo_in_a_key_says_what_was_meant(params_file):
+    message = complaint(params_file("build:\n  levls: 4\n"))
+    assert message == "build.levls is not a parameter; did you mean build.levels?"
+
+
+def test_typo_in_a_section_says_what_was_meant(params_file):
+    assert complaint(params_file("biuld: {}\n")) == (
+        "biuld is not a parameter; did you mean build?"
+    )
+
+
+def test_unknown_key_lists_the_known_ones(params_file):
+    message = complaint(params_file("demo_albums:\n  xyz: 1\n"))
+    assert message.startswith("demo_albums.xyz is not a parameter; known here: ")
+    assert all(key in message for key in DemoAlbumsParams.model_fields)
+
+
+def test_unknown_section_lists_the_known_ones(params_file):
+    message = complaint(params_file("xyz:\n  deeper:\n    ratio: 1\n"))
+    assert message.startswith("xyz is not a parameter; known here: ")
+    assert all(section in message for section in SECTIONS)
+
+
+def test_where_a_stage_runs_is_no_parameter(params_file):
+    """Workers and devices must not invalidate results."""
+    for section in SECTIONS:
+        for key in ("workers", "device"):
+            assert f"{section}.{key} is not" in complaint(params_file(f"{section}: {{{key}: 1}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "given"),
+    [
+        ("build: {ratio: high}", "build.ratio", "'high'"),
+        ("build: {ratio: 1.5}", "build.ratio", "1.5"),
+        ("build: {ratio: .nan}", "build.ratio", "nan"),
+        ("build: {levels: 0}", "build.levels", "0"),
+        ("build: {levels: 2.5}", "build.levels", "2.5"),
+        ("build: {levels_by: eye}", "build.levels_by", "'eye'"),
+        ("build: {train_pairs: -1}", "build.train_pairs", "-1"),
+        ("build: {test_albums: 1}", "build.test_albums", "1"),
+        ("build: {seed: -1}", "build.seed", "-1"),
+        ("build: {bands: [9, many], levels: 2}", "build.bands.1", "'many'"),
+        ("swaps: {scales: []}", "swaps.scales", "[]"),
+        ("swaps: {scales: [1, 5]}", "swaps.scales.1", "5"),
+        ("train: {patch_px: 90}", "train.patch_px", "90"),
+        ("train: {blocks: [1, 2, 3]}", "train.blocks", ""),
+        ("train: [1, 2]", "train", "[1, 2]"),
+        ("evaluate: 3", "evaluate", "3"),
+    ],
+)
+def test_wrong_type_or_range_names_key_and_value(params_file, text, key, given):
+    message = complaint(params_file(text))
+    assert message.startswith(f"{key}")
+    assert given in message
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"levels": 3, "bands": [9, 5]}, "bands has 2 counts for levels = 3"),
+        ({"levels": 2, "bands": [5, 9]}, "bands must fall from L1 on; got [5, 9]"),
+        ({"levels": 2, "bands": [5, 5]}, "bands must fall from L1 on; got [5, 5]"),
+        ({"levels": 2, "bands": [5, -1]}, "bands are counts of matches, so not negative"),
+        ({"crop_px": 90}, "crop_px must be a multiple of 4, the scale; 90 is not"),
+        ({"crop_px": 160, "long_side_px": 120}, "crop_px is above long_side_px"),
+    ],
+)
+def test_build_keys_that_do_not_fit_each_other(params_file, keys, why):
+    message = complaint(params_file(yaml.safe_dump({"build": keys})))
+    assert message.startswith(f"build: {why}")
+
+
+def test_demo_range_the_wrong_way_round(params_file):
+    message = complaint(params_file("demo_albums: {photos_min: 9, photos_max: 3}"))
+    assert message == "demo_albums: photos_min is above photos_max"
+
+
+def test_several_mistakes_are_told_at_once(params_file):
+    message = complaint(params_file("build: {ratio: 2, levls: 4}\n"))
+    assert "build.ratio" in message
+    assert "build.levls" in message
+
+
+def test_missing_file_is_named(tmp_path):
+    assert complaint(tmp_path / "params.yaml").startswith("cannot read the params file")
+
+
+def test_folder_instead_of_a_file_is_named(tmp_path):
+    assert complaint(tmp_path).startswith("cannot read the params file")
+
+
+@pytest.mark.parametrize("text", ["build: [1\n", "build:\n\tratio: 1\n", "a: b: c\n"])
+def test_what_is_not_yaml_is_said_to_be_so(params_file, text):
+    assert complaint(params_file(text)).startswith("not YAML: ")
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00", b"\x89PNG\r\n", b"build: \0"])
+def test_binary_file_is_refused(params_file, text):
+    complaint(params_file(text))
+
+
+@pytest.mark.parametrize("text", ["- build\n", "build\n", "42\n", "1: 2\n"])
+def test_yaml_that_is_no_params_file_is_refused(params_file, text):
+    complaint(params_file(text))
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from([*SECTIONS, *BuildParams.model_fields, "x"]) | st.integers(),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_any_content_gives_params_or_one_line(content):
+    try:
+        validate(Params, content, "params.yaml")
+    except InputError as error:
+        assert str(error).startswith("params.yaml: ")
+        assert "\n" not in str(error)
+
+
+# Descriptions and derived values
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [(name, key) for name, section in SECTIONS.items() for key in section.model_fields],
+)
+def test_every_parameter_is_described(section, key):
+    description = SECTIONS[section].model_fields[key].description
+    assert description
+    assert description.endswith((".", ").", ";"))
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_section_says_what_it_is_for(name):
+    assert f"`{name}`" in SECTIONS[name].__doc__
+
+
+def test_default_bands_halve_from_160():
+    assert BuildParams().level_bands == (160, 80, 40, 20)
+    assert BuildParams(levels=5).level_bands == (160, 80, 40, 20, 10)
+
+
+@pytest.mark.parametrize("levels", range(1, 10))
+def test_default_bands_fall_for_any_number_of_levels(levels):
+    bands = BuildParams(levels=levels).level_bands
+    assert len(bands) == levels
+    assert all(high > low >= 0 for high, low in zip(bands, bands[1:], strict=False))
+
+
+def test_given_bands_are_the_bands():
+    assert BuildParams(levels=2, bands=(50, 0)).level_bands == (50, 0)

@@ -1,0 +1,199 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.layout import group_file, read_test_set, read_train_pairs
+
+TEST = "test/CUFED5"
+
+
+@pytest.fixture
+def image(tmp_path):
+    def write(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+
+    return write
+
+
+def levels(dataset):
+    return {group.name: list(group.refs) for group in read_test_set(dataset).groups}
+
+
+# Test sets
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_four_and_five_references_are_l1_and_so_on(tmp_path, image, count):
+    image(*(f"{TEST}/{g}_{k}.png" for g in ("000", "001") for k in range(count + 1)))
+    groups = read_test_set(tmp_path).groups
+    assert [group.name for group in groups] == ["000", "001"]
+    for group in groups:
+        assert group.hr == tmp_path / TEST / f"{group.name}_0.png"
+        assert group.refs == {
+            f"L{k}": tmp_path / TEST / f"{group.name}_{k}.png" for k in range(1, count + 1)
+        }
+
+
+def test_missing_references_leave_the_others_their_levels(tmp_path, image):
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png", f"{TEST}/000_4.png", f"{TEST}/001_0.png")
+    assert levels(tmp_path) == {"000": ["L1", "L4"], "001": []}
+
+
+def test_root_and_test_folder_give_the_same_groups(tmp_path, image):
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png")
+    assert read_test_set(tmp_path).groups == read_test_set(tmp_path / TEST).groups
+
+
+def test_group_without_hr_is_named(tmp_path, image):
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png", f"{TEST}/001_1.png", f"{TEST}/001_2.png")
+    with pytest.raises(InputError, match=r"without an HR image: 001_0\.png is missing"):
+        read_test_set(tmp_path)
+
+
+def test_no_group_with_hr_is_an_error_not_a_plain_folder(tmp_path, image):
+    image(f"{TEST}/000_1.png", f"{TEST}/000_2.png")
+    with pytest.raises(InputError, match=r"000_0\.png is missing"):
+        read_test_set(tmp_path)
+
+
+def test_stray_image_in_the_test_folder_does_not_turn_references_into_test_images(tmp_path, image):
+    """A picture someone left there must be named or passed over, never make 001_1 an HR image."""
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png", f"{TEST}/overview.png")
+    try:
+        assert levels(tmp_path)["000"] == ["L1"]
+    except InputError as error:
+        assert "overview.png" in str(error)
+
+
+def test_files_that_are_no_images_and_hidden_ones_are_passed_over(tmp_path, image):
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png", f"{TEST}/.000_2.png")
+    (tmp_path / TEST / "readme.txt").touch()
+    assert levels(tmp_path) == {"000": ["L1"]}
+
+
+def test_plain_folder_has_hr_images_without_references(tmp_path, image):
+    image("b.png", "a.jpg")
+    test_set = read_test_set(tmp_path)
+    assert [(group.name, group.hr.name, group.refs) for group in test_set.groups] == [
+        ("a", "a.jpg", {}),
+        ("b", "b.png", {}),
+    ]
+    assert test_set.name == tmp_path.name
+
+
+def test_plain_folder_whose_names_end_like_references_is_plain(tmp_path, image):
+    image("img_1.png", "img_2.png", "img_3.png")
+    assert levels(tmp_path) == {"img_1": [], "img_2": [], "img_3": []}
+
+
+def test_plain_folder_with_only_some_names_like_a_group_is_plain(tmp_path, image):
+    image("img_0.png", "img_1.png", "castle.png")
+    assert levels(tmp_path) == {"castle": [], "img_0": [], "img_1": []}
+
+
+def test_numbers_of_two_digits_are_no_reference_numbers(tmp_path, image):
+    image(*(f"img_{i:02d}.png" for i in range(3)))
+    assert list(levels(tmp_path)) == ["img_00", "img_01", "img_02"]
+
+
+@pytest.mark.parametrize("content", [None, "empty"])
+def test_missing_or_empty_folder_is_named(tmp_path, content):
+    folder = tmp_path / "set"
+    if content:
+        folder.mkdir()
+    with pytest.raises(InputError) as error:
+        read_test_set(folder)
+    assert str(folder) in str(error.value)
+
+
+def test_name_is_the_one_the_builder_recorded(tmp_path, image):
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png")
+    assert read_test_set(tmp_path).name == "CUFED5"
+    (tmp_path / "summary.json").write_text(json.dumps({"name": "lund-200"}))
+    assert read_test_set(tmp_path).name == "lund-200"
+    assert read_test_set(tmp_path / TEST).name == "lund-200"
+
+
+@pytest.mark.parametrize("content", ["[]", '{"name": 3}', "{}"])
+def test_summary_of_another_program_names_nothing(tmp_path, image, content):
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png")
+    (tmp_path / "summary.json").write_text(content)
+    assert read_test_set(tmp_path).name == "CUFED5"
+
+
+@pytest.mark.parametrize("content", ['{"name": "lund"}', "not JSON"])
+def test_plain_folder_is_not_named_after_a_data_set_that_it_lies_in(tmp_path, image, content):
+    image("urban100/a.png", "more/sun80/b.png")
+    (tmp_path / "summary.json").write_text(content)
+    assert read_test_set(tmp_path / "urban100").name == "urban100"
+    assert read_test_set(tmp_path / "more" / "sun80").name == "sun80"
+
+
+def test_place_of_a_group_image_is_the_one_that_is_read(tmp_path, image):
+    image(*(str(group_file("007", k)) for k in range(3)))
+    assert levels(tmp_path) == {"007": ["L1", "L2"]}
+
+
+# Training pairs
+
+
+def test_pairs_are_matched_by_name(tmp_path, image):
+    image("train/input/b.png", "train/input/a.png", "train/ref/a.png", "train/ref/b.png")
+    pairs = read_train_pairs(tmp_path)
+    assert [pair.name for pair in pairs] == ["a", "b"]
+    for pair in pairs:
+        assert pair.hr == tmp_path / "train" / "input" / f"{pair.name}.png"
+        assert pair.ref == tmp_path / "train" / "ref" / f"{pair.name}.png"
+
+
+def test_missing_training_reference_is_named(tmp_path, image):
+    image("train/input/a.png", "train/input/b.png", "train/ref/a.png")
+    with pytest.raises(InputError) as error:
+        read_train_pairs(tmp_path)
+    assert str(tmp_path / "train" / "ref" / "b.png") in str(error.value)
+    assert "1 of 2" in str(error.value)
+
+
+@pytest.mark.parametrize("present", [[], ["train/input"], ["train/input", "train/ref"]])
+def test_no_training_pairs_is_an_error_that_names_the_folder(tmp_path, present):
+    for folder in present:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(InputError) as error:
+        read_train_pairs(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+# Real data sets
+
+
+def test_real_cufed5_group(shared):
+    for dataset in (shared / "data" / "cufed", shared / "data" / "cufed" / "test" / "CUFED5"):
+        test_set = read_test_set(dataset)
+        assert test_set.name == "CUFED5"
+        (group,) = test_set.groups
+        assert group.name == "001"
+        assert group.hr.name == "001_0.png"
+        assert {level: path.name for level, path in group.refs.items()} == {
+            f"L{k}": f"001_{k}.png" for k in range(1, 6)
+        }
+
+
+def test_real_cufed_training_pairs(shared):
+    pairs = read_train_pairs(shared / "data" / "cufed")
+    assert len(pairs) == 10
+    assert all(Image.open(pair.hr).size == (160, 160) for pair in pairs)
+    assert all(pair.hr.name == pair.ref.name for pair in pairs)
+
+
+@pytest.mark.parametrize("name", ["urban100", "sun80"])
+def test_real_benchmarks_without_references(shared, name):
+    test_set = read_test_set(shared / "data" / name)
+    assert test_set.name == name
+    assert len(test_set.groups) == 4
+    assert not any(group.refs for group in test_set.groups)

@@ -1,0 +1,121 @@
+import os
+import time
+
+import cv2
+import pytest
+
+from srntt_pipeline.errors import InputError, UnusableImage
+from srntt_pipeline.parallel import default_workers, progress, run_all
+
+
+def run(function, jobs, workers):
+    return run_all(function, jobs, workers=workers, description="test", unit="jobs")
+
+
+def square(number):
+    return number * number
+
+
+def slow_if_first(number):
+    time.sleep(0.3 if number == 0 else 0)
+    return number
+
+
+def threads(_):
+    return cv2.getNumThreads()
+
+
+def process(_):
+    return os.getpid()
+
+
+def fail(number):
+    if number == 2:
+        raise InputError("photo.jpg: no photo")
+    return number
+
+
+def fail_unusable(number):
+    raise UnusableImage("photo.jpg", "empty file (0 bytes)")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_stand_in_the_order_of_the_jobs(workers):
+    assert run(slow_if_first, range(6), workers) == list(range(6))
+
+
+def test_results_are_the_same_for_one_worker_and_two():
+    assert run(square, range(20), 1) == run(square, range(20), 2) == [i * i for i in range(20)]
+
+
+def test_two_workers_are_other_processes():
+    assert os.getpid() not in run(process, range(8), 2)
+
+
+def test_one_worker_is_this_process():
+    assert set(run(process, range(2), 1)) == {os.getpid()}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_jobs_give_no_results(workers):
+    assert run(square, [], workers) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_job_runs_on_one_thread(workers):
+    before = cv2.getNumThreads()
+    assert set(run(threads, range(3), workers)) == {1}
+    assert cv2.getNumThreads() == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_input_error_in_a_worker_arrives_as_one(workers):
+    with pytest.raises(InputError, match=r"^photo\.jpg: no photo$"):
+        run(fail, range(4), workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_unusable_image_keeps_its_reason_across_processes(workers):
+    with pytest.raises(UnusableImage) as error:
+        run(fail_unusable, range(2), workers)
+    assert error.value.reason == "empty file (0 bytes)"
+    assert str(error.value) == "photo.jpg: empty file (0 bytes)"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_goes_on_after_an_error(workers):
+    with pytest.raises(InputError):
+        run(fail, range(4), workers)
+    assert run(square, range(4), workers) == [0, 1, 4, 9]
+
+
+def test_progress_counts_units_on_stderr(capfd):
+    run_all(square, [3, 4], workers=1, description="Cutting", unit="images", size=lambda job: job)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Cutting" in err
+    assert "7/7" in err
+    assert "images/s" in err
+
+
+def test_progress_of_a_resumed_run_starts_where_it_stopped(capfd):
+    with progress("Training", "steps", 10, initial=6) as bar:
+        bar.update(4)
+    assert "10/10" in capfd.readouterr().err
+
+
+def test_number_of_workers_is_taken_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SRNTT_WORKERS", "3")
+    assert default_workers() == 3
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", "²"])
+def test_wrong_number_of_workers_is_an_input_error(monkeypatch, given):
+    monkeypatch.setenv("SRNTT_WORKERS", given)
+    with pytest.raises(InputError, match="SRNTT_WORKERS"):
+        default_workers()
+
+
+def test_number_of_workers_is_otherwise_that_of_usable_processors(monkeypatch):
+    monkeypatch.delenv("SRNTT_WORKERS", raising=False)
+    assert default_workers() == len(os.sched_getaffinity(0))
