@@ -48,6 +48,8 @@ def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) 
 
     Raises InputError when `albums` has no usable pair of photos.
     """
+    if out.resolve().is_relative_to(albums.resolve()):
+        raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
     output_folder(out)
     found, rejected = find_albums(albums)
     checks = PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)

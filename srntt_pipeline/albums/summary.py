@@ -75,7 +75,10 @@ def plot_match_counts(path: Path, pairs: pd.DataFrame, params: BuildParams) -> N
     counts = pairs["matches"].to_numpy()
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
-    edges = np.unique(np.geomspace(1, max(counts.max(initial=0), 2) + 1, 60).astype(int)).tolist()
+    bands = params.level_bands if params.levels_by == "bands" else ()
+    most = max(counts.max(initial=0), 2) + 1
+    # Bands are among the edges, so that no bar holds two levels.
+    edges = sorted({*np.geomspace(1, most, 60).astype(int).tolist(), *(max(b, 1) for b in bands)})
     order = [*range(params.levels, 0, -1)]
     groups = [counts[pairs["level"] == 0], *(counts[pairs["level"] == k] for k in order)]
     labels = ["no level", *(level_name(k) for k in order)]
@@ -83,20 +86,19 @@ def plot_match_counts(path: Path, pairs: pd.DataFrame, params: BuildParams) -> N
     axes.hist(
         [np.maximum(group, 1) for group in groups], edges, stacked=True, label=labels, color=colours
     )
-    if params.levels_by == "bands":
-        for k, band in enumerate(params.level_bands, start=1):
-            axes.axvline(max(band, 1), color="black", linewidth=0.8)
-            axes.annotate(
-                f" {level_name(k)} ≥ {band}", (max(band, 1), 1), (0, -2), va="top", fontsize=8,
-                xycoords=("data", "axes fraction"), textcoords="offset points", rotation=90,
-            )  # fmt: skip
+    for k, band in enumerate(bands, start=1):
+        axes.axvline(max(band, 1), color="black", linewidth=0.8)
+        axes.annotate(
+            f"{level_name(k)} ≥ {band}", (max(band, 1), 0.98), (3, 0), va="top", fontsize=8,
+            xycoords=("data", "axes fraction"), textcoords="offset points",
+        )  # fmt: skip
     axes.set(
         xscale="log",
         xlabel=f"best SIFT matches of HR in Ref (ratio {params.ratio:g})",
         ylabel="ordered photo pairs",
         title=f"{len(counts)} photo pairs in {pairs['album'].nunique()} albums",
     )
-    axes.legend()
+    axes.legend(loc="upper left")
     save_figure(figure, path)
 
 
@@ -108,7 +110,7 @@ def contact_sheet(path: Path, root: Path, train: list[TrainRow], test: list[Test
     groups = sorted({row.group for row in test})
     shown = [groups[i] for i in spread(len(groups), _SHEET_GROUPS)]
     levels = sorted({row.level for row in train})
-    columns = max([2 * _SHEET_PAIRS, *(row.k + 1 for row in test)]) if train else 5
+    columns = max([2 * _SHEET_PAIRS if train else 1, *(row.k + 1 for row in test)])
     rows = max(1, len(shown) + len(levels))
     figure = Figure(figsize=(1.9 * columns, 1.75 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
