@@ -70,7 +70,9 @@ class BuildParams(Section):
     crop_px: int = Field(160, ge=16, description="Side of the training crops, px.")
     crops_per_pair: int = Field(2, ge=1, description="Most training crops from one pair of photos.")
     crop_matches: int = Field(
-        5, ge=1, description="Least matches inside a crop; crops with fewer are not used."
+        5,
+        ge=1,
+        description="Least matches between a crop and its counterpart; others are not used.",
     )
     train_pairs: int = Field(13761, ge=0, description="Most training pairs (paper: 13,761).")
     test_groups: int = Field(126, ge=0, description="Most test groups (paper: 126).")
@@ -98,7 +100,7 @@ class BuildParams(Section):
     @property
     def level_bands(self) -> tuple[int, ...]:
         """Least match count of each level, L1 first."""
-        return self.bands or tuple(round(160 / 2**level) for level in range(self.levels))
+        return self.bands or tuple(160 >> level for level in range(self.levels))
 
 
 class SwapParams(Section):
@@ -215,12 +217,13 @@ def validate(model: type[SectionType], content: object, source: str) -> SectionT
 
 def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
     place = [str(part) for part in problem["loc"]]
-    key = ".".join(place) or "the file"
+    key = ".".join(place)
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ")
         given = problem.get("input")
         shown = f" (got {given!r})" if isinstance(given, str | int | float | list) else ""
-        return f"{key}: {message[:1].lower()}{message[1:]}{shown}"
+        where = f"{key}: " if key else ""
+        return f"{where}{message[:1].lower()}{message[1:]}{shown}"
     for part in place[:-1]:
         model = model.model_fields[part].annotation  # type: ignore[assignment]
     known = list(model.model_fields)

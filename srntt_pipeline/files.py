@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 from srntt_pipeline.errors import InputError
 
 _PARTIAL = ".partial"
+_OURS = re.compile(r"\..+-\d+\.partial(\.\w+)?", re.DOTALL)
 
 
 @contextmanager
@@ -40,6 +42,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 def remove_partials(folder: Path) -> None:
     """Clear what killed jobs left under `folder`."""
     for partial in folder.rglob(f".*{_PARTIAL}*"):
+        if not _OURS.fullmatch(partial.name):
+            continue
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
@@ -79,11 +83,13 @@ def read_json(path: Path, fix: str) -> Any:
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     r"""Return `rows` as CSV: UTF-8, header, \n line ends, None as an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    lines = []
+    for row in ({column: column for column in columns}, *rows):
+        text = io.StringIO()
+        # csv quotes what holds a character of the line end; a lone \r must be quoted too.
+        csv.DictWriter(text, fieldnames=list(columns), lineterminator="\r\n").writerow(row)
+        lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines).encode()
 
 
 def sha256(content: bytes) -> str:

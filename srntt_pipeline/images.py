@@ -18,6 +18,8 @@ from srntt_pipeline.files import whole_file
 RGB = npt.NDArray[np.uint8]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+# No others: Pillow would start Ghostscript on an EPS file, whatever it is called.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 SCALE = 4  # the paper's one upscaling factor
 MAX_MEGAPIXELS = 100
 
@@ -56,7 +58,8 @@ def decode(
         return UnusableImage(str(path), reason)
 
     try:
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+        odd = _odd_mode(image)
     except Exception:  # Pillow's plugins raise almost anything on bytes that are no image
         raise unusable("not an image, whatever its name says") from None
     width, height = image.size
@@ -65,9 +68,8 @@ def decode(
         raise unusable(f"{megapixels:.0f} megapixels, over the limit of {max_megapixels:g}")
     if min(width, height) < min_side:
         raise unusable(f"too small: {width}×{height} px, {min_side} px needed on the short side")
-    reason = _odd_mode(image)
-    if reason and not (grey and reason == _GREY):
-        raise unusable(reason)
+    if odd and not (grey and odd == _GREY):
+        raise unusable(odd)
     try:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except Exception as error:  # as above: truncated or corrupt data, in any of Pillow's words
@@ -85,7 +87,7 @@ def _odd_mode(image: Image.Image) -> str | None:
     # Pillow opens 16-bit RGB as 8-bit RGB without a word; only the raw mode tells.
     if any(";16" in str(tile) for tile in getattr(image, "tile", ())) or image.mode[0] in "IF":
         return "more than 8 bits a channel"
-    if "A" in image.getbands() or "transparency" in image.info:
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         return "has an alpha channel"
     if image.mode in ("L", "1"):
         return _GREY

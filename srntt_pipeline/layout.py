@@ -23,7 +23,7 @@ _TEST_NAME = re.compile(r"(?P<group>.+)_(?P<k>\d)")
 
 @dataclass(frozen=True)
 class TrainPair:
-    """A training pair: `hr` and `ref` are image files of equal size."""
+    """A training pair of image files; in the released CUFED5 sizes can differ by a pixel."""
 
     name: str
     hr: Path
@@ -102,13 +102,17 @@ def read_test_set(dataset: Path) -> EvaluationSet:
     for path in images:
         if match := _TEST_NAME.fullmatch(path.stem):
             groups.setdefault(match["group"], {})[int(match["k"])] = path
+    others = [path for path in images if not _TEST_NAME.fullmatch(path.stem)]
+    in_layout = folder.resolve().parts[-2:] == TEST.parts
+    if in_layout and others:
+        raise InputError(f"{others[0]}: not named GGG_K.png; move it out of the test set")
     # A plain folder may hold a name like img_1.png: it takes every file to be a grouped layout.
-    if sum(map(len, groups.values())) == len(images) and any(
-        0 in group and len(group) > 1 for group in groups.values()
+    if in_layout or (
+        not others and any(0 in group and len(group) > 1 for group in groups.values())
     ):
         return EvaluationSet(_name(dataset, "CUFED5"), tuple(_groups(folder, groups)))
     plain = tuple(Group(path.stem, path, {}) for path in images)
-    return EvaluationSet(_name(dataset, dataset.resolve().name), plain)
+    return EvaluationSet(dataset.resolve().name, plain)
 
 
 def _groups(folder: Path, groups: dict[str, dict[int, Path]]) -> list[Group]:
@@ -123,7 +127,9 @@ def _groups(folder: Path, groups: dict[str, dict[int, Path]]) -> list[Group]:
 
 def _name(dataset: Path, otherwise: str) -> str:
     """Return the name that the builder recorded, or `otherwise`."""
-    for folder in (dataset, *dataset.resolve().parents[:2]):
+    resolved = dataset.resolve()
+    in_layout = resolved.parts[-2:] == TEST.parts
+    for folder in (resolved, *([resolved.parents[1]] if in_layout else [])):
         if (folder / SUMMARY).is_file():
             summary = read_json(folder / SUMMARY, "rebuild the data set, or delete the file")
             if isinstance(summary, dict) and isinstance(summary.get("name"), str):

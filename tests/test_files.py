@@ -46,20 +46,27 @@ def test_whole_file_keeps_the_suffix_by_which_libraries_choose_the_format(tmp_pa
         partial.touch()
 
 
+def break_off(path, error, as_folder=False):
+    """Fail with `error` when `path` is half written."""
+    with whole_file(path) as partial:
+        if as_folder:
+            partial.mkdir()
+        (partial / "00.jpg" if as_folder else partial).write_bytes(b"half of the n")
+        raise error
+
+
 def test_failed_block_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), whole_file(path) as partial:
-        partial.write_bytes(b"half of the n")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        break_off(path, ZeroDivisionError)
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["table.csv"]
 
 
 def test_interrupted_block_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "table.csv") as partial:
-        partial.write_bytes(b"half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        break_off(tmp_path / "table.csv", KeyboardInterrupt)
     assert names(tmp_path) == []
 
 
@@ -72,10 +79,8 @@ def test_whole_folder_appears_only_at_the_end_of_the_block(tmp_path):
 
 
 def test_failed_block_leaves_no_half_folder(tmp_path):
-    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "album") as partial:
-        partial.mkdir()
-        (partial / "00.jpg").write_bytes(b"photo")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        break_off(tmp_path / "album", ZeroDivisionError, as_folder=True)
     assert names(tmp_path) == []
 
 

@@ -262,12 +262,11 @@ def test_damaged_bytes_give_an_image_or_a_reason_never_another_error(suffix, dat
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
         image = decode(bytes(content), Path("a.jpg"))
-    except UnusableImage as error:
-        assert str(error).startswith("a.jpg: ")
-    else:
-        assert image.dtype == np.uint8
-        assert image.ndim == 3
-        assert image.shape[2] == 3
+    except UnusableImage:
+        return
+    assert image.dtype == np.uint8
+    assert image.ndim == 3
+    assert image.shape[2] == 3
 
 
 # Resizing

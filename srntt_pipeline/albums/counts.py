@@ -106,14 +106,18 @@ def count_album(job: CountJob) -> None:
             rows.append((a.name, b.name, matches_ab, matches_ba))
     table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
     with whole_file(job.path) as partial:
-        pq.write_table(table.replace_schema_metadata({"made_from": made_from}), partial)
+        pq.write_table(
+            table.replace_schema_metadata({"made_from": made_from}),
+            partial,
+            write_page_checksum=True,
+        )
 
 
 def _made_from(path: Path) -> str | None:
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_table(path, page_checksum_verification=True).schema.metadata or {}
         return str(metadata[b"made_from"].decode())
-    except (OSError, KeyError, pa.ArrowInvalid):
+    except (OSError, KeyError, ValueError, pa.ArrowException):
         return None
 
 

@@ -19,7 +19,7 @@ _ATTEMPTS = 20  # crops drawn per crop wanted before a pair is left as it is
 
 @dataclass(frozen=True)
 class CropPair:
-    """Corresponding crops: top left corners (x, y) in HR and Ref photo, and matches inside."""
+    """Corresponding crops: top left corners (x, y) in HR and Ref photo, and matches in both."""
 
     hr: tuple[int, int]
     ref: tuple[int, int]
@@ -40,30 +40,38 @@ def corresponding_crops(
     """Draw up to `most` crops of side `crop` px in HR with their counterparts in Ref.
 
     `hr_xy`, `ref_xy`: matched keypoints, float32 [K, 2], px. Sizes are (height, width), at least
-    `crop`. A crop with fewer than `least_matches` matches inside is drawn anew. Crops of one pair
-    overlap by at most half a side in x or y, lest one place be drawn twice.
+    `crop`. A crop is drawn anew when fewer than `least_matches` matches have one end in it and the
+    other in its counterpart. Crops of one pair overlap by at most half a side in x or y, lest one
+    place be drawn twice.
     """
     crops: list[CropPair] = []
-    limits = np.array([hr_size[1] - crop, hr_size[0] - crop])
+    room, ref_room = (np.array([width, height]) - crop for height, width in (hr_size, ref_size))
     for _ in range(_ATTEMPTS * most):
         if len(crops) == most:
             break
-        corner = rng.integers(0, limits, endpoint=True)
+        corner = rng.integers(0, room, endpoint=True)
         near = [np.abs(corner - np.array(other.hr)).max() < crop / 2 for other in crops]
-        inside = ((hr_xy >= corner) & (hr_xy < corner + crop)).all(axis=1)
+        inside = _inside(hr_xy, corner, crop)
         if any(near) or inside.sum() < least_matches:
             continue
-        ref_corner = corner + _displacement(hr_xy[inside], ref_xy[inside])
-        ref_limits = np.array([ref_size[1] - crop, ref_size[0] - crop])
-        ref_corner = np.clip(np.rint(ref_corner), 0, ref_limits).astype(int)
+        moved = corner + _displacement(hr_xy[inside], ref_xy[inside])
+        ref_corner = np.clip(np.rint(moved), 0, ref_room).astype(int)
+        # Scattered matches, or a place at the rim of Ref, can leave the counterparts outside.
+        matches = int((inside & _inside(ref_xy, ref_corner, crop)).sum())
+        if matches < least_matches:
+            continue
         crops.append(
             CropPair(
-                (int(corner[0]), int(corner[1])),
-                (int(ref_corner[0]), int(ref_corner[1])),
-                int(inside.sum()),
+                (int(corner[0]), int(corner[1])), (int(ref_corner[0]), int(ref_corner[1])), matches
             )
         )
     return crops
+
+
+def _inside(
+    xy: npt.NDArray[np.float32], corner: npt.NDArray[np.int64], side: int
+) -> npt.NDArray[np.bool_]:
+    return np.asarray(((xy >= corner) & (xy < corner + side)).all(axis=1))
 
 
 def _displacement(

@@ -61,10 +61,10 @@ def demo_albums(out: Path, params: DemoAlbumsParams, *, workers: int) -> int:
     Albums that are there are left alone, so a killed run resumes. Raises InputError when `out`
     holds anything else.
     """
-    output_folder(out)
     marker = out / MARKER
-    if any(out.iterdir()) and not marker.exists():
+    if out.is_dir() and any(out.iterdir()) and not marker.exists():
         raise InputError(f"{out} is not empty and holds no demo albums; name a new folder")
+    output_folder(out)
     made_from = {"params": params.model_dump(), "scenes": list(SCENES)}
     if marker.exists() and read_json(marker, f"delete {out} and run again") != made_from:
         for scene in SCENES:

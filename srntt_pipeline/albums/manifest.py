@@ -77,17 +77,22 @@ def manifest_bytes(row_type: type[Row], rows: Iterable[Row]) -> bytes:
 def read_manifest(row_type: type[Row], path: Path) -> list[Row]:
     """Read a manifest file; raise InputError that names the file and line when it is not one."""
     fields = dataclasses.fields(row_type)
+    line = 0
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != [field.name for field in fields]:
-                raise InputError(f"{path}: not a manifest: its header is {reader.fieldnames}")
-            return [
-                row_type(**{field.name: _value(field.type, row[field.name]) for field in fields})
-                for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: cannot read the manifest ({error})") from None
+            reader = csv.reader(file, strict=True)
+            header = next(reader, None)
+            if header != [field.name for field in fields]:
+                raise InputError(f"{path}: not a manifest: its header is {header}")
+            rows = []
+            for cells in reader:
+                line = reader.line_num
+                kinds = zip(fields, cells, strict=True)
+                rows.append(row_type(*(_value(field.type, cell) for field, cell in kinds)))
+            return rows
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        place = f"line {line}: " if line else ""
+        raise InputError(f"{path}: {place}cannot read the manifest ({error})") from None
 
 
 def _value(kind: Any, text: str) -> Any:

@@ -57,7 +57,8 @@ def find_albums(root: Path) -> tuple[list[Album], list[Rejected]]:
         photos = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
         if not photos:
             continue
-        album = below.as_posix() if below.parts else root.resolve().name
+        own = root.resolve().name
+        album = below.as_posix() if below.parts else own if not (root / own).is_dir() else "."
         for name in files:
             if reason := _unreadable_name(name, album):
                 rejected.append(Rejected(_printable(album), _printable(name), reason))

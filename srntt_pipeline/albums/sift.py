@@ -104,8 +104,9 @@ def extract_album(job: SiftJob) -> None:
             group.attrs.update(
                 {"name": name, "sha256": digest, "height": photo.shape[0], "width": photo.shape[1]}
             )
-            group.create_dataset("xy", data=features.xy)
-            group.create_dataset("descriptors", data=features.descriptors)
+            checksum = len(features.xy) > 0  # HDF5 cannot chunk, so not checksum, what is empty
+            for key, values in vars(features).items():
+                group.create_dataset(key, data=values, fletcher32=checksum or None)
         file.attrs["album"] = album.name
         file.attrs["rejected"] = json.dumps(rejected)
         file.attrs["made_from"] = made_from
@@ -120,9 +121,10 @@ def _file_state(path: Path) -> str:
 
 def _made_from(path: Path) -> str | None:
     try:
+        read_album(path)  # every checksum is looked at
         with h5py.File(path) as file:
             return str(file.attrs["made_from"])
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         return None
 
 

@@ -58,7 +58,12 @@ def test_counts_of_the_real_cufed5_group(shared, k, expected):
 
 @pytest.fixture(scope="module")
 def real_descriptors(real_albums):
-    names = ("sceaux_castle/100_7100.jpg", "sceaux_castle/100_7101.jpg", "lund/01.jpg", "lund/02.jpg")
+    names = (
+        "sceaux_castle/100_7100.jpg",
+        "sceaux_castle/100_7101.jpg",
+        "lund/01.jpg",
+        "lund/02.jpg",
+    )
     photos = [limit_long_side(read_rgb(real_albums / name), 400) for name in names]
     return [detect(photo).descriptors for photo in photos]
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from srntt_pipeline.albums.counts import best_matches
 from srntt_pipeline.albums.crops import CropJob, corresponding_crops, crop_album
 from srntt_pipeline.albums.photos import Album, PhotoChecks
 from srntt_pipeline.albums.sift import SiftJob, detect, extract_album
-from srntt_pipeline.albums.counts import best_matches
 
 SIDE = 40
 

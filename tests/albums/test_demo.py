@@ -37,8 +37,10 @@ def copy(demo, tmp_path, contents):
 
 def test_each_scene_has_an_album_of_8_to_12_photographs(demo):
     out, photos = demo
-    counts = {folder.name: len(list(folder.iterdir())) for folder in out.iterdir() if folder.is_dir()}
-    assert list(sorted(counts)) == sorted(SCENES)
+    counts = {
+        folder.name: len(list(folder.iterdir())) for folder in out.iterdir() if folder.is_dir()
+    }
+    assert sorted(counts) == sorted(SCENES)
     assert set(counts.values()) <= set(range(8, 13))
     assert len(set(counts.values())) > 1
     assert sum(counts.values()) == photos

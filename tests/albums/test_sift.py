@@ -154,7 +154,9 @@ def test_changed_photo_is_extracted_anew(job, album, save_view):
 def test_added_photo_is_extracted(job, album, save_view):
     extract_album(job)
     save_view(album.folder / "d.png", x=30)
-    extract_album(SiftJob(Album("lund", album.folder, (*album.photos, "d.png")), CHECKS, 0, job.path))
+    extract_album(
+        SiftJob(Album("lund", album.folder, (*album.photos, "d.png")), CHECKS, 0, job.path)
+    )
     assert list(read_hashes(job.path)) == ["a.png", "b ü.jpg", "d.png"]
 
 

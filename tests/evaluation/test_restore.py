@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -229,6 +231,15 @@ def test_another_encoder_than_that_of_training_is_refused(restore, tmp_path):
         restore(encoder_weights=other)
     assert "random, seed 0" in one_line(refusal)
     assert "other.pth" in one_line(refusal)
+
+
+def test_a_checkpoint_with_another_kind_of_encoder_is_refused(restore, tmp_path):
+    given = save_tiny(tmp_path / "model.safetensors")
+    described = json.loads(given.with_suffix(".json").read_text())
+    described["encoder"] = {"name": "AlexNet", "layers": "2"}
+    given.with_suffix(".json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"model\.json"):
+        restore(given=given)
 
 
 def test_an_encoder_file_that_moved_is_named_anew(restore, tmp_path):

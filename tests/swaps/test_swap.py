@@ -70,9 +70,7 @@ def test_naive_loop(seed: int, lr_shape: tuple[int, int], ref_shapes: list) -> N
     rows, columns = lr_shape[0] - 2, lr_shape[1] - 2
     index = torch.from_numpy(rng.integers(0, patch_count(ref_shapes), (rows, columns)))
     weight = torch.ones(rows, columns)
-    found = swap(
-        Correspondence(index, weight, weight, tuple(ref_shapes)), versions.__getitem__
-    )
+    found = swap(Correspondence(index, weight, weight, tuple(ref_shapes)), versions.__getitem__)
     assert_is_naive(found, index, versions)
 
 
@@ -140,9 +138,7 @@ def test_an_unrelated_reference_lowers_the_weight(
 def test_only_matched_versions_are_encoded() -> None:
     index = torch.tensor([[4, 5]])
     weight = torch.ones(1, 2)
-    maps = {
-        layer: torch.rand(1, 4 * stride, 4 * stride) for layer, (_, stride) in PATCHES.items()
-    }
+    maps = {layer: torch.rand(1, 4 * stride, 4 * stride) for layer, (_, stride) in PATCHES.items()}
     asked: list[int] = []
 
     def encode(number: int) -> dict[str, Tensor]:

@@ -1,0 +1,148 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.layout import read_train_pairs
+from srntt_pipeline.swaps.dataset import SwappedPair, SwappedPairs
+from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.precompute import precompute_swaps
+from srntt_pipeline.swaps.references import augmentations
+from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.swaps.swap import correspond, swap_features
+
+PARAMS = SwapParams(encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0, 20.0))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Shards are made on one thread, and rounding differs with their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder(shared: Path, tmp_path: Path) -> Path:
+    """Two real CUFED pairs, HR cut to 51×66 and reference to 60×48 px, and their swaps."""
+    source = shared / "data" / "cufed" / "train"
+    names = sorted(path.name for path in (source / "input").glob("*.png"))[:6:3]
+    for side, box in (("input", (20, 20, 86, 71)), ("ref", (20, 20, 68, 80))):
+        (tmp_path / "train" / side).mkdir(parents=True)
+        for name in names:
+            Image.open(source / side / name).crop(box).save(tmp_path / "train" / side / name)
+    precompute_swaps(tmp_path, tmp_path / "swaps", PARAMS, workers=1, device="cpu")
+    return tmp_path
+
+
+def swapped_pairs(folder: Path, seed: int = 0, cache_bytes: int = 0) -> SwappedPairs:
+    encoder = load_encoder("random", seed, CPU)
+    return SwappedPairs(read_train_pairs(folder), Shards(folder / "swaps"), encoder, cache_bytes)
+
+
+def assert_same(found: SwappedPair, expected: SwappedPair) -> None:
+    assert found["name"] == expected["name"]
+    for key in ("lr", "hr", "weight"):
+        assert torch.equal(found[key], expected[key])
+    for layer, maps in expected["maps"].items():
+        assert torch.equal(found["maps"][layer], maps)
+
+
+def test_items(folder: Path) -> None:
+    pairs = swapped_pairs(folder)
+    assert len(pairs) == 2
+    for index in range(2):
+        item = pairs[index]
+        shapes = {layer: tuple(maps.shape) for layer, maps in item["maps"].items()}
+        assert shapes == {
+            "relu3_1": (256, 12, 16),
+            "relu2_1": (128, 24, 32),
+            "relu1_1": (64, 48, 64),
+        }
+        assert item["lr"].shape == (3, 12, 16)
+        assert item["hr"].shape == (3, 48, 64)
+        assert item["weight"].shape == (1, 12, 16)
+        for tensor in (item["lr"], item["hr"], item["weight"], *item["maps"].values()):
+            assert tensor.dtype == torch.float32
+            assert tensor.device == CPU
+            assert not tensor.is_inference()  # autograd must be able to keep it
+            assert tensor.min() >= 0
+        for key in ("lr", "hr", "weight"):
+            assert item[key].max() <= 1
+
+
+def test_items_are_those_computed_directly(folder: Path) -> None:
+    pairs = swapped_pairs(folder)
+    encoder = load_encoder("random", 0, CPU)
+    versions = augmentations(PARAMS.scales, PARAMS.rotations_deg)
+    for index, pair in enumerate(pairs.pairs):
+        hr = Image.open(pair.hr).crop((0, 0, 64, 48))
+        lr = hr.resize((16, 12), Image.Resampling.BICUBIC)
+        lr_up = np.asarray(lr.resize((64, 48), Image.Resampling.BICUBIC))
+        ref = np.asarray(Image.open(pair.ref))
+        found = correspond(lr_up, [ref], versions, encoder)
+        swapped = swap_features(found, [ref], versions, encoder)
+        item = pairs[index]
+        assert np.array_equal(item["hr"].permute(1, 2, 0).mul(255).round(), np.asarray(hr))
+        assert np.array_equal(item["lr"].permute(1, 2, 0).mul(255).round(), np.asarray(lr))
+        assert torch.equal(item["weight"], swapped.weight)
+        for layer, maps in swapped.maps.items():
+            assert torch.equal(item["maps"][layer], maps)
+
+
+def test_lr_and_hr_alone(folder: Path) -> None:
+    pairs = swapped_pairs(folder)
+    lr, hr = pairs.lr_hr(1)
+    assert torch.equal(lr, pairs[1]["lr"])
+    assert torch.equal(hr, pairs[1]["hr"])
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 2_000_000, 1 << 30])
+def test_the_cache_changes_nothing(folder: Path, cache_bytes: int) -> None:
+    pairs, plain = swapped_pairs(folder, cache_bytes=cache_bytes), swapped_pairs(folder)
+    for index in (0, 1, 0, 1):
+        assert_same(pairs[index], plain[index])
+    expected = {0: 0, 2_000_000: 1, 1 << 30: 2}[cache_bytes]  # a pair takes about 1.4 MB
+    assert len(pairs._cache) == expected
+
+
+def test_data_loader_workers(folder: Path) -> None:
+    pairs = swapped_pairs(folder)
+    plain = [pairs[index] for index in range(2)]  # files are open when the workers start
+    loader = DataLoader(pairs, batch_size=None, num_workers=2, multiprocessing_context="fork")
+    for found, expected in zip(loader, plain, strict=True):
+        assert_same(found, expected)
+
+
+def test_wrong_encoder(folder: Path) -> None:
+    with pytest.raises(InputError, match="was made with VGG19, random, seed 0") as caught:
+        swapped_pairs(folder, seed=1)
+    assert "seed 1" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("side", ["input", "ref"])
+def test_image_changed_since(folder: Path, side: str) -> None:
+    path = sorted((folder / "train" / side).iterdir())[1]
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    pairs = swapped_pairs(folder)
+    pairs[0]
+    with pytest.raises(InputError, match="run precompute-swaps again") as caught:
+        pairs[1]
+    assert str(path) in str(caught.value)
+
+
+def test_pair_added_since(folder: Path) -> None:
+    for side in ("input", "ref"):
+        path = min((folder / "train" / side).iterdir())
+        path.with_name("zebra.png").write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match="no swap of the pair zebra"):
+        swapped_pairs(folder)[2]

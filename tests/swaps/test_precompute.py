@@ -1,0 +1,239 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.swaps import precompute
+from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.precompute import precompute_swaps
+from srntt_pipeline.swaps.references import augmentations
+from srntt_pipeline.swaps.shards import Shards, StoredSwap
+from srntt_pipeline.swaps.swap import correspond
+
+PARAMS = SwapParams(
+    encoder_weights="random", scales=(1.0,), rotations_deg=(0.0, 20.0), pairs_per_shard=1
+)
+Contents = Callable[[Path], dict[str, bytes]]
+
+
+@pytest.fixture
+def dataset(shared: Path, tmp_path: Path) -> Path:
+    """Four real CUFED pairs, cut to 64×64 px (one HR to 66×65, no multiples of 4)."""
+    source = shared / "data" / "cufed" / "train"
+    names = sorted(path.name for path in (source / "input").glob("*.png"))[:4]
+    for side in ("input", "ref"):
+        folder = tmp_path / "dataset" / "train" / side
+        folder.mkdir(parents=True)
+        for number, name in enumerate(names):
+            box = (0, 0, 66, 65) if (number, side) == (2, "input") else (0, 0, 64, 64)
+            Image.open(source / side / name).crop(box).save(folder / name)
+    return tmp_path / "dataset"
+
+
+def run(dataset: Path, out: Path, workers: int = 1, **changes: object) -> int:
+    params = PARAMS.model_copy(update=changes)
+    return precompute_swaps(dataset, out, params, workers=workers, device="cpu")
+
+
+def times(out: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in out.glob("shard-*.h5")}
+
+
+def read_all(out: Path) -> list[StoredSwap]:
+    shards = Shards(out)
+    return [shards[name] for name in shards.names]
+
+
+def hr_file(dataset: Path, number: int) -> Path:
+    return sorted((dataset / "train" / "input").iterdir())[number]
+
+
+def test_shards_hold_the_correspondence_of_each_pair(dataset: Path, tmp_path: Path) -> None:
+    assert run(dataset, tmp_path / "out", pairs_per_shard=3) == 4
+    shards = Shards(tmp_path / "out")
+    assert sorted(times(tmp_path / "out")) == ["shard-00000.h5", "shard-00001.h5"]
+    encoder = load_encoder("random", 0, torch.device("cpu"))
+    for path in (dataset / "train" / "input").iterdir():
+        hr = Image.open(path).crop((0, 0, 64, 64))
+        lr_up = hr.resize((16, 16), Image.Resampling.BICUBIC).resize(
+            (64, 64), Image.Resampling.BICUBIC
+        )
+        ref = np.asarray(Image.open(dataset / "train" / "ref" / path.name))
+        versions = augmentations(PARAMS.scales, PARAMS.rotations_deg)
+        expected = correspond(np.asarray(lr_up), [ref], versions, encoder)
+        found = shards[path.stem].correspondence
+        assert found.shapes == expected.shapes == ((16, 16), (16, 16))
+        assert torch.equal(found.index, expected.index)
+        torch.testing.assert_close(found.weight, expected.weight)
+
+
+def test_workers_do_not_change_a_byte(dataset: Path, tmp_path: Path, contents: Contents) -> None:
+    for workers in (1, 2):
+        run(dataset, tmp_path / str(workers), workers, pairs_per_shard=2)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+def test_rerun_keeps_shards(dataset: Path, tmp_path: Path, contents: Contents) -> None:
+    out = tmp_path / "out"
+    run(dataset, out)
+    before, made = contents(out), times(out)
+    run(dataset, out)
+    assert times(out) == made
+    assert contents(out) == before
+
+
+def test_damaged_shard_alone_is_redone(dataset: Path, tmp_path: Path, contents: Contents) -> None:
+    out = tmp_path / "out"
+    run(dataset, out)
+    before, made = contents(out), times(out)
+    half, missing = out / "shard-00001.h5", out / "shard-00003.h5"
+    half.write_bytes(half.read_bytes()[:5000])
+    missing.unlink()
+    time.sleep(1.1)  # HDF5 would keep times by the second
+    run(dataset, out)
+    assert contents(out) == before
+    kept = {name for name, when in times(out).items() if when == made[name]}
+    assert kept == {"shard-00000.h5", "shard-00002.h5"}
+
+
+@pytest.mark.parametrize("side", ["input", "ref"])
+def test_changed_image_is_noticed(dataset: Path, tmp_path: Path, side: str) -> None:
+    out = tmp_path / "out"
+    run(dataset, out)
+    made, made_from = times(out), Shards(out).made_from
+    path = dataset / "train" / side / hr_file(dataset, 2).name
+    image = np.array(Image.open(path))
+    image[:20] = 255 - image[:20]
+    Image.fromarray(image).save(path)
+    run(dataset, out)
+    changed = {name for name, when in times(out).items() if when != made[name]}
+    assert changed == {"shard-00002.h5"}
+    assert Shards(out).made_from != made_from
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scales": (1.4,)},
+        {"rotations_deg": (0.0,)},
+        {"encoder_seed": 1},
+        {"pairs_per_shard": 3},
+        {"pairs_per_shard": 9},
+    ],
+    ids=str,
+)
+def test_changed_parameter_gives_what_a_fresh_run_gives(
+    dataset: Path, tmp_path: Path, contents: Contents, change: dict[str, object]
+) -> None:
+    run(dataset, tmp_path / "out", pairs_per_shard=4)
+    run(dataset, tmp_path / "out", **{"pairs_per_shard": 4, **change})
+    run(dataset, tmp_path / "fresh", **{"pairs_per_shard": 4, **change})
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_a_pair_fewer_removes_its_shard(dataset: Path, tmp_path: Path, contents: Contents) -> None:
+    run(dataset, tmp_path / "out")
+    hr_file(dataset, 3).unlink()
+    assert run(dataset, tmp_path / "out") == 3
+    run(dataset, tmp_path / "fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.swaps import precompute
+
+swap, left = precompute._swap, [2]
+
+def killed(*arguments):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return swap(*arguments)
+
+precompute._swap = killed
+params = SwapParams.model_validate_json(sys.argv[3])
+precompute.precompute_swaps(
+    Path(sys.argv[1]), Path(sys.argv[2]), params, workers=1, device="cpu"
+)
+"""
+
+
+def test_killed_and_started_again(dataset: Path, tmp_path: Path, contents: Contents) -> None:
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    command = [sys.executable, "-c", KILLED, dataset, out, PARAMS.model_dump_json()]
+    killed = subprocess.run(command, check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    made = times(out)
+    assert len(made) == 2
+    assert list(out.glob(".*.partial*"))  # it was killed in the middle of a shard
+    with pytest.raises(InputError, match=r"index\.json is missing; run precompute-swaps again"):
+        Shards(out)
+
+    run(dataset, out)
+    run(dataset, fresh)
+    assert contents(out) == contents(fresh)
+    assert made.items() <= times(out).items()
+
+
+def test_stopped_with_other_parameters_leaves_no_mixture(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(dataset, out)
+
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(precompute, "write_index", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, out, rotations_deg=(20.0, 0.0))  # indices mean other versions now
+    with pytest.raises(InputError, match="precompute-swaps"):
+        read_all(out)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bad_image_is_named(dataset: Path, tmp_path: Path, workers: int) -> None:
+    hr_file(dataset, 1).write_bytes(b"no image")
+    with pytest.raises(InputError, match="not an image") as caught:
+        run(dataset, tmp_path / "out", workers)
+    assert hr_file(dataset, 1).name in str(caught.value)
+
+
+@pytest.mark.parametrize("side", ["input", "ref"])
+def test_image_too_small_to_match_is_named(dataset: Path, tmp_path: Path, side: str) -> None:
+    path = dataset / "train" / side / hr_file(dataset, 0).name
+    Image.new("RGB", (64, 11)).save(path)
+    with pytest.raises(InputError, match="too small") as caught:
+        run(dataset, tmp_path / "out")
+    assert path.name in str(caught.value)
+
+
+def test_two_images_of_one_name_are_refused(dataset: Path, tmp_path: Path) -> None:
+    hr = hr_file(dataset, 0)
+    for side in ("input", "ref"):
+        path = dataset / "train" / side / hr.name
+        Image.open(path).save(path.with_suffix(".bmp"))
+    with pytest.raises(InputError, match=hr.stem):
+        run(dataset, tmp_path / "out", pairs_per_shard=4)
+
+
+def test_index_says_what_made_the_shards(dataset: Path, tmp_path: Path) -> None:
+    run(dataset, tmp_path / "out", encoder_seed=7)
+    index = json.loads((tmp_path / "out" / "index.json").read_text())
+    identity = load_encoder("random", 7, torch.device("cpu")).identity
+    assert index["encoder"] == {"source": "random, seed 7", "sha256": identity.sha256}
+    assert index["pairs"] == 4
+    assert SwapParams.model_validate(index["params"]).encoder_seed == 7

@@ -1,0 +1,279 @@
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.swaps.correspondence import Correspondence, match, patch_count
+from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, EncoderIdentity
+from srntt_pipeline.swaps.shards import (
+    ShardHeader,
+    Shards,
+    StoredSwap,
+    is_whole,
+    write_index,
+    write_shard,
+)
+from srntt_pipeline.swaps.swap import swap, weight_map
+
+MADE_FROM = "f" * 64
+HEADER = ShardHeader(EncoderIdentity("random, seed 3", "e" * 64), SwapParams(), MADE_FROM)
+HR, REFS = "a" * 64, ("b" * 64, "c" * 64)
+
+
+def random_swap(name: str, seed: int = 0, size: tuple[int, int] = (8, 9)) -> StoredSwap:
+    rng = np.random.default_rng(seed)
+    shapes = ((7, 9), (6, 6), (3, 3))
+    index = torch.from_numpy(rng.integers(0, patch_count(shapes), size))
+    weight = torch.from_numpy(rng.random(size, np.float32))
+    return StoredSwap(name, HR, REFS, Correspondence(index, weight, weight, shapes))
+
+
+def assert_equal(found: StoredSwap, expected: StoredSwap) -> None:
+    assert (found.name, found.hr_sha256) == (expected.name, expected.hr_sha256)
+    assert found.ref_sha256 == expected.ref_sha256
+    assert found.correspondence.shapes == expected.correspondence.shapes
+    assert torch.equal(found.correspondence.index, expected.correspondence.index)
+    assert torch.equal(found.correspondence.weight, expected.correspondence.weight)
+
+
+def write(folder: Path, *parts: list[StoredSwap]) -> Path:
+    paths = [folder / f"shard-{number:05d}.h5" for number in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        write_shard(path, HEADER, part)
+    counts = [len(part) for part in parts]
+    write_index(folder, HEADER, list(zip(paths, counts, strict=True)))
+    return paths[-1]
+
+
+@st.composite
+def swaps(draw: st.DrawFn) -> StoredSwap:
+    sides = st.integers(3, 300)
+    shapes = tuple(draw(st.lists(st.tuples(sides, sides), min_size=1, max_size=4)))
+    rows, columns = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    size = rows * columns
+    weights = st.floats(0, 1, width=32)
+    indices = st.integers(0, patch_count(shapes) - 1)
+    index = torch.tensor(draw(st.lists(indices, min_size=size, max_size=size)))
+    weight = torch.tensor(draw(st.lists(weights, min_size=size, max_size=size)))
+    index, weight = index.view(rows, columns), weight.view(rows, columns)
+    return StoredSwap("", HR, REFS, Correspondence(index, weight, weight, shapes))
+
+
+@settings(max_examples=30, deadline=None)
+@given(found=st.lists(swaps(), min_size=1, max_size=3))
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, found: list[StoredSwap]) -> None:
+    folder = tmp_path_factory.mktemp("swaps")
+    names = ["H_0_7595161@N07_31 0", "Größe.raw_01", "写真"][: len(found)]
+    stored = [
+        StoredSwap(name, HR, REFS, s.correspondence) for name, s in zip(names, found, strict=True)
+    ]
+    write(folder, stored[:1], stored[1:])
+    shards = Shards(folder)
+    assert shards.names == sorted(names)
+    assert (shards.encoder, shards.params, shards.made_from) == (
+        HEADER.encoder,
+        HEADER.params,
+        MADE_FROM,
+    )
+    for expected in stored:
+        assert_equal(shards[expected.name], expected)
+
+
+def test_stored_correspondence_gives_exactly_the_same_maps(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    lr, refs = torch.rand(4, 9, 8), [torch.rand(4, 7, 6), torch.rand(4, 12, 5)]
+    found = match(lr, refs)
+    write(tmp_path, [StoredSwap("pair", HR, REFS, found)])
+    stored = Shards(tmp_path)["pair"].correspondence
+    raw = [
+        {layer: torch.rand(CHANNELS[layer], h * cell, w * cell) for layer, cell in CELLS.items()}
+        for _, h, w in (ref.shape for ref in refs)
+    ]
+    expected = swap(found, raw.__getitem__)
+    for layer, maps in swap(stored, raw.__getitem__).items():
+        assert torch.equal(maps, expected[layer])
+    assert torch.equal(weight_map(stored), weight_map(found))
+
+
+def test_anyone_can_read_the_format(tmp_path: Path) -> None:
+    expected = random_swap("pair")
+    path = write(tmp_path, [expected])
+    with h5py.File(path) as file:
+        pair = file["pairs"]["pair"]
+        assert np.array_equal(pair["index"][:], expected.correspondence.index)
+        assert np.array_equal(pair["score"][:], expected.correspondence.weight)
+        assert pair["index"].fletcher32
+        assert pair["score"].fletcher32
+        assert [tuple(shape) for shape in pair["shapes"][:]] == [(7, 9), (6, 6), (3, 3)]
+        assert json.loads(file.attrs["encoder"]) == {"source": "random, seed 3", "sha256": "e" * 64}
+
+
+def test_same_swaps_same_bytes(tmp_path: Path) -> None:
+    first, second = (write(tmp_path / n, [random_swap("a"), random_swap("b", 1)]) for n in "12")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_shard_is_whole_for_what_made_it(tmp_path: Path) -> None:
+    path = write(tmp_path, [random_swap("a")])
+    assert is_whole(path, MADE_FROM)
+    assert not is_whole(path, "0" * 64)
+    assert not is_whole(tmp_path / "none.h5", MADE_FROM)
+
+
+def test_index_lists_the_shards_and_removes_others(tmp_path: Path) -> None:
+    write(tmp_path, [random_swap("a")], [random_swap("b")], [random_swap("c")])
+    write(tmp_path, [random_swap("a")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "shard-00000.h5"]
+    assert Shards(tmp_path).names == ["a"]
+
+
+def test_pickled_after_use(tmp_path: Path) -> None:
+    expected = random_swap("a")
+    write(tmp_path, [expected])
+    shards = Shards(tmp_path)
+    assert_equal(shards["a"], expected)
+    assert_equal(pickle.loads(pickle.dumps(shards))["a"], expected)
+    assert_equal(shards["a"], expected)
+
+
+def flip(path: Path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 2
+    path.write_bytes(content)
+
+
+def flip_stored(path: Path, name: str) -> None:
+    with h5py.File(path) as file:
+        values = file["pairs"]["b"][name]
+        chunked = values.chunks is not None
+        offset = values.id.get_chunk_info(0).byte_offset if chunked else values.id.get_offset()
+    flip(path, offset + 2)
+
+
+def foreign(path: Path) -> None:
+    """A shard made with other parameters, as a run killed before it wrote its index leaves it."""
+    write_shard(path, HEADER, [random_swap("b", seed=9)])
+
+
+def empty_hdf5(path: Path) -> None:
+    h5py.File(path, "w").close()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut in half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "cut by a byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "text": lambda path: path.write_text("swaps\n"),
+    "empty HDF5": empty_hdf5,
+    "signature": lambda path: flip(path, path.read_bytes().index(b"\x89HDF") + 2),
+    "index": lambda path: flip_stored(path, "index"),
+    "score": lambda path: flip_stored(path, "score"),
+    "shapes": lambda path: flip_stored(path, "shapes"),
+    "hash of HR": lambda path: flip(path, path.read_bytes().index(HR.encode())),
+    "name": lambda path: flip(path, path.read_bytes().index(b"pairs")),
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES.values(), foreign], ids=[*DAMAGES, "foreign"])
+def test_damaged_shards_are_named(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    path = write(tmp_path, [random_swap("a")], [random_swap("b")])
+    damage(path)
+    with pytest.raises(InputError) as caught:
+        read_all(tmp_path, ["a", "b"])
+    assert str(path) in str(caught.value)
+    assert "precompute-swaps" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_shards_are_not_whole(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    path = write(tmp_path, [random_swap("b")])
+    damage(path)
+    assert not is_whole(path, MADE_FROM)
+
+
+def read_all(folder: Path, names: list[str]) -> list[StoredSwap]:
+    shards = Shards(folder)
+    return [shards[name] for name in names]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_noticed_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
+) -> None:
+    folder = tmp_path_factory.mktemp("swaps")
+    expected = random_swap("b", size=(30, 30))
+    path = write(folder, [expected])
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        (found,) = read_all(folder, ["b"])
+    except InputError:
+        return
+    assert_equal(found, expected)
+
+
+def drop(key: str) -> Callable[[dict], object]:
+    return lambda index: index.pop(key)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        drop("format"),
+        drop("version"),
+        drop("encoder"),
+        drop("params"),
+        drop("made_from"),
+        drop("shards"),
+        lambda index: index.update(format="other"),
+        lambda index: index.update(version=2),
+        lambda index: index.update(encoder="VGG19"),
+        lambda index: index["params"].update(scale=2),
+        lambda index: index["shards"][0].pop("file"),
+    ],
+)
+def test_foreign_index_is_named(tmp_path: Path, change: Callable[[dict], object]) -> None:
+    write(tmp_path, [random_swap("a")])
+    index = json.loads((tmp_path / "index.json").read_text())
+    change(index)
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    assert_index_is_named(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "7", '"text"', '{"format": ', "\0\1"])
+def test_index_that_is_none(tmp_path: Path, content: str | None) -> None:
+    write(tmp_path, [random_swap("a")])
+    (tmp_path / "index.json").unlink()
+    if content is not None:
+        (tmp_path / "index.json").write_text(content)
+    assert_index_is_named(tmp_path)
+
+
+def assert_index_is_named(folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        Shards(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    assert_index_is_named(tmp_path / "none")
+
+
+def test_unknown_pair_is_named(tmp_path: Path) -> None:
+    write(tmp_path, [random_swap("a")])
+    with pytest.raises(InputError, match=r"holds no swap of the pair zebra"):
+        Shards(tmp_path)["zebra"]

@@ -1,0 +1,148 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.models import build_model
+
+SIZES = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True, "weight_maps": False}
+
+
+def save(folder: Path, seed: int = 0, **changes: object) -> Path:
+    sizes = {**SIZES, **changes}
+    torch.manual_seed(seed)
+    info = CheckpointInfo(
+        model="srntt-l2",
+        sizes=sizes,
+        step=7,
+        encoder={"source": "random, seed 0", "sha256": "e" * 64},
+        swaps=SwapParams(scales=(1.0, 0.5)),
+        train=TrainParams(**sizes, steps=7),
+        dataset="d" * 64,
+        metrics={"validation_psnr_db": 23.5},
+    )
+    path = folder / "srntt-l2.safetensors"
+    model = build_model("srntt-l2", sizes)
+    model.set_map_scales({"relu3_1": 4.0})
+    save_checkpoint(path, model, info)
+    return path
+
+
+@pytest.mark.parametrize("name", ["srntt-l2.safetensors", "srntt-l2.json", ""])
+def test_round_trip(tmp_path: Path, name: str) -> None:
+    path = save(tmp_path)
+    loaded = load_checkpoint(tmp_path / name)
+    torch.manual_seed(0)
+    expected = build_model("srntt-l2", SIZES)
+    expected.set_map_scales({"relu3_1": 4.0})
+    lr, weight = torch.rand(1, 3, 3, 3), torch.rand(1, 1, 3, 3)
+    maps = {
+        layer: torch.rand(1, channels, 3 * scale, 3 * scale)
+        for layer, channels, scale in (("relu3_1", 256, 1), ("relu2_1", 128, 2), ("relu1_1", 64, 4))
+    }
+    assert torch.equal(loaded.model(lr, maps, weight), expected(lr, maps, weight))
+    assert not loaded.model.training
+    assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
+    assert loaded.path == path
+    assert loaded.info.step == 7
+    assert loaded.info.swaps == SwapParams(scales=(1.0, 0.5))
+    assert loaded.info.train.blocks == (1, 1, 1, 1)
+    assert loaded.info.metrics == {"validation_psnr_db": 23.5}
+
+
+def test_same_weights_same_bytes(tmp_path: Path) -> None:
+    first, second = save(tmp_path / "a"), save(tmp_path / "b")
+    assert first.read_bytes() == second.read_bytes()
+    assert first.with_suffix(".json").read_bytes() == second.with_suffix(".json").read_bytes()
+
+
+def other_weights(path: Path) -> None:
+    path.write_bytes(save(path.parent / "other", seed=1).read_bytes())
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def drop_a_weight(path: Path) -> None:
+    tensors = load_file(path)
+    del tensors["tail.1.bias"]
+    save_file(tensors, path)
+
+
+def edit(**changes: object) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        described = path.with_suffix(".json")
+        content = {**json.loads(described.read_text()), **changes}
+        described.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.with_suffix(".json").unlink(),
+        lambda path: path.with_suffix(".json").write_text("{"),
+        lambda path: path.with_suffix(".json").write_text("[]"),
+        lambda path: path.with_suffix(".json").write_bytes(b"\xff\xfe"),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("weights\n"),
+        lambda path: Image.new("RGB", (8, 8)).save(path, format="PNG"),
+        truncate,
+        other_weights,
+        drop_a_weight,
+        edit(format="other"),
+        edit(format=None),
+        edit(step=None),
+        edit(step="many"),
+        edit(train={"steps": -1}),
+        edit(surplus=1),
+        edit(weights_sha256="0" * 64),
+        edit(model="esrgan"),
+        edit(sizes={**SIZES, "channels": 8}),
+        edit(sizes={**SIZES, "blocks": [2, 1, 1, 1]}),
+        edit(sizes={**SIZES, "blocks": [1, 1]}),
+        edit(sizes={**SIZES, "channels": "four"}),
+        edit(sizes={"width": 4}),
+    ],
+)
+def test_wrong_checkpoint_is_named(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    path = save(tmp_path)
+    damage(path)
+    assert_one_line(path, path.stem)
+
+
+def assert_one_line(path: Path, named: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(path)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "photo.png", "folder", "none", "none.safetensors"])
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "notes.txt").write_text("weights\n")
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    (tmp_path / "folder").mkdir()
+    assert_one_line(tmp_path / name, name)
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    path, other = save(tmp_path), save(tmp_path / "other", channels=8)
+    path.write_bytes(other.read_bytes())
+    described = json.loads(path.with_suffix(".json").read_text())
+    described["weights_sha256"] = json.loads(other.with_suffix(".json").read_text())[
+        "weights_sha256"
+    ]
+    path.with_suffix(".json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="do not fit srntt-l2"):
+        load_checkpoint(path)

@@ -1,0 +1,115 @@
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from srntt_pipeline.training.data import Patches, StepSampler
+
+some = settings(max_examples=60, deadline=None)
+counts, batches, seeds = st.integers(1, 12), st.integers(1, 9), st.integers(0, 1000)
+LAYERS = {"relu3_1": 1, "relu2_1": 2, "relu1_1": 4}  # size by LR's
+
+
+@some
+@given(counts, batches, seeds)
+def test_every_pair_once_an_epoch(pairs: int, batch_size: int, seed: int) -> None:
+    drawn = [draw for batch in StepSampler(pairs, batch_size, 0, 4 * pairs, seed) for draw in batch]
+    assert len(drawn) == 4 * pairs * batch_size
+    assert [draw[:2] for draw in drawn] == [
+        (step, place) for step in range(4 * pairs) for place in range(batch_size)
+    ]
+    visited = [draw[2] for draw in drawn]
+    for start in range(0, len(visited), pairs):
+        assert sorted(visited[start : start + pairs]) == list(range(pairs))
+
+
+@some
+@given(counts, batches, seeds, st.integers(0, 30), st.integers(0, 30))
+def test_starts_where_another_run_stopped(
+    pairs: int, batch_size: int, seed: int, start: int, more: int
+) -> None:
+    stop = start + more
+    whole = list(StepSampler(pairs, batch_size, 0, stop, seed))
+    rest = StepSampler(pairs, batch_size, start, stop, seed)
+    assert len(rest) == more
+    assert list(rest) == whole[start:]
+    assert list(rest) == whole[start:]  # and again
+
+
+def test_epochs_and_seeds_differ_in_order() -> None:
+    def order(seed: int, epoch: int) -> tuple[int, ...]:
+        ((*batch,),) = StepSampler(20, 20, epoch, epoch + 1, seed)
+        return tuple(index for _, _, index in batch)
+
+    assert len({order(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
+
+
+class Places:
+    """Pairs whose every value tells the LR pixel it lies on: 1000·row + column."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.size = height, width
+
+    def __len__(self) -> int:
+        return 3
+
+    def map(self, channels: int, scale: int) -> Tensor:
+        rows, columns = (torch.arange(size).float() for size in self.size)
+        places = 1000 * rows[:, None] + columns
+        return places.repeat_interleave(scale, 0).repeat_interleave(scale, 1).repeat(channels, 1, 1)
+
+    def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.map(3, 1), self.map(3, 4)
+
+    def __getitem__(self, index: int) -> dict:
+        lr, hr = self.lr_hr(index)
+        maps = {layer: self.map(2, scale) for layer, scale in LAYERS.items()}
+        return {"name": "", "lr": lr, "hr": hr, "maps": maps, "weight": self.map(1, 1)}
+
+
+@some
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(4, 30), st.integers(0, 1000))
+def test_patches_are_cut_at_the_same_place(height: int, width: int, side: int, step: int) -> None:
+    patches = Patches(Places(height, width), 4 * side, seed=0, with_maps=True)
+    cut = patches[step, 1, 2]
+    side = min(side, height, width)
+    assert set(cut) == {"lr", "hr", "weight", *LAYERS}
+    first = int(cut["lr"].flatten()[0])
+    top, left = first // 1000, first % 1000
+    assert top + side <= height
+    assert left + side <= width
+    expected = Places(height, width).map(1, 1)[0, top : top + side, left : left + side]
+    for name, scale in {"lr": 1, "hr": 4, "weight": 1, **LAYERS}.items():
+        assert cut[name].shape[1:] == (side * scale, side * scale)
+        for channel in cut[name]:
+            assert torch.equal(
+                channel, expected.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
+            )
+    plain = Patches(Places(height, width), 4 * side, seed=0, with_maps=False)[step, 1, 2]
+    assert set(plain) == {"lr", "hr"}
+    assert torch.equal(plain["lr"], cut["lr"])
+    assert torch.equal(plain["hr"], cut["hr"])
+
+
+def test_places_depend_on_seed_step_and_place_alone() -> None:
+    def place(seed: int, step: int, number: int, pair: int = 0) -> int:
+        patches = Patches(Places(40, 40), 16, seed, with_maps=False)
+        return int(patches[step, number, pair]["lr"][0, 0, 0])
+
+    assert place(0, 5, 1) == place(0, 5, 1) == place(0, 5, 1, pair=2)
+    places = Counter(place(s, t, n) for s in range(3) for t in range(3) for n in range(3))
+    assert len(places) > 20
+
+
+def test_every_place_is_drawn() -> None:
+    patches = Patches(Places(4, 5), 12, seed=0, with_maps=False)
+    places = {int(patches[step, 0, 0]["lr"][0, 0, 0]) for step in range(200)}
+    assert places == {0, 1, 2, 1000, 1001, 1002}
+
+
+@pytest.mark.parametrize("with_maps", [False, True])
+def test_length(with_maps: bool) -> None:
+    assert len(Patches(Places(4, 4), 16, 0, with_maps)) == 3

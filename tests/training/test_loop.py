@@ -1,0 +1,367 @@
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import load_file
+from skimage.metrics import peak_signal_noise_ratio
+from torch.nn import functional as F
+from torch.utils.data import default_collate
+
+from srntt_pipeline.checkpoints import load_checkpoint
+from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.models import SRNTT
+from srntt_pipeline.swaps.dataset import SwappedPairs
+from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.precompute import precompute_swaps
+from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.training.data import Patches, StepSampler
+from srntt_pipeline.training.loop import split_validation, train
+
+SWAPS = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
+SIZES = {"channels": 4, "blocks": (1, 1, 1, 1)}
+PARAMS = TrainParams(
+    **SIZES,
+    warmup_steps=3,
+    steps=5,
+    batch_size=2,
+    patch_px=32,
+    learning_rate=1e-3,
+    validation_pairs=1,
+    validate_every=4,
+    checkpoint_every=2,
+)
+Contents = Callable[[Path], dict[str, bytes]]
+WARMUP, TRANSFER = "SISR warm-up", "texture transfer"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The killed processes run on one thread, and rounding differs with their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six real CUFED pairs, cut to 64×64 px, and their swaps."""
+    folder = tmp_path_factory.mktemp("cufed")
+    source = shared / "data" / "cufed" / "train"
+    for side in ("input", "ref"):
+        (folder / "train" / side).mkdir(parents=True)
+        for path in sorted((source / side).glob("*.png"))[:6]:
+            Image.open(path).crop((48, 48, 112, 112)).save(folder / "train" / side / path.name)
+    precompute_swaps(folder, folder / "swaps", SWAPS, workers=1, device="cpu")
+    return folder
+
+
+def run(folder: Path, out: Path, **changes: object) -> dict[str, float]:
+    params = TrainParams.model_validate({**PARAMS.model_dump(), **changes})
+    return train(folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def straight_run(folder: Path, params: TrainParams) -> tuple[SRNTT, list[float]]:
+    """The same training by a plain PyTorch loop: no Fabric, no data loader, no checkpoints."""
+    encoder = load_encoder("random", 0, torch.device("cpu"))
+    pairs, _ = split_validation(read_train_pairs(folder), params)
+    data = SwappedPairs(pairs, Shards(folder / "swaps"), encoder, cache_bytes=1 << 28)
+    torch.manual_seed(params.seed)
+    model = SRNTT(**SIZES, bicubic_skip=params.bicubic_skip, weight_maps=params.weight_maps)
+    maps = [data[i]["maps"] for i in range(len(data))]
+    model.set_map_scales(
+        {
+            layer: float(np.sqrt(np.mean([m[layer].numpy().var() for m in maps])))
+            for layer in maps[0]
+        }
+    )
+    adam = torch.optim.Adam(model.parameters(), params.learning_rate, (params.beta1, 0.999))
+    losses = []
+    steps = params.warmup_steps + params.steps
+    for step, draws in enumerate(StepSampler(len(data), params.batch_size, 0, steps, params.seed)):
+        patches = Patches(data, params.patch_px, params.seed, with_maps=True)
+        batch = default_collate([patches[draw] for draw in draws])
+        warm = step < params.warmup_steps
+        sr = model.sisr(batch["lr"]) if warm else model(batch["lr"], batch, batch["weight"])
+        loss = F.mse_loss(sr, batch["hr"])
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return model, losses
+
+
+@pytest.mark.parametrize("options", [{}, {"bicubic_skip": True, "weight_maps": True, "seed": 3}])
+def test_a_plain_adam_loop_gives_the_same(folder: Path, tmp_path: Path, options: dict) -> None:
+    metrics = run(folder, tmp_path, **options)
+    model, losses = straight_run(folder, PARAMS.model_copy(update=options))
+    found = rows(tmp_path / "loss.csv")
+    assert [row["step"] for row in found] == [str(step) for step in range(1, 9)]
+    assert [row["phase"] for row in found] == [WARMUP] * 3 + [TRANSFER] * 5
+    np.testing.assert_allclose([float(row["loss"]) for row in found], losses, rtol=1e-5)
+    weights = load_file(tmp_path / "srntt-l2.safetensors")
+    for name, expected in model.state_dict().items():
+        torch.testing.assert_close(weights[name], expected, rtol=1e-4, atol=1e-6)
+
+    encoder = load_encoder("random", 0, torch.device("cpu"))
+    _, (pair,) = split_validation(read_train_pairs(folder), PARAMS.model_copy(update=options))
+    item = SwappedPairs([pair], Shards(folder / "swaps"), encoder)[0]
+    maps = {layer: values[None] for layer, values in item["maps"].items()}
+    with torch.no_grad():
+        sr = model(item["lr"][None], maps, item["weight"][None])[0].clamp(0, 1)
+    psnr = peak_signal_noise_ratio(item["hr"].numpy(), sr.numpy(), data_range=1)
+    assert metrics["validation_psnr_db"] == pytest.approx(psnr, abs=2e-3)
+
+
+def test_outputs(folder: Path, tmp_path: Path) -> None:
+    metrics = run(folder, tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    curve = rows(tmp_path / "validation.csv")
+    assert [(row["step"], row["phase"]) for row in curve] == [("4", TRANSFER), ("8", TRANSFER)]
+    assert float(curve[-1]["psnr_db"]) == metrics["validation_psnr_db"]
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.path == tmp_path / "srntt-l2.safetensors"
+    assert loaded.info.step == 8
+    assert loaded.info.train == PARAMS
+    assert loaded.info.swaps == SWAPS
+    assert loaded.info.metrics == metrics
+    assert loaded.info.encoder["source"] == "random, seed 0"
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_bicubic_psnr_is_that_of_pillow_and_scikit_image(folder: Path, tmp_path: Path) -> None:
+    metrics = run(folder, tmp_path, warmup_steps=0, steps=0)
+    _, (pair,) = split_validation(read_train_pairs(folder), PARAMS)
+    hr = Image.open(pair.hr)
+    up = hr.resize((16, 16), Image.Resampling.BICUBIC).resize((64, 64), Image.Resampling.BICUBIC)
+    expected = peak_signal_noise_ratio(np.asarray(hr), np.asarray(up))
+    assert metrics["validation_bicubic_psnr_db"] == pytest.approx(expected, abs=0.02)
+
+
+def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path, warmup_steps=10, steps=30, learning_rate=5e-3, validate_every=1000)
+    found = rows(tmp_path / "loss.csv")
+    for phase in (WARMUP, TRANSFER):
+        losses = [float(row["loss"]) for row in found if row["phase"] == phase]
+        assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def assert_same_run(contents: Contents, found: Path, expected: Path) -> None:
+    """Same weights, optimiser state, curves and metrics, to the byte."""
+    first, second = contents(found), contents(expected)
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])  # 0: stopped at the end of the warm-up
+def test_more_steps_go_on(folder: Path, tmp_path: Path, contents: Contents, steps: int) -> None:
+    quiet = {"validate_every": 1000}
+    run(folder, tmp_path / "on", steps=steps, **quiet)
+    run(folder, tmp_path / "on", **quiet)
+    run(folder, tmp_path / "once", **quiet)
+    for name in ("srntt-l2.safetensors", "loss.csv", "metrics.json"):
+        assert (tmp_path / "on" / name).read_bytes() == (tmp_path / "once" / name).read_bytes()
+    steps_made = [int(row["step"]) for row in rows(tmp_path / "on" / "validation.csv")]
+    assert steps_made == [3 + steps, 8]
+
+
+def test_a_finished_run_is_not_repeated(
+    folder: Path, tmp_path: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(folder, tmp_path)
+    before = contents(tmp_path)
+    monkeypatch.setattr(torch.optim.Adam, "step", None)
+    run(folder, tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 2e-3}, {"seed": 1}, {"warmup_steps": 2}, {"steps": 2}], ids=str
+)
+def test_changed_parameters_start_afresh(
+    folder: Path, tmp_path: Path, contents: Contents, change: dict[str, object]
+) -> None:
+    run(folder, tmp_path / "out")
+    run(folder, tmp_path / "out", **change)
+    run(folder, tmp_path / "fresh", **change)
+    assert_same_run(contents, tmp_path / "out", tmp_path / "fresh")
+
+
+def test_changed_swaps_start_afresh(folder: Path, tmp_path: Path, contents: Contents) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    run(copy, tmp_path / "out")
+    swaps = SWAPS.model_copy(update={"rotations_deg": (20.0,)})
+    precompute_swaps(copy, copy / "swaps", swaps, workers=1, device="cpu")
+    run(copy, tmp_path / "out")
+    run(copy, tmp_path / "fresh")
+    assert_same_run(contents, tmp_path / "out", tmp_path / "fresh")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from srntt_pipeline.config import TrainParams
+from srntt_pipeline.training import loop
+
+name, left = sys.argv[4], [int(sys.argv[5])]
+owner = loop.Trainer if hasattr(loop.Trainer, name) else loop
+function = getattr(owner, name)
+
+def killed(*arguments):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return function(*arguments)
+
+setattr(owner, name, killed)
+torch.set_num_threads(1)
+folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+params = TrainParams.model_validate_json(sys.argv[3])
+loop.train(folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "calls", "resumes_at"),
+    [
+        ("_step", 1, None),  # before any checkpoint
+        ("save_tensors", 5, 4),  # with half a state written
+    ],
+)
+def test_killed_and_started_again(
+    folder: Path,
+    tmp_path: Path,
+    contents: Contents,
+    function: str,
+    calls: int,
+    resumes_at: int | None,
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", KILLED, folder, out, PARAMS.model_dump_json()]
+    killed = subprocess.run(
+        [*command, function, str(calls)],
+        check=False,
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    states = [path.name for path in (out / "resume").glob("step-*")]
+    assert states == ([f"step-{resumes_at:08d}"] if resumes_at else [])
+    run(folder, out)
+    run(folder, tmp_path / "fresh")
+    assert_same_run(contents, out, tmp_path / "fresh")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 60), st.integers(1, 40), st.integers(0, 99))
+def test_validation_pairs_are_kept_from_training(count: int, wanted: int, seed: int) -> None:
+    pairs = [TrainPair(f"{number:03d}", Path("hr"), Path("ref")) for number in range(count)]
+    params = TrainParams(validation_pairs=wanted, seed=seed)
+    training, validation = split_validation(pairs, params)
+    assert sorted([*training, *validation], key=lambda pair: pair.name) == pairs
+    assert len(validation) == max(1, min(wanted, count // 5))
+    assert (training, validation) == split_validation(pairs, params)
+
+
+def copy_pairs(folder: Path, target: Path, count: int) -> Path:
+    for side in ("input", "ref"):
+        (target / "train" / side).mkdir(parents=True)
+        for path in sorted((folder / "train" / side).iterdir())[:count]:
+            shutil.copy(path, target / "train" / side)
+    return target
+
+
+def test_a_single_pair_is_too_few(folder: Path, tmp_path: Path) -> None:
+    single = copy_pairs(folder, tmp_path / "single", 1)
+    precompute_swaps(single, single / "swaps", SWAPS, workers=1, device="cpu")
+    with pytest.raises(InputError, match="at least two pairs"):
+        run(single, tmp_path / "out")
+
+
+def test_two_pairs_suffice(folder: Path, tmp_path: Path) -> None:
+    two = copy_pairs(folder, tmp_path / "two", 2)
+    precompute_swaps(two, two / "swaps", SWAPS, workers=1, device="cpu")
+    assert np.isfinite(run(two, tmp_path / "out")["validation_psnr_db"])
+
+
+def test_swaps_of_other_pairs(folder: Path, tmp_path: Path) -> None:
+    two = copy_pairs(folder, tmp_path / "two", 2)
+    precompute_swaps(two, two / "swaps", SWAPS, workers=1, device="cpu")
+    with pytest.raises(InputError, match="holds no swap of the pair"):
+        train(folder, two / "swaps", tmp_path / "out", PARAMS, device="cpu")
+
+
+def test_swaps_of_other_images(folder: Path, tmp_path: Path) -> None:
+    two = copy_pairs(folder, tmp_path / "two", 6)
+    for path in (two / "train" / "input").iterdir():
+        Image.open(path).rotate(90).save(path)
+    with pytest.raises(InputError, match="run precompute-swaps again"):
+        train(two, folder / "swaps", tmp_path / "out", PARAMS, device="cpu")
+
+
+def test_swaps_of_another_encoder(shared: Path, folder: Path, tmp_path: Path) -> None:
+    weights = str(shared / "weights" / "vgg19_relu3_1.pth")
+    with pytest.raises(InputError, match="was made with VGG19, random, seed 0"):
+        train(folder, folder / "swaps", tmp_path, PARAMS, device="cpu", encoder_weights=weights)
+
+
+def test_no_swaps(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"index\.json is missing; run precompute-swaps"):
+        train(folder, tmp_path, tmp_path / "out", PARAMS, device="cpu")
+
+
+def test_unknown_model(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--model esrgan: unknown; known: srntt-l2"):
+        train(folder, folder / "swaps", tmp_path, PARAMS, device="cpu", model="esrgan")
+
+
+def test_out_is_a_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        run(folder, tmp_path / "out")
+
+
+def test_pairs_smaller_than_the_patch_are_given_whole(folder: Path, tmp_path: Path) -> None:
+    assert np.isfinite(run(folder, tmp_path, patch_px=160)["validation_psnr_db"])
+
+
+def test_pairs_of_several_sizes_below_the_patch_are_refused(folder: Path, tmp_path: Path) -> None:
+    pairs = copy_pairs(folder, tmp_path / "pairs", 6)
+    for number, path in enumerate(sorted((pairs / "train" / "input").iterdir())):
+        Image.open(path).crop((0, 0, 64 - 4 * number, 64)).save(path)
+    precompute_swaps(pairs, pairs / "swaps", SWAPS, workers=1, device="cpu")
+    with pytest.raises(InputError, match="patch_px"):
+        run(pairs, tmp_path / "out", patch_px=64)
+    assert np.isfinite(run(pairs, tmp_path / "out", patch_px=32)["validation_psnr_db"])
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_fewest_channels(folder: Path, tmp_path: Path, channels: int) -> None:
+    try:
+        params = {"channels": channels, "warmup_steps": 1, "steps": 1}
+        TrainParams(**params)
+    except ValueError:
+        assert channels == 1
+    else:
+        run(folder, tmp_path, **params)
