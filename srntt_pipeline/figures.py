@@ -1,5 +1,6 @@
 """What every figure shares."""
 
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +14,9 @@ matplotlib.use("agg")  # pictures are files; no screen is needed
 
 def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
     """Write `figure` as PNG, whole or not at all."""
-    with whole_file(path) as partial:
+    with whole_file(path) as partial, warnings.catch_warnings():
+        # File names may be in scripts that Matplotlib's font lacks: boxes, not a broken figure.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(partial, dpi=dpi)
 
 

@@ -27,7 +27,7 @@ def scattered(count, size=(120, 160), seed=0):
 def inside(xy, corner, side=SIDE):
     """Count matches in a crop, one by one."""
     x0, y0 = corner
-    return sum(x0 <= x < x0 + side and y0 <= y < y0 + side for x, y in xy.tolist())
+    return sum(x0 <= x < x0 + side and y0 <= y < y0 + side for x, y in xy)
 
 
 def fits(corner, size, side=SIDE):
@@ -67,8 +67,14 @@ def test_zoomed_reference_is_cut_around_the_same_place():
 
 def test_crop_at_the_border_is_kept_inside():
     hr_xy = scattered(400)
-    for crop in draw(hr_xy, hr_xy + np.float32([500, -500])):
-        assert crop.ref == (160 - SIDE, 0)
+    ref_xy = hr_xy + np.float32([0, -100])
+    for crop in draw(hr_xy, ref_xy, seed=3):
+        assert crop.ref[1] == max(0, crop.hr[1] - 100)
+
+
+def test_places_outside_the_reference_are_not_used():
+    hr_xy = scattered(400)
+    assert draw(hr_xy, hr_xy + np.float32([500, -500])) == []
 
 
 @settings(deadline=None, max_examples=100)
@@ -91,7 +97,9 @@ def test_crops_lie_in_both_photos_and_hold_the_matches_they_say(
     for crop in crops:
         assert fits(crop.hr, hr_size)
         assert fits(crop.ref, ref_size)
-        assert crop.matches == inside(hr_xy, crop.hr) >= least
+        ends = zip(hr_xy, ref_xy, strict=True)
+        both = [inside([hr], crop.hr) and inside([ref], crop.ref) for hr, ref in ends]
+        assert crop.matches == sum(both) >= least
 
 
 @settings(deadline=None, max_examples=50)
