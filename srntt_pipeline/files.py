@@ -50,6 +50,13 @@ def remove_partials(folder: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder such that a kill in the middle leaves no half of it under its name."""
+    doomed = folder.with_name(f".{folder.name}-{os.getpid()}{_PARTIAL}")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
+
+
 def output_folder(path: Path) -> Path:
     """Make `path` a folder ready to be written to, or raise InputError."""
     if path.exists() and not path.is_dir():

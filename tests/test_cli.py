@@ -316,10 +316,10 @@ def test_progress_and_logs_go_to_stderr_only(call, tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A data set of two training pairs and a plain test image, 48 px."""
+    """A data set of two training pairs and a test group, 48 px."""
     pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
     for name in ("train/input/a.png", "train/input/b.png", "train/ref/a.png", "train/ref/b.png",
-                 "test/CUFED5/c.png"):  # fmt: skip
+                 "test/CUFED5/1_0.png", "test/CUFED5/1_1.png"):  # fmt: skip
         path = tmp_path / "dataset" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
@@ -338,8 +338,8 @@ ENCODER = ["--encoder-weights", "random", "--scales", "1", "--rotations-deg", "0
         ("evaluate", "{}", "out"),
         ("evaluate", "dataset", "out", "--checkpoint", "{}"),
         ("super-resolve", "{}", "--checkpoint", "model", "-o", "sr.png"),
-        ("super-resolve", "dataset/test/CUFED5/c.png", "--checkpoint", "{}", "-o", "sr.png"),
-        ("count-matches", "{}", "dataset/test/CUFED5/c.png"),
+        ("super-resolve", "dataset/test/CUFED5/1_0.png", "--checkpoint", "{}", "-o", "sr.png"),
+        ("count-matches", "{}", "dataset/test/CUFED5/1_0.png"),
     ],
 )
 @pytest.mark.parametrize("kind", ["missing", "empty"])
@@ -383,7 +383,7 @@ def test_a_wrong_checkpoint_is_refused_by_name(refused, pictures, tmp_path, kind
 @pytest.mark.parametrize("name", ["photo.png", "weights.pth", "notes"])
 def test_a_file_that_is_no_checkpoint_is_refused_by_name(refused, pictures, tmp_path, name):
     Image.new("RGB", (9, 9)).save(tmp_path / name, "PNG")
-    lr = pictures / "test" / "CUFED5" / "c.png"
+    lr = pictures / "test" / "CUFED5" / "1_0.png"
     options = ["--checkpoint", tmp_path / name, "-o", tmp_path / "sr.png"]
     assert name in refused("super-resolve", lr, *options)
 
@@ -443,7 +443,7 @@ def test_an_output_that_is_a_file_is_refused(refused, pictures, tmp_path, monkey
 
 
 def test_sr_that_is_no_png_is_refused(refused, pictures, tmp_path):
-    lr = pictures / "test" / "CUFED5" / "c.png"
+    lr = pictures / "test" / "CUFED5" / "1_0.png"
     line = refused("super-resolve", lr, "--checkpoint", "model", "-o", tmp_path / "sr.jpg")
     assert "sr.jpg" in line
     assert ".png" in line

@@ -10,6 +10,9 @@ from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, SUFFIXES, decode, limit_long_side, read_bytes
 
+# What cameras and telephones write, and we do not read.
+_OTHER_PHOTOS = frozenset({".heic", ".heif", ".avif", ".gif", ".dng", ".nef", ".cr2", ".arw"})
+
 
 @dataclass(frozen=True)
 class Album:
@@ -56,7 +59,8 @@ def find_albums(root: Path) -> tuple[list[Album], list[Rejected]]:
         )
         photos = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
         if not photos:
-            continue
+            # A telephone's album may hold nothing else: that must not pass in silence.
+            files = [name for name in files if Path(name).suffix.lower() in _OTHER_PHOTOS]
         own = root.resolve().name
         album = below.as_posix() if below.parts else own if not (root / own).is_dir() else "."
         for name in files:

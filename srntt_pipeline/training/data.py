@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import SCALE
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPairs
@@ -42,8 +43,8 @@ class StepSampler(Sampler[list[Draw]]):
 class Patches(Dataset[dict[str, Tensor]]):
     """Random patches of `pairs`, cut at the same place from LR, HR, maps and weight map.
 
-    `patch` is the HR side, px, and falls on whole LR pixels; pairs smaller than that are given
-    whole. Without `with_maps`, only LR and HR. Keys: `lr`, `hr`, `weight` and the layers' names.
+    `patch` is the HR side, px, and falls on whole LR pixels. Without `with_maps`, only LR and HR.
+    Keys: `lr`, `hr`, `weight` and the layers' names. Raises InputError for a smaller pair.
     """
 
     def __init__(self, pairs: SwappedPairs, patch: int, seed: int, with_maps: bool) -> None:
@@ -62,7 +63,12 @@ class Patches(Dataset[dict[str, Tensor]]):
             lr, hr = self._pairs.lr_hr(index)
             tensors = {"lr": lr, "hr": hr}
         height, width = tensors["lr"].shape[1:]
-        side = min(self._side, height, width)
+        side = self._side
+        if min(height, width) < side:
+            raise InputError(
+                f"{self._pairs.pairs[index].hr} is smaller than train.patch_px = {side * SCALE}; "
+                "lower that"
+            )
         rng = generator(self._seed, "patch", step, place)
         top, left = rng.integers(0, [height - side, width - side], endpoint=True)
         return {

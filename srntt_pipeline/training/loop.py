@@ -1,7 +1,6 @@
 """The training loop of SRNTT-ℓ2 (paper sections 3.3–3.4, 5): SISR warm-up, then ℓ2 on all."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import (
     csv_bytes,
+    discard,
     fingerprint,
     output_folder,
     read_json,
@@ -194,7 +194,7 @@ class Trainer:
                 write_json(partial / "state.json", {"made_from": self.made_from, **vars(state)})
         for other in folder.parent.glob("step-*"):
             if other != folder:
-                shutil.rmtree(other)
+                discard(other)
 
     def _resume(self) -> Progress:
         """Load the last state of the same run, if there is one that this run has not passed."""
@@ -207,7 +207,7 @@ class Trainer:
                 log.info("Resuming at step %d", content["step"])
                 return Progress(**content)
             log.warning("Parameters or swaps have changed: training starts afresh")
-            shutil.rmtree(folder)
+            discard(folder)
         return Progress(0, [], [])
 
     def _finish(self, state: Progress) -> dict[str, float]:
