@@ -15,7 +15,7 @@ demo: install
 	@echo "Also: outputs/demo/dataset/contact_sheet.png and outputs/demo/super_resolved.png"
 
 test: install
-	$(RUN) python -m pytest -n 2
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n 2
 
 lint: install
 	$(RUN) ruff check

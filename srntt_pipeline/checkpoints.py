@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from srntt_pipeline.config import SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, read_json, write_bytes, write_json
 from srntt_pipeline.models import build_model, model_names
+from srntt_pipeline.swaps.encoder import EncoderIdentity
 
 FORMAT = "srntt_pipeline checkpoint"
 
@@ -35,7 +36,7 @@ class CheckpointInfo(BaseModel):
     model: str
     sizes: dict[str, Any]
     step: int
-    encoder: dict[str, str]
+    encoder: EncoderIdentity
     swaps: SwapParams
     train: TrainParams
     dataset: str
@@ -81,7 +82,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises InputError when weights or JSON are missing, damaged, of each other's sibling, or of
     another network.
     """
-    path = _weights_file(path)
+    path = weights_file(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: not a checkpoint; expected a .safetensors file that train wrote")
     tensors = load_tensors(path)
@@ -91,21 +94,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{described}: not the JSON of a checkpoint")
     try:
         info = CheckpointInfo.model_validate(content)
-    except ValueError as error:
-        raise InputError(f"{described}: not the JSON of a checkpoint ({str(error)[:80]})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise InputError(f"{described}: not the JSON of a checkpoint ({reason})") from None
     if file_sha256(path) != info.weights_sha256:
         raise InputError(f"{path} is not the file that {described.name} describes; copy both again")
     if info.model not in model_names():
         raise InputError(f"{described}: unknown model {info.model}; known: {model_names()}")
-    model = build_model(info.model, info.sizes)
     try:
+        model = build_model(info.model, info.sizes)
         model.load_state_dict(tensors)
-    except RuntimeError:
+    except (RuntimeError, TypeError, ValueError):  # whatever sizes of another network bring about
         raise InputError(f"{path}: its weights do not fit {info.model} {info.sizes}") from None
     return Checkpoint(path, model.eval().requires_grad_(False), info)
 
 
-def _weights_file(path: Path) -> Path:
+def weights_file(path: Path) -> Path:
+    """Return the .safetensors file meant by `path`: itself, its .json, or the folder it is in."""
     if path.is_dir():
         found = sorted(path.glob("*.safetensors"))
         if not found:

@@ -202,7 +202,7 @@ def precompute_swaps(
 @checkpoint_encoder_option
 @click.option(
     "--cache-gib",
-    type=click.FloatRange(min=0),
+    type=click.FloatRange(min=0, max=2**20),
     default=4.0,
     show_default=True,
     help="Memory for swapped maps, GiB; what does not fit is rebuilt at every use.",

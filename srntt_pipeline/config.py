@@ -14,7 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from srntt_pipeline.errors import InputError
 
-Seed = Annotated[int, Field(ge=0, description="Seed of every random choice of this stage.")]
+_Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[
+    int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
+]
 
 
 class Section(BaseModel):
@@ -111,7 +114,7 @@ class SwapParams(Section):
         description="VGG19: `imagenet` (torchvision's, downloaded), `random`, or a file of "
         "torchvision's VGG19 parameters, whole or cut off after conv3_1.",
     )
-    encoder_seed: int = Field(0, ge=0, description="Seed of a `random` encoder.")
+    encoder_seed: int = Field(0, ge=0, lt=2**63, description="Seed of a `random` encoder.")
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         (1.0, 0.7, 1.4), min_length=1, description="Scales of the augmented references."
     )
@@ -125,7 +128,7 @@ class TrainParams(Section):
     """`train`: sizes and schedule of SRNTT (paper 3.2–3.4)."""
 
     channels: int = Field(64, ge=1, description="Channels of the residual blocks.")
-    blocks: tuple[int, int, int, int] = Field(
+    blocks: tuple[_Count, _Count, _Count, _Count] = Field(
         (16, 16, 8, 4),
         description="Residual blocks of the content extractor and of the texture transfer at "
         "relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
@@ -144,7 +147,9 @@ class TrainParams(Section):
     )
     batch_size: int = Field(9, ge=1, description="Pairs in a batch.")
     patch_px: int = Field(160, ge=16, multiple_of=4, description="HR patch of a pair, px.")
-    learning_rate: float = Field(1e-4, gt=0, description="Adam's learning rate.")
+    learning_rate: float = Field(
+        1e-4, gt=0, allow_inf_nan=False, description="Adam's learning rate."
+    )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
     validation_pairs: int = Field(32, ge=1, description="Pairs kept from training to validate on.")
     validate_every: int = Field(1000, ge=1, description="Steps between validations.")

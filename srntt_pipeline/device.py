@@ -24,6 +24,8 @@ def choose_device(name: str) -> torch.device:
         raise InputError(f"--device {name}: unknown; use auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: only cpu and cuda are supported")
+    if device.type == "cpu":
+        return torch.device("cpu")  # a number means nothing here, and Fabric stumbles over it
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise InputError(f"--device {name}: PyTorch finds no CUDA device; use --device cpu")

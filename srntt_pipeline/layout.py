@@ -53,11 +53,19 @@ def group_file(group: str, k: int) -> Path:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
+    """Return the image files in `folder`; their stems, which name all outputs, are unique."""
+    images: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        if path.name != path.name.encode(errors="replace").decode():
+            raise InputError(f"{path}: the name is not valid UTF-8; rename it")
+        if path.stem in images:
+            raise InputError(
+                f"{images[path.stem]} and {path.name} would have outputs of one name; rename one"
+            )
+        images[path.stem] = path
+    return list(images.values())
 
 
 def read_train_pairs(dataset: Path) -> list[TrainPair]:

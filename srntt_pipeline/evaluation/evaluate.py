@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import srntt_pipeline
 from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.config import EvaluateParams
 from srntt_pipeline.device import choose_device
@@ -141,9 +142,11 @@ def _forget_other_runs(
     made_from = {
         "checkpoint": file_sha256(checkpoint) if checkpoint else None,
         "seed": seed,
+        "software": srntt_pipeline.__version__,
         "images": fingerprint(
             [
-                [group.name, *map(file_sha256, (group.hr, *group.refs.values()))]
+                [group.name, file_sha256(group.hr)]
+                + [[level, file_sha256(ref)] for level, ref in group.refs.items()]
                 for group in test_set.groups
             ]
         ),

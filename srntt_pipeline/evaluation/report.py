@@ -1,5 +1,6 @@
 """Tables, picture grids and the HTML page of an evaluation."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,8 @@ def write_report(
         out / "metrics.json",
         {
             slug(f"{row['method']} {row['reference']}"): {
-                "psnr_db": row["psnr_db"],
+                # JSON knows no infinity, which is what equal images have.
+                "psnr_db": row["psnr_db"] if math.isfinite(row["psnr_db"]) else None,
                 "ssim": row["ssim"],
             }
             for row in table
@@ -95,7 +97,7 @@ def write_report(
     for group in shown:
         draw_grid(out, group, method, psnr)
     environment = Environment(
-        loader=PackageLoader("srntt_pipeline.evaluation"), autoescape=select_autoescape()
+        loader=PackageLoader("srntt_pipeline.evaluation"), autoescape=select_autoescape(["html.j2"])
     )
     environment.filters["difference"] = _difference
     content = {

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint
+from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, upscale, write_png
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.encoder import EncoderIdentity, load_encoder, to_tensor
+from srntt_pipeline.swaps.encoder import load_encoder, to_tensor
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, augmentations
 from srntt_pipeline.swaps.swap import correspond, swap_features
 
@@ -35,10 +35,9 @@ class Restorer:
         self.encoder = load_encoder(
             encoder_weights or info.swaps.encoder_weights, info.swaps.encoder_seed, device
         )
-        trained_with = EncoderIdentity(**info.encoder)
-        if self.encoder.identity.sha256 != trained_with.sha256:
+        if self.encoder.identity.sha256 != info.encoder.sha256:
             raise InputError(
-                f"{checkpoint.path} was trained with {trained_with}, not with "
+                f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
         self.versions = augmentations(info.swaps.scales, info.swaps.rotations_deg)
@@ -67,10 +66,19 @@ class Restorer:
         return np.rint(values * 255).astype(np.uint8)
 
 
-@functools.lru_cache(maxsize=1)
 def load_restorer(checkpoint: Path, device: str, encoder_weights: str | None) -> Restorer:
-    """Return the Restorer of a checkpoint file; raises InputError."""
-    return Restorer(load_checkpoint(checkpoint), choose_device(device), encoder_weights)
+    """Return the Restorer of a checkpoint, the last one again while its file is unchanged.
+
+    Raises InputError.
+    """
+    path = weights_file(checkpoint)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _load_restorer(path, changed, device, encoder_weights)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_restorer(path: Path, changed: int, device: str, encoder_weights: str | None) -> Restorer:
+    return Restorer(load_checkpoint(path), choose_device(device), encoder_weights)
 
 
 def super_resolve(
@@ -87,8 +95,8 @@ def super_resolve(
 
     Without references, LR is its own (SISR). Raises InputError.
     """
-    if out.suffix.lower() != ".png":
-        raise InputError(f"{out}: SR is written as PNG; give a name that ends in .png")
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise InputError(f"{out}: SR is written as PNG; give a file name that ends in .png")
     image = read_rgb(lr, min_side=MIN_LR_SIDE_PX)
     height, width = image.shape[:2]
     if height * width > MAX_LR_PIXELS:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+import srntt_pipeline
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.files import fingerprint, output_folder, sha256
@@ -68,6 +69,7 @@ def swap_shard(job: ShardJob) -> str:
     contents = [(read_bytes(pair.hr), read_bytes(pair.ref)) for pair in job.pairs]
     made_from = fingerprint(
         {
+            "software": srntt_pipeline.__version__,
             "encoder": encoder.identity.sha256,
             "augmentations": [params.scales, params.rotations_deg],
             "pairs": [

@@ -221,7 +221,7 @@ class Trainer:
             model=self.model_name,
             sizes=self.sizes,
             step=state.step,
-            encoder=self.shards.encoder.as_dict(),
+            encoder=self.shards.encoder,
             swaps=self.shards.params,
             train=self.params,
             dataset=self.shards.made_from,

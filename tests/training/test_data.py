@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.training.data import Patches, StepSampler
 
 some = settings(max_examples=60, deadline=None)
@@ -52,6 +55,7 @@ class Places:
 
     def __init__(self, height: int, width: int) -> None:
         self.size = height, width
+        self.pairs = [TrainPair(str(n), Path(f"{n}.png"), Path("ref.png")) for n in range(3)]
 
     def __len__(self) -> int:
         return 3
@@ -71,11 +75,10 @@ class Places:
 
 
 @some
-@given(st.integers(1, 30), st.integers(1, 30), st.integers(4, 30), st.integers(0, 1000))
-def test_patches_are_cut_at_the_same_place(height: int, width: int, side: int, step: int) -> None:
-    patches = Patches(Places(height, width), 4 * side, seed=0, with_maps=True)
-    cut = patches[step, 1, 2]
-    side = min(side, height, width)
+@given(st.integers(4, 30), st.integers(0, 9), st.integers(0, 9), st.integers(0, 1000))
+def test_patches_are_cut_at_the_same_place(side: int, more: int, wider: int, step: int) -> None:
+    height, width = side + more, side + wider
+    cut = Patches(Places(height, width), 4 * side, seed=0, with_maps=True)[step, 1, 2]
     assert set(cut) == {"lr", "hr", "weight", *LAYERS}
     first = int(cut["lr"].flatten()[0])
     top, left = first // 1000, first % 1000
@@ -108,6 +111,14 @@ def test_every_place_is_drawn() -> None:
     patches = Patches(Places(4, 5), 12, seed=0, with_maps=False)
     places = {int(patches[step, 0, 0]["lr"][0, 0, 0]) for step in range(200)}
     assert places == {0, 1, 2, 1000, 1001, 1002}
+
+
+@pytest.mark.parametrize("size", [(8, 7), (7, 20)])
+@pytest.mark.parametrize("with_maps", [False, True])
+def test_a_pair_smaller_than_the_patch_is_named(size: tuple[int, int], with_maps: bool) -> None:
+    patches = Patches(Places(*size), 32, 0, with_maps)
+    with pytest.raises(InputError, match=r"2\.png is smaller than train\.patch_px = 32"):
+        patches[0, 0, 2]
 
 
 @pytest.mark.parametrize("with_maps", [False, True])
