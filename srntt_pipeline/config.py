@@ -127,7 +127,7 @@ class SwapParams(Section):
 class TrainParams(Section):
     """`train`: sizes and schedule of SRNTT (paper 3.2–3.4)."""
 
-    channels: int = Field(64, ge=1, description="Channels of the residual blocks.")
+    channels: int = Field(64, ge=2, description="Channels of the residual blocks.")
     blocks: tuple[_Count, _Count, _Count, _Count] = Field(
         (16, 16, 8, 4),
         description="Residual blocks of the content extractor and of the texture transfer at "

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from srntt_pipeline.albums.manifest import Rejected
 from srntt_pipeline.albums.photos import Album, PhotoChecks, read_photo
 from srntt_pipeline.errors import UnusableImage
-from srntt_pipeline.files import fingerprint, sha256, whole_file
+from srntt_pipeline.files import fingerprint, sha256
+from srntt_pipeline.hdf5 import is_intact, sealed_file
 from srntt_pipeline.images import RGB
 
 
@@ -92,7 +93,7 @@ def extract_album(job: SiftJob) -> None:
     if _made_from(job.path) == made_from:
         return
     rejected: list[tuple[str, str]] = []
-    with whole_file(job.path) as partial, h5py.File(partial, "w") as file:
+    with sealed_file(job.path) as file:
         for name in album.photos:
             try:
                 photo, digest = read_photo(album.folder / name, job.checks)
@@ -104,9 +105,8 @@ def extract_album(job: SiftJob) -> None:
             group.attrs.update(
                 {"name": name, "sha256": digest, "height": photo.shape[0], "width": photo.shape[1]}
             )
-            checksum = len(features.xy) > 0  # HDF5 cannot chunk, so not checksum, what is empty
             for key, values in vars(features).items():
-                group.create_dataset(key, data=values, fletcher32=checksum or None)
+                group.create_dataset(key, data=values)
         file.attrs["album"] = album.name
         file.attrs["rejected"] = json.dumps(rejected)
         file.attrs["made_from"] = made_from
@@ -120,12 +120,10 @@ def _file_state(path: Path) -> str:
 
 
 def _made_from(path: Path) -> str | None:
-    try:
-        read_album(path)  # every checksum is looked at
-        with h5py.File(path) as file:
-            return str(file.attrs["made_from"])
-    except (OSError, KeyError, ValueError):
+    if not is_intact(path):
         return None
+    with h5py.File(path) as file:
+        return str(file.attrs["made_from"])
 
 
 def read_album(path: Path) -> list[PhotoRecord]:

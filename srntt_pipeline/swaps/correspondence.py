@@ -54,6 +54,8 @@ def patch_count(shapes: Iterable[tuple[int, int]]) -> int:
 def match(lr: Tensor, refs: Iterable[Tensor]) -> Correspondence:
     """Return the best match of each 3×3 patch of `lr` in `refs`; ties go to the lowest index.
 
+    Ties of scores as computed, in float32: equal patches can differ there by a rounding.
+
     `lr`: φ(LR↑) on relu3_1, float32 [C, h, w]; `refs`: φ(Ref↓↑) of each version, float32
     [C, h', w'] of any sizes, all at least 3×3. Raises ValueError when a map is smaller.
     """
@@ -84,7 +86,7 @@ def _best_in(lr: Tensor, ref: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = lr.shape[1] - PATCH + 1, lr.shape[2] - PATCH + 1
     ref_rows, ref_columns = ref.shape[1] - PATCH + 1, ref.shape[2] - PATCH + 1
     inverse = 1 / patch_norms(ref)
-    best = lr.new_full((rows, columns), -1.0)
+    best = lr.new_full((rows, columns), -torch.inf)
     index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
     tile = _tile_rows(lr.shape[2], ref.shape[2], lr.device.type)
     for top in range(0, rows, tile):

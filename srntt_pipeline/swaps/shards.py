@@ -17,7 +17,8 @@ import torch
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams, validate
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import file_sha256, read_json, whole_file, write_json
+from srntt_pipeline.files import file_sha256, read_json, write_json
+from srntt_pipeline.hdf5 import is_intact, sealed_file
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import EncoderIdentity
 
@@ -47,40 +48,41 @@ class ShardHeader:
 
 def write_shard(path: Path, header: ShardHeader, swaps: Iterable[StoredSwap]) -> None:
     """Write a shard, whole or not at all."""
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        pairs = file.create_group("pairs")
-        for swap in swaps:
-            group = pairs.create_group(swap.name)
-            group.attrs["hr_sha256"] = swap.hr_sha256
-            group.attrs["ref_sha256"] = json.dumps(swap.ref_sha256)
-            found = swap.correspondence
-            group.create_dataset("shapes", data=np.array(found.shapes, np.uint16))
-            for name, values in (
-                ("index", found.index.cpu().numpy().astype(np.uint32)),
-                ("score", found.weight.cpu().numpy().astype(np.float32)),
-            ):
-                group.create_dataset(
-                    name, data=values, compression="gzip", shuffle=True, fletcher32=True
-                )
-        file.attrs["format"] = FORMAT
-        file.attrs["version"] = VERSION
-        file.attrs["encoder"] = json.dumps(header.encoder.as_dict(), sort_keys=True)
-        file.attrs["params"] = header.params.model_dump_json()
-        file.attrs["software"] = f"srntt_pipeline {srntt_pipeline.__version__}"
-        file.attrs["made_from"] = header.made_from
+    with sealed_file(path) as file:
+        _fill(file, header, swaps)
+
+
+def _fill(file: h5py.File, header: ShardHeader, swaps: Iterable[StoredSwap]) -> None:
+    pairs = file.create_group("pairs")
+    for swap in swaps:
+        group = pairs.create_group(swap.name)
+        group.attrs["hr_sha256"] = swap.hr_sha256
+        group.attrs["ref_sha256"] = json.dumps(swap.ref_sha256)
+        found = swap.correspondence
+        group.create_dataset("shapes", data=np.array(found.shapes, np.uint16))
+        for name, values in (
+            ("index", found.index.cpu().numpy().astype(np.uint32)),
+            ("score", found.weight.cpu().numpy().astype(np.float32)),
+        ):
+            group.create_dataset(
+                name, data=values, compression="gzip", shuffle=True, fletcher32=True
+            )
+    file.attrs["format"] = FORMAT
+    file.attrs["version"] = VERSION
+    file.attrs["encoder"] = json.dumps(header.encoder.as_dict(), sort_keys=True)
+    # Not all params: a shard is kept when others, such as pairs_per_shard, change around it.
+    augmentations = header.params.model_dump(mode="json", include={"scales", "rotations_deg"})
+    file.attrs["augmentations"] = json.dumps(augmentations, sort_keys=True)
+    file.attrs["software"] = f"srntt_pipeline {srntt_pipeline.__version__}"
+    file.attrs["made_from"] = header.made_from
 
 
 def is_whole(path: Path, made_from: str) -> bool:
     """Tell whether `path` is an undamaged shard with this fingerprint."""
-    try:
-        with h5py.File(path) as file:
-            if file.attrs["made_from"] != made_from:
-                return False
-            for name in file["pairs"]:
-                _read(file["pairs"][name], name)
-    except (OSError, KeyError, ValueError):
+    if not is_intact(path):
         return False
-    return True
+    with h5py.File(path) as file:
+        return bool(file.attrs["made_from"] == made_from)
 
 
 def write_index(folder: Path, header: ShardHeader, shards: Sequence[tuple[Path, int]]) -> None:
@@ -119,13 +121,16 @@ class Shards:
         if index.get("version") != VERSION:
             raise InputError(f"{folder}: shards of version {index.get('version')}; {_AGAIN}")
         self.folder = folder
-        self.encoder = EncoderIdentity(**index["encoder"])
-        self.params = validate(SwapParams, index["params"], str(folder / INDEX))
-        self.made_from = str(index["made_from"])
+        try:
+            self.encoder = EncoderIdentity(**index["encoder"])
+            self.params = validate(SwapParams, index["params"], str(folder / INDEX))
+            self.made_from = str(index["made_from"])
+            self._sha256 = {folder / shard["file"]: shard["sha256"] for shard in index["shards"]}
+        except (KeyError, TypeError):
+            raise InputError(f"{folder / INDEX}: incomplete; {_AGAIN}") from None
         self._files: dict[Path, h5py.File] = {}
         self._shard_of: dict[str, Path] = {}
-        for shard in index["shards"]:
-            path = folder / shard["file"]
+        for path in self._sha256:
             for name in self._open(path)["pairs"]:
                 self._shard_of[name] = path
 
@@ -149,15 +154,16 @@ class Shards:
     def _open(self, path: Path) -> h5py.File:
         if path not in self._files:
             try:
+                if file_sha256(path) != self._sha256[path]:
+                    raise ValueError("not the file that the index lists")
                 self._files[path] = h5py.File(path)
-                self._files[path]["pairs"]
-            except (OSError, KeyError) as error:
+            except (OSError, ValueError) as error:
                 raise _damaged(path, error) from None
         return self._files[path]
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    reason = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
+    reason = "is missing" if isinstance(error, FileNotFoundError) else "is damaged or foreign"
     return InputError(f"{path} {reason}; {_AGAIN}: it remakes this shard only")
 
 

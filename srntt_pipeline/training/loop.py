@@ -206,7 +206,9 @@ class Trainer:
                 _unflatten(self.optimiser, load_tensors(folder / "optimiser.safetensors"))
                 log.info("Resuming at step %d", content["step"])
                 return Progress(**content)
-            log.warning("Parameters or swaps have changed: training starts afresh")
+            log.warning(
+                "Other parameters, swaps or fewer steps than were made: training starts afresh"
+            )
             discard(folder)
         return Progress(0, [], [])
 
