@@ -206,9 +206,7 @@ class Trainer:
                 _unflatten(self.optimiser, load_tensors(folder / "optimiser.safetensors"))
                 log.info("Resuming at step %d", content["step"])
                 return Progress(**content)
-            log.warning(
-                "Other parameters, swaps or fewer steps than were made: training starts afresh"
-            )
+            log.warning("Training starts afresh: other parameters, other swaps, or fewer steps")
             discard(folder)
         return Progress(0, [], [])
 

@@ -144,7 +144,7 @@ def test_outputs(folder: Path, tmp_path: Path) -> None:
     assert loaded.info.train == PARAMS
     assert loaded.info.swaps == SWAPS
     assert loaded.info.metrics == metrics
-    assert loaded.info.encoder["source"] == "random, seed 0"
+    assert loaded.info.encoder.source == "random, seed 0"
     assert not list(tmp_path.rglob(".*"))
 
 
