@@ -17,6 +17,7 @@ import srntt_pipeline
 from srntt_pipeline import config
 from srntt_pipeline.console import reporting
 from srntt_pipeline.parallel import default_workers
+from srntt_pipeline.training import CACHE_GIB
 
 Command = Callable[..., None]
 _PATH = click.Path(path_type=Path)
@@ -203,7 +204,7 @@ def precompute_swaps(
 @click.option(
     "--cache-gib",
     type=click.FloatRange(min=0, max=2**20),
-    default=4.0,
+    default=CACHE_GIB,
     show_default=True,
     help="Memory for swapped maps, GiB; what does not fit is rebuilt at every use.",
 )

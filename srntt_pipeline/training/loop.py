@@ -41,6 +41,7 @@ from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import LAYERS, load_encoder
 from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.training import CACHE_GIB
 from srntt_pipeline.training.data import Patches, StepSampler
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Trainer:
         model: str = "srntt-l2",
         device: str = "auto",
         encoder_weights: str | None = None,
-        cache_bytes: int = 0,
+        cache_bytes: int = int(CACHE_GIB * 2**30),
     ) -> None:
         if model not in model_names():
             raise InputError(f"--model {model}: unknown; known: {', '.join(model_names())}")
@@ -84,8 +85,8 @@ class Trainer:
             encoder_weights or shards.params.encoder_weights, shards.params.encoder_seed, chosen
         )
         train, validation = split_validation(read_train_pairs(dataset), params)
-        self.train_pairs = SwappedPairs(train, shards, encoder, cache_bytes)
-        self.validation_pairs = SwappedPairs(validation, shards, encoder, cache_bytes)
+        self.train_pairs = SwappedPairs(train, shards, encoder, cache_bytes * 3 // 4)
+        self.validation_pairs = SwappedPairs(validation, shards, encoder, cache_bytes // 4)
         self.shards = shards
 
         torch.manual_seed(params.seed)
