@@ -97,7 +97,9 @@ def write_report(
     for group in shown:
         draw_grid(out, group, method, psnr)
     environment = Environment(
-        loader=PackageLoader("srntt_pipeline.evaluation"), autoescape=select_autoescape(["html.j2"])
+        loader=PackageLoader("srntt_pipeline.evaluation"),
+        autoescape=select_autoescape(["html.j2"]),
+        keep_trailing_newline=True,
     )
     environment.filters["difference"] = _difference
     content = {
