@@ -64,7 +64,7 @@ def parameters(model: type[config.Section], section: str) -> Callable[[Command],
         @functools.wraps(command)
         def run(*args: Any, params_file: Path | None, **options: Any) -> None:
             file = config.read_params(params_file) if params_file else config.Params()
-            values = getattr(file, section).model_dump()
+            values = getattr(file, section).model_dump(include=set(model.model_fields))
             for name in model.model_fields:
                 given = options.pop(name)
                 if given is not None:
@@ -158,7 +158,10 @@ def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> Non
 @click.argument("out", type=_PATH)
 @parameters(config.BuildParams, "build")
 @workers_option
-def build_cufed5(albums: Path, out: Path, params: config.BuildParams, workers: int) -> None:
+@device_option
+def build_cufed5(
+    albums: Path, out: Path, params: config.BuildParams, workers: int, device: str
+) -> None:
     """Build a CUFED5-style data set from photo albums.
 
     ALBUMS holds one folder per album, nested or not (JPEG, PNG, WebP, TIFF, BMP). Writes to OUT
@@ -169,7 +172,7 @@ def build_cufed5(albums: Path, out: Path, params: config.BuildParams, workers: i
     """
     from srntt_pipeline.albums.build import build_cufed5 as run
 
-    run(albums, out, params, workers=workers)
+    run(albums, out, params, workers=workers, device=device)
 
 
 @cli.command()
@@ -329,15 +332,9 @@ def super_resolve(
 @cli.command()
 @click.argument("a", type=_PATH)
 @click.argument("b", type=_PATH)
-@click.option(
-    "--ratio",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=config.BuildParams().ratio,
-    show_default=True,
-    help="Lowe's ratio.",
-)
+@parameters(config.Matching, "build")
 @click.option("--long-side-px", type=click.IntRange(min=16), help="Shrink both images to this.")
-def count_matches(a: Path, b: Path, ratio: float, long_side_px: int | None) -> None:
+def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int | None) -> None:
     """Print the number of best SIFT matches of image A in image B.
 
     Grey images, OpenCV's SIFT defaults, Lowe's ratio test: the count that levels are made of.
@@ -346,4 +343,4 @@ def count_matches(a: Path, b: Path, ratio: float, long_side_px: int | None) -> N
     """
     from srntt_pipeline.albums.counts import count_matches as run
 
-    click.echo(run(a, b, ratio, long_side_px or 0))
+    click.echo(run(a, b, params, long_side_px or 0))

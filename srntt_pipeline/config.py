@@ -41,7 +41,29 @@ class DemoAlbumsParams(Section):
         return self
 
 
-class BuildParams(Section):
+class Matching(Section):
+    """What a match of two photos' SIFT features is (part of `build`)."""
+
+    ratio: float = Field(
+        0.75,
+        gt=0,
+        lt=1,
+        description="Lowe's ratio: a best match is this much nearer than the next.",
+    )
+    mutual: bool = Field(
+        False, description="Count only matches that are each other's nearest, from either photo."
+    )
+    verify: Literal["none", "homography", "fundamental"] = Field(
+        "none",
+        description="Count only matches that one geometry explains, fitted by MAGSAC: a "
+        "`homography` (planes, turned cameras) or a `fundamental` matrix (rigid scenes).",
+    )
+    verify_px: float = Field(
+        3.0, gt=0, le=100, description="How far a verified match may lie off that geometry, px."
+    )
+
+
+class BuildParams(Matching):
     """`build`: from photo albums to a CUFED5-style data set (paper section 4)."""
 
     name: str = Field(
@@ -55,12 +77,6 @@ class BuildParams(Section):
     )
     sift_features: int = Field(
         0, ge=0, description="Most SIFT features kept per photo, by contrast; 0: all."
-    )
-    ratio: float = Field(
-        0.75,
-        gt=0,
-        lt=1,
-        description="Lowe's ratio: a best match is this much nearer than the next.",
     )
     levels: int = Field(4, ge=1, le=9, description="Number of similarity levels, L1 the highest.")
     levels_by: Literal["bands", "quantiles"] = Field(
@@ -76,6 +92,22 @@ class BuildParams(Section):
         5,
         ge=1,
         description="Least matches between a crop and its counterpart; others are not used.",
+    )
+    near_duplicate_bits: int = Field(
+        16,
+        ge=0,
+        le=64,
+        description="Photos whose perceptual hashes (64 bits) differ in no more bits than this may "
+        "be near-duplicates.",
+    )
+    near_duplicate_share: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="They are if this share of the keypoints of the one that has fewer match.",
+    )
+    keep_near_duplicates: bool = Field(
+        False, description="Train on photos that are near-duplicates of test photos."
     )
     train_pairs: int = Field(13761, ge=0, description="Most training pairs (paper: 13,761).")
     test_groups: int = Field(126, ge=0, description="Most test groups (paper: 126).")
@@ -99,6 +131,11 @@ class BuildParams(Section):
         if self.bands[-1] < 0:
             raise ValueError("bands are counts of matches, so not negative")
         return self
+
+    @property
+    def matching(self) -> Matching:
+        """What decides whether two features match, alone."""
+        return Matching.model_validate(self.model_dump(include=set(Matching.model_fields)))
 
     @property
     def level_bands(self) -> tuple[int, ...]:

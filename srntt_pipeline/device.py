@@ -1,19 +1,48 @@
 """Choosing the device that tensors are computed on."""
 
+import ctypes
+import functools
 import os
-
-import torch
+from typing import TYPE_CHECKING
 
 from srntt_pipeline.errors import InputError
 
+if TYPE_CHECKING:
+    import torch
 
-def choose_device(name: str) -> torch.device:
+
+def device_name(name: str) -> str:
+    """Return the name of the device that `choose_device` would choose.
+
+    Where no NVIDIA driver is, it is found without loading PyTorch, which takes seconds.
+    """
+    if name == "auto":
+        name = os.environ.get("SRNTT_DEVICE", name)
+    if name == "cpu" or (name == "auto" and not _has_driver()):
+        return "cpu"
+    return str(choose_device(name))
+
+
+@functools.cache
+def _has_driver() -> bool:
+    for library in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def choose_device(name: str) -> "torch.device":
     """Return the device called `name`: `auto`, `cpu`, `cuda`, `cuda:1`…
 
     `auto` is what SRNTT_DEVICE says, or CUDA where there is one, or the CPU. CUDA is
     asked for full float32: TF32 would round the features that matching compares.
     Raises InputError for an unknown device, or one that this machine lacks.
     """
+    import torch
+
     if name == "auto":
         name = os.environ.get("SRNTT_DEVICE", name)
     if name == "auto":

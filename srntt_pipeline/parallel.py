@@ -33,10 +33,12 @@ def run_all(
     description: str,
     unit: str,
     size: Callable[[Job], int] = lambda job: 1,
+    each: Callable[[Any, Result], None] = lambda bar, result: None,
 ) -> list[Result]:
     """Return `[function(job) for job in jobs]`, computed by `workers` processes, with progress.
 
-    `size` tells how many `unit`s a job is, for rate and ETA. Each job runs on one thread even when
+    `size` tells how many `unit`s a job is, for rate and ETA; `each` is called with the progress bar
+    and every result as it comes, to show more. Each job runs on one thread even when
     there is one worker: the number of threads can change the order of floating-point sums, and the
     same inputs must give the same bytes whatever the number of workers.
     """
@@ -44,6 +46,7 @@ def run_all(
     with progress(description, unit, sum(map(size, jobs))) as bar:
         for index, result in _completed(function, jobs, min(workers, len(jobs))):
             results[index] = result
+            each(bar, result)
             bar.update(size(jobs[index]))
     return [results[index] for index in range(len(jobs))]
 

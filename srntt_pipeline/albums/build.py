@@ -2,32 +2,26 @@
 
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import PIL
 
 import srntt_pipeline
 from srntt_pipeline import layout
 from srntt_pipeline.albums import manifest, summary
-from srntt_pipeline.albums.counts import CountJob, count_album, read_counts
-from srntt_pipeline.albums.crops import CropJob, crop_album
-from srntt_pipeline.albums.levels import level_name, levels_by_bands, levels_by_quantiles
+from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
+from srntt_pipeline.albums.near_duplicates import NearDuplicate, find_near_duplicates
 from srntt_pipeline.albums.photos import PhotoChecks, find_albums
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
-from srntt_pipeline.albums.selection import (
-    PAIR_COLUMNS,
-    ChosenGroup,
-    choose_groups,
-    choose_test_albums,
-    order_training_pairs,
-)
-from srntt_pipeline.albums.sift import SiftJob, extract_album, read_hashes, read_rejected
+from srntt_pipeline.albums.prepare import album_jobs, prepare
+from srntt_pipeline.albums.selection import ChosenGroup, choose_groups, choose_test_albums
+from srntt_pipeline.albums.sift import PhotoRecord
+from srntt_pipeline.albums.survey import CountedAlbum, Survey, survey
+from srntt_pipeline.albums.train_pairs import choose_train_pairs
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import output_folder, read_json, sha256, write_bytes, write_json
@@ -35,71 +29,52 @@ from srntt_pipeline.parallel import run_all
 
 log = logging.getLogger(__name__)
 
-MANIFESTS, WORK = Path("manifests"), Path("work")
+MANIFESTS = Path("manifests")
 
 
-def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) -> dict[str, Any]:
+def build_cufed5(
+    albums: Path, out: Path, params: BuildParams, *, workers: int, device: str = "auto"
+) -> dict[str, Any]:
     """Build the data set `out` from the folder of photo albums `albums`; return its summary.
 
     Writes the images in CUFED5 layout, `manifests/{train,test,rejected}.csv`, `summary.json`,
     `match_counts.png` and `contact_sheet.png`. `work/` keeps features and counts per album: a run
     that was killed, or has other thresholds, starts from there. The same photos, parameters and
-    library versions give the same bytes, whatever `workers`.
+    library versions give the same bytes, whatever `workers` and `device`, which counts matches.
 
     Raises InputError when `albums` has no usable pair of photos.
     """
     if out.resolve().is_relative_to(albums.resolve()):
         raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
     output_folder(out)
-    found, rejected = find_albums(albums)
-    checks = PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)
+    found, unreadable = find_albums(albums)
+    jobs = album_jobs(found, out, params, device)
+    prepare(jobs, workers)
 
-    features = {album.name: out / WORK / "sift" / f"{album.slug}.h5" for album in found}
-    counts = {album.name: out / WORK / "counts" / f"{album.slug}.parquet" for album in found}
-    run_all(
-        extract_album,
-        [SiftJob(album, checks, params.sift_features, features[album.name]) for album in found],
-        workers=workers,
-        description="SIFT features",
-        unit="photos",
-        size=lambda job: len(job.album.photos),
-    )
-    run_all(
-        count_album,
-        [CountJob(features[album.name], params.ratio, counts[album.name]) for album in found],
-        workers=workers,
-        description="Match counts",
-        unit="albums",
-    )
-
-    hashes = {album.name: read_hashes(features[album.name]) for album in found}
-    for album in found:
-        rejected += read_rejected(features[album.name])
-    usable, repeated = _first_of_each(hashes)
-    rejected += repeated
-    rejected += [
-        Rejected(name, photo, "the album's only usable photo: it has no partner")
-        for name, photos in usable.items()
-        if len(photos) == 1
-        for photo in photos
-    ]
-    pairs = _graded_pairs(usable, counts, params)
-    if pairs.empty:
-        write_bytes(
-            out / MANIFESTS / manifest.REJECTED, manifest.manifest_bytes(Rejected, rejected)
-        )
+    collection = survey([job.counted for job in jobs], params)
+    rejected = [*unreadable, *collection.rejected]
+    if not collection.pairs.any():
+        path = out / MANIFESTS / manifest.REJECTED
+        write_bytes(path, manifest.manifest_bytes(Rejected, rejected))
         raise InputError(
-            f"{albums}: no album has two usable photos; {out / MANIFESTS / manifest.REJECTED} says "
-            "why each photo was rejected"
+            f"{albums}: no album has two usable photos; {path} says why each photo was rejected"
         )
-
-    test_albums = choose_test_albums(pairs, params)
-    in_test = pairs["album"].isin(test_albums)
-    test = _test_rows(choose_groups(pairs[in_test], params), hashes)
-    train = _train_rows(pairs[~in_test], features, hashes, params, workers)
+    is_test = choose_test_albums(collection, params)
+    groups = choose_groups(collection, is_test, params)
+    training = [album for album, test in zip(collection.albums, is_test, strict=True) if not test]
+    leaks = find_near_duplicates(_test_photos(groups), training, params, workers)
+    kept_out: dict[str, frozenset[str]] = {}
+    if not params.keep_near_duplicates:
+        rejected += [Rejected(leak.album, leak.photo, str(leak)) for leak in leaks]
+        for leak in leaks:
+            kept_out[leak.album] = kept_out.get(leak.album, frozenset()) | {leak.photo}
+    available = collection.pairs[~is_test, 1:]
+    train = choose_train_pairs(training, available, kept_out, params, workers)
+    test = _test_rows(groups)
 
     _write_manifests(out, train, test, rejected, params)
     folders = {album.name: album.folder for album in found}
+    checks = PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)
     run_all(
         cut_photo,
         cut_jobs(out, train, test, folders, checks),
@@ -108,149 +83,29 @@ def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) 
         unit="images",
         size=lambda job: len(job.cuts),
     )
-    report = summary.summarise(
-        name=params.name or albums.resolve().name,
-        params=params,
-        photos={name: len(photos) for name, photos in usable.items()},
-        pairs=pairs,
-        test_albums=test_albums,
-        train=train,
-        test=test,
-        rejected=rejected,
-    )
-    summary.plot_match_counts(out / "match_counts.png", pairs, params)
-    summary.contact_sheet(out / "contact_sheet.png", out, train, test)
-    write_json(out / layout.SUMMARY, report)
-    for warning in report["warnings"]:
-        log.warning("Warning: %s", warning)
-    log.info(
-        "Wrote %d training pairs and %d test groups to %s (%d files rejected); look at %s",
-        len(train), report["test_groups"], out, len(rejected), out / "contact_sheet.png",
-    )  # fmt: skip
-    return report
+    name = params.name or albums.resolve().name
+    return _report(name, out, params, collection, is_test, train, test, rejected, leaks)
 
 
-def _first_of_each(
-    hashes: dict[str, dict[str, str]],
-) -> tuple[dict[str, list[str]], list[Rejected]]:
-    """Return each album's photos without those that are a byte for byte copy of an earlier one."""
-    first: dict[str, str] = {}
-    usable: dict[str, list[str]] = {}
-    repeated = []
-    for album, photos in hashes.items():
-        usable[album] = []
-        for photo, digest in photos.items():
-            if digest in first:
-                repeated.append(Rejected(album, photo, f"the same file as {first[digest]}"))
-            else:
-                first[digest] = f"{album}/{photo}"
-                usable[album].append(photo)
-    return usable, repeated
+def _test_photos(groups: list[ChosenGroup]) -> list[tuple[CountedAlbum, PhotoRecord]]:
+    """Return each photo of the test groups once, with its album."""
+    photos: dict[tuple[str, str], tuple[CountedAlbum, PhotoRecord]] = {}
+    for group in groups:
+        records = {photo.name: photo for photo in group.album.index().photos}
+        for name in (group.hr, *(ref for ref, _ in group.refs)):
+            photos[group.album.name, name] = group.album, records[name]
+    return [photos[key] for key in sorted(photos)]
 
 
-def _graded_pairs(
-    usable: dict[str, list[str]], counts: dict[str, Path], params: BuildParams
-) -> pd.DataFrame:
-    """Return all ordered pairs of usable photos with match count and level (0: none)."""
-    tables = []
-    for album, photos in usable.items():
-        table = read_counts(counts[album])
-        table = table[table["hr"].isin(photos) & table["ref"].isin(photos)].copy()
-        matches = table["matches"].to_numpy()
-        if params.levels_by == "bands":
-            table["level"] = levels_by_bands(matches, params.level_bands)
-        else:
-            table["level"] = levels_by_quantiles(matches, params.levels)
-        tables.append(table.assign(album=album)[PAIR_COLUMNS])
-    return pd.concat(tables, ignore_index=True)
-
-
-def _test_rows(groups: list[ChosenGroup], hashes: dict[str, dict[str, str]]) -> list[TestRow]:
+def _test_rows(groups: list[ChosenGroup]) -> list[TestRow]:
     rows = []
-    for index, group in enumerate(groups):
-        name, digests = f"{index:03d}", hashes[group.album]
-        rows.append(TestRow(name, 0, group.album, "HR", None, group.hr, digests[group.hr]))
+    for number, group in enumerate(groups):
+        name, album = f"{number:03d}", group.album.name
+        digests = {photo.name: photo.sha256 for photo in group.album.index().photos}
+        rows.append(TestRow(name, 0, album, "HR", None, group.hr, digests[group.hr]))
         for k, (ref, matches) in enumerate(group.refs, start=1):
-            level = level_name(k)
-            rows.append(TestRow(name, k, group.album, level, matches, ref, digests[ref]))
+            rows.append(TestRow(name, k, album, level_name(k), matches, ref, digests[ref]))
     return rows
-
-
-def _train_rows(
-    pairs: pd.DataFrame,
-    features: dict[str, Path],
-    hashes: dict[str, dict[str, str]],
-    params: BuildParams,
-    workers: int,
-) -> list[TrainRow]:
-    """Return the rows of the training crops: pairs are cropped until there are enough."""
-    ordered = order_training_pairs(pairs, params)
-    rows: list[TrainRow] = []
-    start = 0
-    # Some pairs give no crop, so they are cropped in helpings until the number asked for is there.
-    while len(rows) < params.train_pairs and start < len(ordered):
-        helping = max(256, 2 * (params.train_pairs - len(rows)) // params.crops_per_pair)
-        rows += _crop_rows(ordered[start : start + helping], features, hashes, params, workers)
-        start += helping
-    rows = sorted(rows[: params.train_pairs], key=_place)
-    digits = max(5, len(str(len(rows) - 1)))
-    return [replace(row, name=f"{index:0{digits}d}") for index, row in enumerate(rows)]
-
-
-def _place(row: TrainRow) -> tuple[str, str, str, int, int]:
-    return row.album, row.hr_photo, row.ref_photo, row.hr_x_px, row.hr_y_px
-
-
-def _crop_rows(
-    pairs: pd.DataFrame,
-    features: dict[str, Path],
-    hashes: dict[str, dict[str, str]],
-    params: BuildParams,
-    workers: int,
-) -> list[TrainRow]:
-    """Return the rows, without names yet, of the crops of `pairs`, in their order."""
-    jobs = [
-        CropJob(
-            features[str(album)],
-            str(album),
-            tuple(zip(table["hr"], table["ref"], strict=True)),
-            params.ratio,
-            params.crop_px,
-            params.crops_per_pair,
-            params.crop_matches,
-            params.seed,
-        )
-        for album, table in pairs.groupby("album")
-    ]
-    results = run_all(
-        crop_album,
-        jobs,
-        workers=workers,
-        description="Corresponding crops",
-        unit="pairs",
-        size=lambda job: len(job.pairs),
-    )
-    crops = {job.album: result for job, result in zip(jobs, results, strict=True)}
-    return [
-        TrainRow(
-            name="",
-            album=pair.album,
-            level=level_name(pair.level),
-            matches=pair.matches,
-            crop_matches=crop.matches,
-            size_px=params.crop_px,
-            hr_photo=pair.hr,
-            hr_x_px=crop.hr[0],
-            hr_y_px=crop.hr[1],
-            hr_sha256=hashes[pair.album][pair.hr],
-            ref_photo=pair.ref,
-            ref_x_px=crop.ref[0],
-            ref_y_px=crop.ref[1],
-            ref_sha256=hashes[pair.album][pair.ref],
-        )
-        for pair in pairs.itertuples()
-        for crop in crops[pair.album][pair.hr, pair.ref]
-    ]
 
 
 def _write_manifests(
@@ -290,3 +145,33 @@ def _read_origin(path: Path) -> Any:
         return read_json(path, "")
     except InputError:
         return None  # none yet, or damaged: either way the images are cut anew
+
+
+def _report(
+    name: str,
+    out: Path,
+    params: BuildParams,
+    collection: Survey,
+    is_test: np.ndarray,
+    train: list[TrainRow],
+    test: list[TestRow],
+    rejected: list[Rejected],
+    leaks: list[NearDuplicate],
+) -> dict[str, Any]:
+    """Write what a person looks at, say what was written, and return the summary."""
+    report = summary.summarise(
+        name=name, params=params, survey=collection, is_test=is_test, train=train, test=test,
+        rejected=rejected, near_duplicates=leaks,
+    )  # fmt: skip
+    summary.plot_match_counts(out / "match_counts.png", collection, params)
+    summary.contact_sheet(out / "contact_sheet.png", out, train, test)
+    write_json(out / layout.SUMMARY, report)
+    for warning in report["warnings"]:
+        log.warning("Warning: %s", warning)
+    log.info(
+        "Wrote %d training pairs and %d test groups to %s, from %d photo pairs of %d photos in %d "
+        "albums (%d files rejected); look at %s",
+        len(train), report["test_groups"], out, report["photo_pairs"], report["photos"],
+        report["albums"], len(rejected), out / "contact_sheet.png",
+    )  # fmt: skip
+    return report

@@ -5,14 +5,9 @@ inside it say that the same thing stands in the other photo.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
-from srntt_pipeline.albums.counts import best_matches
-from srntt_pipeline.albums.sift import PhotoRecord, read_album
-from srntt_pipeline.seeds import generator
 
 _ATTEMPTS = 20  # crops drawn per crop wanted before a pair is left as it is
 
@@ -79,37 +74,3 @@ def _displacement(
 ) -> npt.NDArray[np.float64]:
     """Return where the matches move: the median, which shrugs off wrong ones and needs no model."""
     return np.median(ref_xy.astype(np.float64) - hr_xy, axis=0)
-
-
-@dataclass(frozen=True)
-class CropJob:
-    """Crops for the `pairs` (hr, ref) of the album whose features are in `features`."""
-
-    features: Path
-    album: str
-    pairs: tuple[tuple[str, str], ...]
-    ratio: float
-    crop_px: int
-    crops_per_pair: int
-    crop_matches: int
-    seed: int
-
-
-def crop_album(job: CropJob) -> dict[tuple[str, str], list[CropPair]]:
-    """Return the crops of each pair of an album; pairs without a good crop have none."""
-    photos = {photo.name: photo for photo in read_album(job.features)}
-    return {pair: _crop_pair(photos[pair[0]], photos[pair[1]], job) for pair in job.pairs}
-
-
-def _crop_pair(hr: PhotoRecord, ref: PhotoRecord, job: CropJob) -> list[CropPair]:
-    matches = best_matches(hr.features, ref.features, job.ratio)
-    return corresponding_crops(
-        hr.features.xy[matches[:, 0]],
-        ref.features.xy[matches[:, 1]],
-        (hr.height, hr.width),
-        (ref.height, ref.width),
-        crop=job.crop_px,
-        most=job.crops_per_pair,
-        least_matches=job.crop_matches,
-        rng=generator(job.seed, "crops", job.album, hr.name, ref.name),
-    )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.config import DemoAlbumsParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import output_folder, read_json, whole_file, write_json
@@ -97,7 +98,8 @@ def write_album(job: DemoAlbumJob) -> None:
             sources = SCENES[scene]
             source = read_rgb(_packaged(*sources[index % len(sources)]))
             photo_rng = generator(params.seed, "photo", job.scene, index)
-            photo = virtual_photo(source, params.long_side_px, strength, photo_rng)
+            with portable():
+                photo = virtual_photo(source, params.long_side_px, strength, photo_rng)
             quality = int(photo_rng.integers(88 - round(10 * strength), 96))
             Image.fromarray(photo).save(
                 partial / f"{index:02d}.jpg", quality=quality, subsampling="4:4:4"

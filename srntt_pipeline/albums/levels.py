@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from srntt_pipeline.config import BuildParams
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -36,3 +38,10 @@ def levels_by_quantiles(counts: Counts, levels: int) -> Counts:
         return counts.copy()
     above = counts.size - np.searchsorted(np.sort(counts), counts, side="right")
     return 1 + above * levels // counts.size
+
+
+def grade(counts: Counts, params: BuildParams) -> Counts:
+    """Return the level of each of an album's match counts as `params` want it; 0: none."""
+    if params.levels_by == "bands":
+        return levels_by_bands(counts, params.level_bands)
+    return levels_by_quantiles(counts, params.levels)

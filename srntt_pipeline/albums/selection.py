@@ -1,88 +1,87 @@
-"""Which albums are for testing, which photos make a test group, which pairs are cropped."""
+"""Which albums are for testing, which photos make a test group: by seed, spread over albums."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from srntt_pipeline.albums.survey import CountedAlbum, Survey, complete_photos
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.seeds import generator
 
-PAIR_COLUMNS = ["album", "hr", "ref", "matches", "level"]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class ChosenGroup:
     """A test group: an HR photo and, for level 1, 2, …, a reference with its match count."""
 
-    album: str
+    album: CountedAlbum
     hr: str
     refs: tuple[tuple[str, int], ...]
 
 
-def complete_photos(pairs: pd.DataFrame, levels: int) -> pd.DataFrame:
-    """Return the (album, hr) of `pairs` that have a reference at every level."""
-    graded = pairs[pairs["level"] > 0]
-    reached = graded.groupby(["album", "hr"])["level"].nunique()
-    return reached[reached == levels].reset_index()[["album", "hr"]]
+def share_out(total: int, available: Counts, order: npt.NDArray[np.intp]) -> Counts:
+    """Return how much each of several stocks gives towards `total`, as evenly as they allow.
+
+    No stock gives more than it has, `available` int64 [N]; a remainder goes to the first in
+    `order`, a permutation of the stocks, that have more. The sum is `total`, or all there is.
+    """
+    total = min(total, int(available.sum()))
+    low, high = 0, int(available.max(initial=0))
+    while low < high:  # the highest even share that does not pass the total
+        middle = (low + high + 1) // 2
+        if np.minimum(available, middle).sum() <= total:
+            low = middle
+        else:
+            high = middle - 1
+    shares = np.minimum(available, low)
+    with_more = [i for i in order if available[i] > low]
+    shares[with_more[: total - int(shares.sum())]] += 1
+    return shares
 
 
-def choose_test_albums(pairs: pd.DataFrame, params: BuildParams) -> list[str]:
-    """Return the albums for the test set, by seed, among those that can make a complete group.
+def choose_test_albums(survey: Survey, params: BuildParams) -> npt.NDArray[np.bool_]:
+    """Tell which albums are for the test set, by seed, among those that make a complete group.
 
     At least one album, where possible, and never all of them: no test photo's album is in training.
     """
-    albums = sorted(pairs["album"].unique())
-    able = sorted(complete_photos(pairs, params.levels)["album"].unique())
-    wanted = max(1, round(params.test_albums * len(albums))) if params.test_groups else 0
-    wanted = min(wanted, len(able), len(albums) - 1)
+    usable = int((survey.photos > 1).sum())
+    able = np.flatnonzero(survey.complete)
+    wanted = max(1, round(params.test_albums * usable)) if params.test_groups else 0
+    wanted = max(0, min(wanted, len(able), usable - 1))
     order = generator(params.seed, "test albums").permutation(len(able))
-    return sorted(able[i] for i in order[: max(wanted, 0)])
+    chosen = np.zeros(len(survey.albums), np.bool_)
+    chosen[able[order[:wanted]]] = True
+    return chosen
 
 
-def choose_groups(pairs: pd.DataFrame, params: BuildParams) -> list[ChosenGroup]:
-    """Return at most `test_groups` groups from the test albums' `pairs`, spread over the albums.
+def choose_groups(
+    survey: Survey, is_test: npt.NDArray[np.bool_], params: BuildParams
+) -> list[ChosenGroup]:
+    """Return at most `test_groups` groups, spread evenly over the test albums, by album and HR.
 
     Each photo is an HR image once at most; each level's reference is drawn by seed.
     """
-    complete = complete_photos(pairs, params.levels)
-    queues: dict[str, Iterator[str]] = {}
-    for album, photos in complete.groupby("album")["hr"]:
-        names = sorted(photos)
-        order = generator(params.seed, "groups", album).permutation(len(names))
-        queues[str(album)] = iter([names[i] for i in order])
-    graded = pairs[pairs["level"] > 0]
-    by_photo = dict(list(graded.groupby(["album", "hr"])))
-    groups: list[ChosenGroup] = []
-    while queues and len(groups) < params.test_groups:
-        for album in list(queues):
-            hr = next(queues[album], None)
-            if hr is None:
-                del queues[album]
-            elif len(groups) < params.test_groups:
-                groups.append(_group(album, hr, by_photo[album, hr], params))
-    return sorted(groups, key=lambda group: (group.album, group.hr))
+    order = generator(params.seed, "groups").permutation(len(survey.albums))
+    shares = share_out(params.test_groups, np.where(is_test, survey.complete, 0), order)
+    groups = []
+    for album, share in zip(survey.albums, shares, strict=True):
+        if not share:
+            continue
+        pairs = album.pairs(params)
+        names = complete_photos(pairs, params.levels)
+        drawn = generator(params.seed, "groups", album.name).permutation(len(names))[:share]
+        groups += [_group(album, names[i], pairs, params) for i in sorted(drawn)]
+    return groups
 
 
-def _group(album: str, hr: str, pairs: pd.DataFrame, params: BuildParams) -> ChosenGroup:
+def _group(album: CountedAlbum, hr: str, pairs: pd.DataFrame, params: BuildParams) -> ChosenGroup:
     refs = []
     for level in range(1, params.levels + 1):
-        partners = pairs[pairs["level"] == level].sort_values("ref")
-        draw = generator(params.seed, "reference", album, hr, level).integers(len(partners))
+        partners = pairs[(pairs["hr"] == hr) & (pairs["level"] == level)].sort_values("ref")
+        draw = generator(params.seed, "reference", album.name, hr, level).integers(len(partners))
         chosen = partners.iloc[int(draw)]
         refs.append((str(chosen["ref"]), int(chosen["matches"])))
     return ChosenGroup(album, hr, tuple(refs))
-
-
-def order_training_pairs(pairs: pd.DataFrame, params: BuildParams) -> pd.DataFrame:
-    """Return the graded `pairs` in the order in which they are cropped: by seed, level by turn.
-
-    The n-th pairs of every level stand together, so any head of the list is balanced as far as
-    the levels reach.
-    """
-    graded = pairs[pairs["level"] > 0].sort_values(["album", "hr", "ref"], ignore_index=True)
-    shuffled = graded.iloc[generator(params.seed, "training pairs").permutation(len(graded))]
-    turn = shuffled.groupby("level").cumcount()
-    order = np.lexsort([shuffled["level"], turn])
-    return shuffled.iloc[order].reset_index(drop=True)

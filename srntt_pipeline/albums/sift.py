@@ -5,10 +5,9 @@ distances between them are exact in float32.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import h5py
@@ -17,8 +16,9 @@ import numpy.typing as npt
 
 from srntt_pipeline.albums.manifest import Rejected
 from srntt_pipeline.albums.photos import Album, PhotoChecks, read_photo
+from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.errors import UnusableImage
-from srntt_pipeline.files import fingerprint, sha256
+from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.hdf5 import is_intact, sealed_file
 from srntt_pipeline.images import RGB
 
@@ -33,13 +33,34 @@ class SiftFeatures:
 
 @dataclass(frozen=True)
 class PhotoRecord:
-    """A usable photo of an album: its file name, SHA-256, size at working size and features."""
+    """A usable photo of an album: file name, SHA-256, size at working size, perceptual hash.
+
+    `phash` (16 hexadecimal digits) is the same for a photo and a recompressed or brighter copy of
+    it, give or take a few bits. `place` is where the features lie in the album's file.
+    """
 
     name: str
     sha256: str
     height: int
     width: int
-    features: SiftFeatures
+    phash: str
+    place: str
+
+
+@dataclass(frozen=True)
+class AlbumIndex:
+    """What is known of an album's photos, but for their features, which are read when wanted."""
+
+    path: Path
+    album: str
+    photos: tuple[PhotoRecord, ...]
+    rejected: tuple[Rejected, ...]
+
+    def features(self, photos: Iterable[PhotoRecord]) -> list[SiftFeatures]:
+        """Return the features of `photos` of this album."""
+        with h5py.File(self.path) as file:
+            groups = [file[photo.place] for photo in photos]
+            return [SiftFeatures(group["xy"][:], group["descriptors"][:]) for group in groups]
 
 
 def to_grey(image: RGB) -> npt.NDArray[np.uint8]:
@@ -57,12 +78,19 @@ def detect(image: RGB, most: int = 0) -> SiftFeatures:
 
     `most` > 0 keeps that many of highest contrast.
     """
-    grey = to_grey(image)
-    keypoints, descriptors = cv2.SIFT.create(nfeatures=most).detectAndCompute(grey, None)
+    sift = cv2.SIFT.create(nfeatures=most)
+    with portable():
+        keypoints, descriptors = sift.detectAndCompute(to_grey(image), None)
     if descriptors is None:
         return SiftFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
     xy = np.array([keypoint.pt for keypoint in keypoints], np.float32)
     return SiftFeatures(xy, descriptors.astype(np.uint8))
+
+
+def perceptual_hash(image: RGB) -> str:
+    """Return OpenCV's PHash of `image`, uint8 [H, W, 3], as 16 hexadecimal digits."""
+    with portable():
+        return cv2.img_hash.pHash(to_grey(image)).tobytes().hex()
 
 
 @dataclass(frozen=True)
@@ -81,40 +109,49 @@ def extract_album(job: SiftJob) -> None:
     They are there when the file was made from the same photo files by the same parameters and
     OpenCV version; a damaged file is made anew.
     """
-    album = job.album
-    made_from = fingerprint(
-        {
-            "opencv": cv2.__version__,
-            "checks": vars(job.checks),
-            "most": job.most,
-            "photos": {name: _file_state(album.folder / name) for name in album.photos},
-        }
-    )
+    made_from = _fingerprint(job)
     if _made_from(job.path) == made_from:
         return
+    photos: list[PhotoRecord] = []
     rejected: list[tuple[str, str]] = []
     with sealed_file(job.path) as file:
-        for name in album.photos:
+        for name in job.album.photos:
             try:
-                photo, digest = read_photo(album.folder / name, job.checks)
+                photo, digest = read_photo(job.album.folder / name, job.checks)
             except UnusableImage as error:
                 rejected.append((name, error.reason))
                 continue
-            features = detect(photo, job.most)
-            group = file.create_group(f"{len(file):05d}")
-            group.attrs.update(
-                {"name": name, "sha256": digest, "height": photo.shape[0], "width": photo.shape[1]}
-            )
-            for key, values in vars(features).items():
-                group.create_dataset(key, data=values)
-        file.attrs["album"] = album.name
-        file.attrs["rejected"] = json.dumps(rejected)
+            height, width = photo.shape[:2]
+            place = f"{len(photos):05d}"
+            photos.append(PhotoRecord(name, digest, height, width, perceptual_hash(photo), place))
+            for key, values in vars(detect(photo, job.most)).items():
+                file.create_dataset(f"{place}/{key}", data=values)
+        # One string, not attributes: those end at 64 KiB, which a large album can pass.
+        index = {"photos": list(map(vars, photos)), "rejected": rejected}
+        file["index"] = json.dumps({"album": job.album.name, **index}, ensure_ascii=False)
         file.attrs["made_from"] = made_from
+
+
+def is_extracted(job: SiftJob) -> bool:
+    """Tell whether the features are there, whole, and made from these photos in this way."""
+    return _made_from(job.path) == _fingerprint(job)
+
+
+def _fingerprint(job: SiftJob) -> str:
+    return fingerprint(
+        {
+            "format": 2,  # raise it when features come out otherwise
+            "opencv": cv2.__version__,
+            "checks": vars(job.checks),
+            "most": job.most,
+            "photos": {name: _file_state(job.album.folder / name) for name in job.album.photos},
+        }
+    )
 
 
 def _file_state(path: Path) -> str:
     try:
-        return sha256(path.read_bytes())
+        return file_sha256(path)
     except OSError as error:
         return str(error.strerror)
 
@@ -126,27 +163,12 @@ def _made_from(path: Path) -> str | None:
         return str(file.attrs["made_from"])
 
 
-def read_album(path: Path) -> list[PhotoRecord]:
-    """Return the usable photos of an album with their features, by file name."""
+def read_index(path: Path) -> AlbumIndex:
+    """Return what `extract_album` wrote to `path`: the usable photos by file name, and the rest."""
     with h5py.File(path) as file:
-        return [_record(file[key], file[key].attrs) for key in file]
-
-
-def _record(group: h5py.Group, attrs: Mapping[str, Any]) -> PhotoRecord:
-    features = SiftFeatures(group["xy"][:], group["descriptors"][:])
-    return PhotoRecord(
-        attrs["name"], attrs["sha256"], int(attrs["height"]), int(attrs["width"]), features
+        index = json.loads(file["index"][()])
+    album = index["album"]
+    photos = tuple(PhotoRecord(**photo) for photo in index["photos"])
+    return AlbumIndex(
+        path, album, photos, tuple(Rejected(album, *row) for row in index["rejected"])
     )
-
-
-def read_rejected(path: Path) -> list[Rejected]:
-    """Return the photos of an album that were rejected, with reasons."""
-    with h5py.File(path) as file:
-        album = str(file.attrs["album"])
-        return [Rejected(album, *row) for row in json.loads(file.attrs["rejected"])]
-
-
-def read_hashes(path: Path) -> dict[str, str]:
-    """Return the SHA-256 of each usable photo of an album, by file name."""
-    with h5py.File(path) as file:
-        return {file[key].attrs["name"]: file[key].attrs["sha256"] for key in file}

@@ -134,7 +134,9 @@ def test_counts_and_levels_in_the_manifests_are_those_of_the_photos(built, album
     pairs += [(row.album, hr[row.group], row.photo, row.matches) for row in test if row.k]
     for album, a, b, matches in pairs:
         folder = albums / album
-        assert count_matches(folder / a, folder / b, PARAMS.ratio, PARAMS.long_side_px) == matches
+        assert (
+            count_matches(folder / a, folder / b, PARAMS.matching, PARAMS.long_side_px) == matches
+        )
     for row in test:
         assert row.level == ("HR" if row.k == 0 else f"L{row.k}")
     for group in hr:
@@ -156,13 +158,16 @@ def test_built_data_set_is_read_by_its_layout(built):
 def test_summary_counts_what_was_built(built):
     report = json.loads((built / "summary.json").read_text())
     train, test = manifests(built)
-    assert (report["albums"], report["photos"], report["rejected"]) == (3, 15, 0)
+    rejected = read_manifest(Rejected, built / "manifests" / "rejected.csv")
+    assert (report["albums"], report["photos"], report["rejected"]) == (3, 15, len(rejected))
     assert report["photo_pairs"] == 3 * 5 * 4
     assert sum(report["photo_pairs_per_level"].values()) == report["photo_pairs"]
     assert report["train_pairs"] == sum(report["train_pairs_per_level"].values()) == len(train)
     assert report["test_groups"] == len({row.group for row in test})
     assert report["test_albums"] == sorted({row.album for row in test})
-    assert report["warnings"] == []
+    # The albums lend each other photos: some are near-duplicates, and kept out.
+    assert report["near_duplicates"] == [f"{r.album}/{r.photo}: {r.reason}" for r in rejected]
+    assert all("is starved" in text or "near-dup" in text for text in report["warnings"])
 
 
 def test_pictures_for_people_are_there(built):
@@ -381,7 +386,7 @@ def test_single_album_is_for_training_alone(albums, tmp_path, without_pictures):
     report = build_cufed5(albums / "cat", tmp_path, PARAMS, workers=1)
     assert report["train_pairs"] == 10
     assert report["test_groups"] == 0
-    assert "no test groups" in report["warnings"][0]
+    assert "no test groups" in report["warnings"][-1]
 
 
 def test_name_is_the_folders_or_the_one_given(albums, tmp_path, without_pictures):

@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from srntt_pipeline.albums.counts import best_matches
-from srntt_pipeline.albums.crops import CropJob, corresponding_crops, crop_album
-from srntt_pipeline.albums.photos import Album, PhotoChecks
-from srntt_pipeline.albums.sift import SiftJob, detect, extract_album
+from srntt_pipeline.albums.crops import corresponding_crops
 
 SIDE = 40
 
@@ -134,63 +130,3 @@ def test_same_seed_same_crops_another_seed_others():
     xy = scattered(400)
     assert draw(xy, xy, seed=1) == draw(xy, xy, seed=1)
     assert draw(xy, xy, seed=1) != draw(xy, xy, seed=2)
-
-
-# A real pair
-
-
-@pytest.fixture(scope="module")
-def real_pair(real_albums, tmp_path_factory):
-    """Photos of a real album at 500 px, cut independently of ours, and the job of cropping them."""
-    names = ("100_7100.jpg", "100_7101.jpg")
-    folder = real_albums / "sceaux_castle"
-    path = tmp_path_factory.mktemp("crops") / "castle.h5"
-    extract_album(SiftJob(Album("castle", folder, names), PhotoChecks(500, 160, 100), 0, path))
-    photos = {}
-    for name in names:
-        image = Image.open(folder / name)
-        size = 500, round(image.height * 500 / image.width)
-        photos[name] = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
-    return photos, CropJob(path, "castle", (names, names[::-1]), 0.75, 160, 2, 5, 0)
-
-
-def count(a, b):
-    return len(best_matches(detect(a), detect(b), 0.75))
-
-
-def cut(photo, corner):
-    x, y = corner
-    return photo[y : y + 160, x : x + 160]
-
-
-def test_real_reference_crop_shows_what_the_hr_crop_shows(real_pair):
-    photos, job = real_pair
-    crops = crop_album(job)
-    assert list(crops) == list(job.pairs)
-    rng = np.random.default_rng(0)
-    for (hr, ref), pair_crops in crops.items():
-        assert len(pair_crops) == 2
-        for crop in pair_crops:
-            hr_crop = cut(photos[hr], crop.hr)
-            height, width = photos[ref].shape[:2]
-            elsewhere = [
-                count(hr_crop, cut(photos[ref], rng.integers(0, [width - 159, height - 159])))
-                for _ in range(6)
-            ]
-            assert count(hr_crop, cut(photos[ref], crop.ref)) > np.median(elsewhere)
-
-
-def test_crops_of_a_pair_do_not_depend_on_the_other_pairs(real_pair):
-    _, job = real_pair
-    both = crop_album(job)
-    second = job.pairs[1]
-    alone = crop_album(CropJob(job.features, "castle", (second,), 0.75, 160, 2, 5, 0))
-    assert alone == {second: both[second]}
-
-
-def test_album_name_and_seed_decide_the_crops(real_pair):
-    _, job = real_pair
-    for album, seed in (("castle", 1), ("other", 0)):
-        assert crop_album(CropJob(job.features, album, job.pairs, 0.75, 160, 2, 5, seed)) != (
-            crop_album(job)
-        )

@@ -13,7 +13,7 @@ from srntt_pipeline.albums.demo import (
     virtual_photo,
     write_album,
 )
-from srntt_pipeline.config import DemoAlbumsParams
+from srntt_pipeline.config import DemoAlbumsParams, Matching
 from srntt_pipeline.errors import InputError
 
 SMALL = DemoAlbumsParams(long_side_px=64)
@@ -80,7 +80,7 @@ def test_similarity_goes_from_near_identical_to_unrelated(tmp_path):
     params = DemoAlbumsParams(long_side_px=300)
     write_album(DemoAlbumJob("temple", tmp_path / "temple", params))
     first, *others = sorted((tmp_path / "temple").iterdir())
-    counts = [count_matches(first, other, 0.75) for other in others]
+    counts = [count_matches(first, other, Matching()) for other in others]
     assert counts[0] > 200
     assert counts[-1] < 20  # a stranger
     assert counts[0] > np.median(counts) > counts[-1]

@@ -1,17 +1,23 @@
+import os
+import re
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from srntt_pipeline.albums.photos import Album, PhotoChecks
 from srntt_pipeline.albums.sift import (
     SiftJob,
     detect,
     extract_album,
-    read_album,
-    read_hashes,
-    read_rejected,
+    is_extracted,
+    perceptual_hash,
+    read_index,
     to_grey,
 )
 from srntt_pipeline.files import file_sha256
@@ -33,6 +39,10 @@ def album(tmp_path, save_view):
 @pytest.fixture
 def job(album, tmp_path):
     return SiftJob(album, CHECKS, 0, tmp_path / "work" / "lund.h5")
+
+
+def hashes(path):
+    return {photo.name: photo.sha256 for photo in read_index(path).photos}
 
 
 # Grey
@@ -58,11 +68,44 @@ def test_grey_of_grey_is_itself():
 def test_features_are_opencvs_of_the_grey_image(shared):
     path = shared / "data" / "cufed" / "test" / "CUFED5" / "001_0.png"
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    cv2.setUseOptimized(False)
     keypoints, descriptors = cv2.SIFT_create().detectAndCompute(grey, None)
+    cv2.setUseOptimized(True)
     features = detect(read_rgb(path))
     np.testing.assert_array_equal(features.xy, np.array([k.pt for k in keypoints], np.float32))
     np.testing.assert_array_equal(features.descriptors, descriptors)  # whole numbers: none is lost
     assert features.descriptors.dtype == np.uint8
+
+
+FEATURES = """
+import hashlib, sys
+from pathlib import Path
+from srntt_pipeline.albums.sift import detect, perceptual_hash
+from srntt_pipeline.images import read_rgb
+image = read_rgb(Path(sys.argv[1]))
+print(hashlib.sha256(detect(image).descriptors.tobytes()).hexdigest(), perceptual_hash(image))
+"""
+
+
+@pytest.mark.parametrize("without", ["AVX512-SKX", "AVX512-SKX,AVX2,FMA3,AVX,FP16", "IPP"])
+def test_features_are_the_same_on_processors_that_can_less(shared, without):
+    """OpenCV's own choice gives other descriptors with other instruction sets."""
+    path = shared / "data" / "cufed" / "test" / "CUFED5" / "001_0.png"
+
+    def run(**environment):
+        command = [sys.executable, "-c", FEATURES, str(path)]
+        return subprocess.run(
+            command, env=os.environ | environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    less = {"OPENCV_IPP": "disabled"} if without == "IPP" else {"OPENCV_CPU_DISABLE": without}
+    assert run(**less) == run() != ""
+
+
+def test_opencv_is_left_as_it_was():
+    before = cv2.useOptimized()
+    detect(np.zeros((40, 40, 3), np.uint8))
+    assert cv2.useOptimized() == before
 
 
 def test_flat_image_has_no_features():
@@ -79,11 +122,34 @@ def test_tiny_image_is_no_error(side):
 
 def test_most_keeps_the_features_of_highest_contrast(photograph):
     image = photograph[:160, 100:300]
+    cv2.setUseOptimized(False)
     keypoints = cv2.SIFT_create().detect(to_grey(image), None)
+    cv2.setUseOptimized(True)
     strongest = sorted((k.response for k in keypoints), reverse=True)[:20]
     kept = detect(image, 20).xy.tolist()
     assert 20 <= len(kept) <= 25  # ties stay together
     assert {tuple(xy) for xy in kept} == {k.pt for k in keypoints if k.response >= strongest[-1]}
+
+
+# Perceptual hashes
+
+
+def bits(a, b):
+    return (int(a, 16) ^ int(b, 16)).bit_count()
+
+
+def test_perceptual_hash_survives_what_sharing_does_to_a_photo(photograph, tmp_path):
+    image = photograph
+    Image.fromarray(image).save(tmp_path / "a.jpg", quality=30)
+    small = np.asarray(Image.fromarray(image).resize((256, 256), Image.Resampling.LANCZOS))
+    bright = np.clip(image * 1.2, 0, 255).astype(np.uint8)
+    for copy in (read_rgb(tmp_path / "a.jpg"), small, bright):
+        assert bits(perceptual_hash(copy), perceptual_hash(image)) <= 8
+    assert bits(perceptual_hash(image[::-1]), perceptual_hash(image)) > 16
+
+
+def test_perceptual_hash_is_sixteen_hexadecimal_digits(photograph):
+    assert re.fullmatch(r"[0-9a-f]{16}", perceptual_hash(photograph))
 
 
 # The album's file
@@ -91,12 +157,15 @@ def test_most_keeps_the_features_of_highest_contrast(photograph):
 
 def test_album_is_read_back_as_it_was_extracted(job, album):
     extract_album(job)
-    photos = read_album(job.path)
-    assert [photo.name for photo in photos] == ["a.png", "b ü.jpg"]
-    for photo in photos:
-        expected = detect(read_rgb(album.folder / photo.name))
-        np.testing.assert_array_equal(photo.features.xy, expected.xy)
-        np.testing.assert_array_equal(photo.features.descriptors, expected.descriptors)
+    index = read_index(job.path)
+    assert index.album == "lund"
+    assert [photo.name for photo in index.photos] == ["a.png", "b ü.jpg"]
+    for photo, features in zip(index.photos, index.features(index.photos), strict=True):
+        image = read_rgb(album.folder / photo.name)
+        expected = detect(image)
+        np.testing.assert_array_equal(features.xy, expected.xy)
+        np.testing.assert_array_equal(features.descriptors, expected.descriptors)
+        assert photo.phash == perceptual_hash(image)
         assert (photo.height, photo.width) == (120, 160)
         assert photo.sha256 == file_sha256(album.folder / photo.name)
 
@@ -104,12 +173,12 @@ def test_album_is_read_back_as_it_was_extracted(job, album):
 def test_hashes_are_those_of_the_usable_photos(job, album):
     extract_album(job)
     names = ["a.png", "b ü.jpg"]
-    assert read_hashes(job.path) == {name: file_sha256(album.folder / name) for name in names}
+    assert hashes(job.path) == {name: file_sha256(album.folder / name) for name in names}
 
 
 def test_rejected_photos_are_kept_with_the_reason(job):
     extract_album(job)
-    (row,) = read_rejected(job.path)
+    (row,) = read_index(job.path).rejected
     assert (row.album, row.photo) == ("lund", "c.jpg")
     assert "not an image" in row.reason
 
@@ -117,8 +186,9 @@ def test_rejected_photos_are_kept_with_the_reason(job):
 def test_album_without_a_usable_photo_is_no_error(tmp_path):
     (tmp_path / "a.jpg").touch()
     extract_album(SiftJob(Album("x", tmp_path, ("a.jpg",)), CHECKS, 0, tmp_path / "x.h5"))
-    assert read_album(tmp_path / "x.h5") == []
-    assert len(read_rejected(tmp_path / "x.h5")) == 1
+    index = read_index(tmp_path / "x.h5")
+    assert index.photos == ()
+    assert len(index.rejected) == 1
 
 
 def test_thousands_of_rejected_photos_fit(tmp_path):
@@ -126,14 +196,15 @@ def test_thousands_of_rejected_photos_fit(tmp_path):
     for name in names:
         (tmp_path / name).touch()
     extract_album(SiftJob(Album("x", tmp_path, names), CHECKS, 0, tmp_path / "x.h5"))
-    assert [row.photo for row in read_rejected(tmp_path / "x.h5")] == list(names)
+    assert [row.photo for row in read_index(tmp_path / "x.h5").rejected] == list(names)
 
 
 def test_photo_without_features_is_usable(tmp_path):
     cv2.imwrite(str(tmp_path / "sky.png"), np.full((40, 40, 3), 200, np.uint8))
     extract_album(SiftJob(Album("x", tmp_path, ("sky.png",)), CHECKS, 0, tmp_path / "x.h5"))
-    (photo,) = read_album(tmp_path / "x.h5")
-    assert len(photo.features.xy) == 0
+    index = read_index(tmp_path / "x.h5")
+    (features,) = index.features(index.photos)
+    assert len(features.xy) == 0
 
 
 def test_what_is_there_is_not_made_again(job):
@@ -148,7 +219,7 @@ def test_changed_photo_is_extracted_anew(job, album, save_view):
     extract_album(job)
     save_view(album.folder / "a.png", x=30)
     extract_album(job)
-    assert read_hashes(job.path)["a.png"] == file_sha256(album.folder / "a.png")
+    assert hashes(job.path)["a.png"] == file_sha256(album.folder / "a.png")
 
 
 def test_added_photo_is_extracted(job, album, save_view):
@@ -157,7 +228,7 @@ def test_added_photo_is_extracted(job, album, save_view):
     extract_album(
         SiftJob(Album("lund", album.folder, (*album.photos, "d.png")), CHECKS, 0, job.path)
     )
-    assert list(read_hashes(job.path)) == ["a.png", "b ü.jpg", "d.png"]
+    assert list(hashes(job.path)) == ["a.png", "b ü.jpg", "d.png"]
 
 
 @pytest.mark.parametrize(
@@ -169,10 +240,10 @@ def test_other_parameters_extract_anew(job, album, tmp_path, checks, most):
     extract_album(again)
     fresh = SiftJob(album, checks, most, tmp_path / "fresh.h5")
     extract_album(fresh)
-    assert read_hashes(again.path) == read_hashes(fresh.path)
-    assert read_rejected(again.path) == read_rejected(fresh.path)
-    for one, other in zip(read_album(again.path), read_album(fresh.path), strict=True):
-        np.testing.assert_array_equal(one.features.xy, other.features.xy)
+    one, other = read_index(again.path), read_index(fresh.path)
+    assert (one.photos, one.rejected) == (other.photos, other.rejected)
+    for a, b in zip(one.features(one.photos), other.features(other.photos), strict=True):
+        np.testing.assert_array_equal(a.xy, b.xy)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
@@ -181,7 +252,7 @@ def test_damaged_file_is_made_anew(job, share):
     whole = job.path.read_bytes()
     job.path.write_bytes(whole[: int(share * len(whole))])
     extract_album(job)
-    assert [photo.name for photo in read_album(job.path)] == ["a.png", "b ü.jpg"]
+    assert [photo.name for photo in read_index(job.path).photos] == ["a.png", "b ü.jpg"]
     assert job.path.read_bytes() == whole
 
 
@@ -189,4 +260,18 @@ def test_file_of_another_program_is_replaced(job):
     job.path.parent.mkdir()
     job.path.write_bytes(b"not HDF5 at all")
     extract_album(job)
-    assert len(read_album(job.path)) == 2
+    assert len(read_index(job.path).photos) == 2
+
+
+def test_features_are_there_when_they_are_whole_and_of_these_photos(job, album, save_view):
+    assert not is_extracted(job)
+    extract_album(job)
+    assert is_extracted(job)
+    assert not is_extracted(SiftJob(album, CHECKS, 5, job.path))
+    content = bytearray(job.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    job.path.write_bytes(content)
+    assert not is_extracted(job)
+    extract_album(job)
+    save_view(album.folder / "a.png", x=30)
+    assert not is_extracted(job)

@@ -1,0 +1,184 @@
+"""The training pairs: drawn by seed, spread over levels and albums, cropped until there are enough.
+
+Many pairs of photos give no crop: too few of their matches lie together. So crops are made in
+rounds. Each shares out what is still wanted among the albums that have untried pairs left.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from srntt_pipeline.albums.crops import corresponding_crops
+from srntt_pipeline.albums.levels import level_name
+from srntt_pipeline.albums.manifest import TrainRow
+from srntt_pipeline.albums.matching import best_matches
+from srntt_pipeline.albums.selection import share_out
+from srntt_pipeline.albums.sift import AlbumIndex, PhotoRecord, SiftFeatures
+from srntt_pipeline.albums.survey import CountedAlbum
+from srntt_pipeline.config import BuildParams
+from srntt_pipeline.parallel import run_all
+from srntt_pipeline.seeds import generator
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Want:
+    """So many `crops` of `level` are wanted; the pairs before `start` have been tried."""
+
+    level: int
+    start: int
+    crops: int
+
+
+@dataclass(frozen=True)
+class CropJob:
+    """Crops from one album's pairs of photos, without those `left_out`."""
+
+    album: CountedAlbum
+    params: BuildParams
+    left_out: frozenset[str]
+    wants: tuple[Want, ...]
+
+
+@dataclass(frozen=True)
+class Cropped:
+    """What came of a `Want`: rows without names yet, and where untried pairs start and end."""
+
+    rows: list[TrainRow]
+    start: int
+    end: int
+
+
+def choose_train_pairs(
+    albums: list[CountedAlbum],
+    available: Counts,
+    left_out: dict[str, frozenset[str]],
+    params: BuildParams,
+    workers: int,
+) -> list[TrainRow]:
+    """Return `params.train_pairs` rows of the training manifest, or all that `albums` give.
+
+    `available` int64 [A, levels]: ordered pairs of each of the A albums at each level. Levels get
+    even shares as far as they reach, and so do the albums within a level. `left_out` names photos
+    by album that must not be used.
+    """
+    rows: list[TrainRow] = []
+    made, start, end = np.zeros_like(available), np.zeros_like(available), available.copy()
+    rounds = 0
+    while True:
+        missing = _share_out(params, made, (end - start) * params.crops_per_pair) - made
+        if not missing.any():
+            break
+        rounds += 1
+        wanting = np.flatnonzero(missing.any(axis=1))
+        jobs = [
+            CropJob(
+                albums[a],
+                params,
+                left_out.get(albums[a].name, frozenset()),
+                tuple(
+                    Want(int(k) + 1, int(start[a, k]), int(missing[a, k]))
+                    for k in np.flatnonzero(missing[a])
+                ),
+            )
+            for a in wanting
+        ]
+        results = run_all(
+            crop_album,
+            jobs,
+            workers=workers,
+            description="Corresponding crops" if rounds == 1 else f"Crops, round {rounds}",
+            unit="crops",
+            size=lambda job: sum(want.crops for want in job.wants),
+        )
+        for a, job, result in zip(wanting, jobs, results, strict=True):
+            for want, cropped in zip(job.wants, result, strict=True):
+                rows += cropped.rows
+                made[a, want.level - 1] += len(cropped.rows)
+                start[a, want.level - 1], end[a, want.level - 1] = cropped.start, cropped.end
+    rows.sort(key=_place)
+    digits = max(5, len(str(len(rows) - 1)))
+    return [replace(row, name=f"{index:0{digits}d}") for index, row in enumerate(rows)]
+
+
+def _share_out(params: BuildParams, made: Counts, possible: Counts) -> Counts:
+    """Return how many crops each album and level should give, of those made and still possible."""
+    most = made + possible
+    levels = range(most.shape[1])
+    per_level = share_out(params.train_pairs, most.sum(axis=0), np.array(levels))
+    orders = [
+        generator(params.seed, "training albums", k + 1).permutation(len(most)) for k in levels
+    ]
+    return np.stack([share_out(int(per_level[k]), most[:, k], orders[k]) for k in levels], axis=1)
+
+
+def _place(row: TrainRow) -> tuple[str, str, str, int, int]:
+    return row.album, row.hr_photo, row.ref_photo, row.hr_x_px, row.hr_y_px
+
+
+def crop_album(job: CropJob) -> list[Cropped]:
+    """Return what comes of each of an album's wants; it ends short where pairs run out."""
+    index = job.album.index()
+    pairs = job.album.pairs(job.params)
+    pairs = pairs[~pairs["hr"].isin(job.left_out) & ~pairs["ref"].isin(job.left_out)]
+    return [_crop(want, pairs[pairs["level"] == want.level], index, job) for want in job.wants]
+
+
+def _crop(want: Want, pairs: pd.DataFrame, index: AlbumIndex, job: CropJob) -> Cropped:
+    records = {photo.name: photo for photo in index.photos}
+    rng = generator(job.params.seed, "training pairs", job.album.name, want.level)
+    order = rng.permutation(len(pairs))
+    rows: list[TrainRow] = []
+    place = want.start
+    while len(rows) < want.crops and place < len(order):
+        pair = pairs.iloc[order[place]]
+        hr, ref = records[pair["hr"]], records[pair["ref"]]
+        hr_features, ref_features = index.features([hr, ref])
+        rows += _rows(hr, ref, hr_features, ref_features, int(pair["matches"]), want.level, job)
+        place += 1
+    return Cropped(rows[: want.crops], place, len(order))
+
+
+def _rows(
+    hr: PhotoRecord,
+    ref: PhotoRecord,
+    hr_features: SiftFeatures,
+    ref_features: SiftFeatures,
+    matches: int,
+    level: int,
+    job: CropJob,
+) -> list[TrainRow]:
+    params = job.params
+    matched = best_matches(hr_features, ref_features, params.matching)
+    crops = corresponding_crops(
+        hr_features.xy[matched[:, 0]],
+        ref_features.xy[matched[:, 1]],
+        (hr.height, hr.width),
+        (ref.height, ref.width),
+        crop=params.crop_px,
+        most=params.crops_per_pair,
+        least_matches=params.crop_matches,
+        rng=generator(params.seed, "crops", job.album.name, hr.name, ref.name),
+    )
+    return [
+        TrainRow(
+            name="",
+            album=job.album.name,
+            level=level_name(level),
+            matches=matches,
+            crop_matches=crop.matches,
+            size_px=params.crop_px,
+            hr_photo=hr.name,
+            hr_x_px=crop.hr[0],
+            hr_y_px=crop.hr[1],
+            hr_sha256=hr.sha256,
+            ref_photo=ref.name,
+            ref_x_px=crop.ref[0],
+            ref_y_px=crop.ref[1],
+            ref_sha256=ref.sha256,
+        )
+        for crop in crops
+    ]

@@ -1,0 +1,90 @@
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srntt_pipeline.albums import summary
+from srntt_pipeline.albums.build import build_cufed5
+from srntt_pipeline.albums.manifest import TrainRow, read_manifest
+from srntt_pipeline.config import BuildParams
+
+
+@pytest.fixture
+def albums(tmp_path, photograph):
+    """Six albums that pan over a photograph: every overlap from nine tenths to none."""
+    for number in range(6):
+        folder = tmp_path / "albums" / f"{number}"
+        folder.mkdir(parents=True)
+        for i in range(8):
+            x, y = 40 * i, 60 * number
+            view = photograph[y : y + 200, x : x + 220]
+            Image.fromarray(view).save(folder / f"{i}.png")
+    return tmp_path / "albums"
+
+
+@pytest.fixture
+def build(albums, tmp_path, monkeypatch):
+    monkeypatch.setattr(summary, "plot_match_counts", lambda *_: None)
+    monkeypatch.setattr(summary, "contact_sheet", lambda *_: None)
+
+    def run(**params):
+        chosen = {"long_side_px": 220, "crop_px": 64, "crops_per_pair": 1, "test_groups": 0}
+        report = build_cufed5(albums, tmp_path / "out", BuildParams(**chosen | params), workers=1)
+        rows = read_manifest(TrainRow, tmp_path / "out" / "manifests" / "train.csv")
+        return report["warnings"], Counter(row.level for row in rows)
+
+    return run
+
+
+def test_even_levels_are_not_warned_of(build):
+    warnings, levels = build(levels=2, bands=(100, 20), train_pairs=40)
+    assert set(levels.values()) == {20}
+    assert warnings == []
+
+
+def test_band_that_would_fill_a_starved_level_fills_it(build):
+    warnings, levels = build(levels=2, bands=(350, 20), train_pairs=100)
+    starved = re.fullmatch(
+        r"L1 is starved: (\d+) of (\d+) training pairs, an even share is 50; a band from (\d+) on, "
+        r"not 350, would fill it",
+        warnings[0],
+    )
+    assert starved, warnings
+    assert int(starved[1]) == levels["L1"] < 25
+    warnings, levels = build(levels=2, bands=(int(starved[3]), 20), train_pairs=100)
+    assert not [text for text in warnings if text.startswith("L1")]
+    assert levels["L1"] >= 40
+
+
+def test_level_that_no_band_fills_is_told_so(build):
+    warnings, _ = build(levels=3, bands=(9000, 8000, 1), train_pairs=200)
+    assert [text[:13] for text in warnings] == ["L1 is starved", "L2 is starved"]
+    warnings, _ = build(levels=2, bands=(40, 1), train_pairs=10_000, crop_matches=40)
+    assert [text[:13] for text in warnings] == ["L2 is starved"]
+    assert "lower crop_matches" in warnings[0]
+
+
+def test_histogram_shows_every_pair_in_its_band(albums, tmp_path, monkeypatch):
+    """The bars' heights add up to the pairs, each in the colour of its level."""
+    seen = []
+    monkeypatch.setattr(summary, "save_figure", lambda figure, path: seen.append(figure))
+    params = BuildParams(long_side_px=220, crop_px=64, levels=2, bands=(100, 20), test_groups=0)
+    report = build_cufed5(albums, tmp_path / "out", params, workers=1)
+    axes = seen[0].axes[0]
+    names = ["no level", "L2", "L1"]  # stacked in this order
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+    bars_of = dict(zip(names, axes.containers, strict=True))
+    heights = {name: sum(bar.get_height() for bar in bars) for name, bars in bars_of.items()}
+    assert heights == {
+        "no level": report["photo_pairs_without_level"], **report["photo_pairs_per_level"],
+    }  # fmt: skip
+    lines = [line.get_xdata()[0] for line in axes.lines]
+    assert lines == [100, 20]
+    for name, bars in bars_of.items():
+        for bar in bars:
+            middle = bar.get_x() + bar.get_width() / 2
+            level = "L1" if middle >= 100 else "L2" if middle >= 20 else "no level"
+            assert bar.get_height() == 0 or name == level
+    assert np.isfinite(axes.get_xlim()).all()

@@ -1,0 +1,107 @@
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from srntt_pipeline.albums.counts import CountJob, count_album, read_counts
+from srntt_pipeline.albums.levels import levels_by_bands, levels_by_quantiles
+from srntt_pipeline.albums.photos import Album, PhotoChecks
+from srntt_pipeline.albums.sift import SiftJob, extract_album
+from srntt_pipeline.albums.survey import CountedAlbum, count_histogram, survey
+from srntt_pipeline.config import BuildParams
+
+PARAMS = BuildParams(long_side_px=160, crop_px=64, levels=2, bands=(20, 5))
+
+
+@pytest.fixture
+def count(tmp_path):
+    """Extract and count the photos in a folder."""
+
+    def run(name):
+        folder = tmp_path / name
+        features, counts = tmp_path / f"{name}.h5", tmp_path / f"{name}.parquet"
+        photos = tuple(sorted(path.name for path in folder.iterdir()))
+        extract_album(SiftJob(Album(name, folder, photos), PhotoChecks(160, 64, 10), 0, features))
+        count_album(CountJob(features, PARAMS.matching, counts))
+        return CountedAlbum(name, features, counts)
+
+    return run
+
+
+@pytest.fixture
+def collection(tmp_path, save_view, count):
+    for i in range(4):
+        save_view(tmp_path / "a" / f"{i}.png", x=25 * i)
+    for i in range(3):
+        save_view(tmp_path / "b" / f"{i}.png", x=100 + 50 * i)
+    (tmp_path / "b" / "none.png").touch()
+    return [count("a"), count("b")]
+
+
+@pytest.mark.parametrize("by", ["bands", "quantiles"])
+def test_numbers_are_those_of_the_pairs(collection, by):
+    params = PARAMS.model_copy(update={"levels_by": by})
+    found = survey(collection, params)
+    assert found.photos.tolist() == [4, 3]
+    for row, album in enumerate(collection):
+        table = read_counts(album.counts)
+        counts = table["matches"].to_numpy()
+        levels = (
+            levels_by_bands(counts, (20, 5)) if by == "bands" else levels_by_quantiles(counts, 2)
+        )
+        expected = Counter(levels.tolist())
+        assert found.pairs[row].tolist() == [expected[k] for k in range(3)]
+        complete = [
+            hr for hr in set(table["hr"]) if {1, 2} <= set(levels[(table["hr"] == hr).to_numpy()])
+        ]
+        assert found.complete[row] == len(complete)
+
+
+def test_histogram_holds_every_pair_at_its_level_and_count(collection):
+    found = survey(collection, PARAMS)
+    pairs = Counter()
+    for album in collection:
+        for matches in read_counts(album.counts)["matches"]:
+            pairs[1 if matches >= 20 else 2 if matches >= 5 else 0, matches] += 1
+    places = {(k, n): int(found.histogram[k, n]) for k, n in np.argwhere(found.histogram)}
+    assert places == pairs
+    np.testing.assert_array_equal(count_histogram(collection, PARAMS), found.histogram)
+
+
+def test_rejected_photos_of_all_albums_are_listed(collection):
+    (row,) = survey(collection, PARAMS).rejected
+    assert (row.album, row.photo) == ("b", "none.png")
+
+
+def test_copies_are_used_once(tmp_path, collection, count):
+    shutil.copy(tmp_path / "a" / "1.png", tmp_path / "b" / "copy.png")
+    shutil.copy(tmp_path / "a" / "1.png", tmp_path / "a" / "9.png")
+    found = survey([count("a"), count("b")], PARAMS)
+    assert found.photos.tolist() == [4, 3]
+    assert [album.unused for album in found.albums] == [{"9.png"}, {"copy.png"}]
+    reasons = {(row.album, row.photo): row.reason for row in found.rejected}
+    assert reasons["a", "9.png"] == reasons["b", "copy.png"] == "the same file as a/1.png"
+    for album in found.albums:
+        table = album.pairs(PARAMS)
+        assert set(table["hr"]).isdisjoint(album.unused)
+        assert set(table["ref"]).isdisjoint(album.unused)
+
+
+def test_photo_left_alone_is_rejected(tmp_path, save_view, count):
+    save_view(tmp_path / "a" / "1.png")
+    save_view(tmp_path / "b" / "1.png", x=50)
+    shutil.copy(tmp_path / "a" / "1.png", tmp_path / "b" / "2.png")
+    found = survey([count("a"), count("b")], PARAMS)
+    assert not found.pairs.any()
+    assert [row.reason.split(":")[0] for row in found.rejected] == [
+        "the album's only usable photo",
+        "the same file as a/1.png",
+        "the album's only usable photo",
+    ]
+
+
+def test_empty_collection_is_no_error():
+    found = survey([], PARAMS)
+    assert found.pairs.shape == (0, 3)
+    assert not found.histogram.any()
