@@ -21,26 +21,34 @@ def parse(description: str) -> argparse.Namespace:
     return options
 
 
-def compare(title: str, ways: dict[str, Callable[[], object]], repeats: int) -> None:
+def seconds(run: Callable[[], object]) -> float:
+    """Return how long `run` takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def compare(title: str, ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Time the `ways` in turns, after one run that does not count; ours is the first.
 
-    Prints the median of each and how many times as long as ours it takes.
+    Prints the median of each and how many times as long as ours it takes; returns the medians, s.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, run in ways.items():
-            start = time.perf_counter()
-            run()
+            taken = seconds(run)
             if turn:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(taken)
     medians = {name: statistics.median(values) for name, values in times.items()}
     ours = next(iter(medians.values()))
-    print(f"{title} (one thread, {_processor()}, median of {repeats})")
+    print(f"{title} (one thread, {processor()}, median of {repeats})")
     for name, median in medians.items():
         print(f"  {name:<44} {1000 * median:10.1f} ms   {median / ours:6.2f} × ours")
+    return medians
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":")[1].strip() for line in lines if "model name" in line)

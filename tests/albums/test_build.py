@@ -1,5 +1,7 @@
 import json
+import multiprocessing
 import os
+import random
 import shutil
 import signal
 import struct
@@ -241,6 +243,49 @@ def test_killed_build_goes_on_to_the_same_bytes(albums, built, tmp_path, content
     killed = build_in_a_process(albums, out, PARAMS, die_at_rename=nth_file)
     assert killed.wait() == -signal.SIGKILL
     assert any(".partial" in name for name in contents(out))
+    build_cufed5(albums, out, PARAMS, workers=1)
+    assert contents(out) == contents(built)
+
+
+KILLS = 24
+
+
+def test_build_killed_at_random_moments_again_and_again_ends_with_the_same_bytes(
+    albums, built, tmp_path, contents
+):
+    """A build is killed and started again until it gets through; then another is begun."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["srntt_pipeline.albums.build", "matplotlib.figure"])
+
+    def start(out):
+        arguments = (albums, out, PARAMS)
+        process = context.Process(target=build_cufed5, args=arguments, kwargs={"workers": 1})
+        process.start()
+        return process
+
+    undisturbed = start(tmp_path / "undisturbed")
+    began = time.monotonic()
+    undisturbed.join(60)
+    duration = time.monotonic() - began
+    assert undisturbed.exitcode == 0
+
+    rng = random.Random(0)
+    kills = builds = 0
+    left_behind = set()
+    while kills < KILLS:
+        out = tmp_path / f"out {builds}"
+        process = start(out)
+        process.join(1.05 * duration * rng.random() ** 2)  # pictures take most of the time, last
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            assert contents(out) == contents(built)
+            builds += 1
+        else:
+            assert process.exitcode == -signal.SIGKILL
+            kills += 1
+            left_behind.add(len(list(out.rglob("*"))))
+    assert len(left_behind) > 3  # the kills struck at different stages of the work
     build_cufed5(albums, out, PARAMS, workers=1)
     assert contents(out) == contents(built)
 
