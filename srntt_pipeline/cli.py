@@ -7,11 +7,12 @@ Functions are imported when their command runs: `--help` need not wait for PyTor
 
 import functools
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import srntt_pipeline
 from srntt_pipeline import config
@@ -107,6 +108,19 @@ def _split(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _refuse(names: Iterable[str], where: str) -> None:
+    """Refuse those options that were given although they mean nothing here."""
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in names
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} cannot be given {where}")
+
+
 def workers_option(command: Command) -> Command:
     """Add `--workers`."""
     return click.option(
@@ -156,20 +170,47 @@ def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> Non
 @cli.command()
 @click.argument("albums", type=_PATH)
 @click.argument("out", type=_PATH)
+@click.option(
+    "--manifest",
+    type=_PATH,
+    metavar="FOLDER",
+    help="Rebuild from the manifests/ of a data set: its photos, its boxes, its parameters.",
+)
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="With --manifest: go on without what needs photos that are missing or changed.",
+)
 @parameters(config.BuildParams, "build")
 @workers_option
-def build_cufed5(albums: Path, out: Path, params: config.BuildParams, workers: int) -> None:
+def build_cufed5(
+    albums: Path,
+    out: Path,
+    manifest: Path | None,
+    allow_missing: bool,
+    params: config.BuildParams,
+    workers: int,
+) -> None:
     """Build a CUFED5-style data set from photo albums.
 
     ALBUMS holds one folder per album, nested or not (JPEG, PNG, WebP, TIFF, BMP). Writes to OUT
     train/input, train/ref and test/CUFED5 (PNG), manifests/ (CSV), summary.json, match_counts.png
-    and contact_sheet.png; work/ keeps SIFT features and match counts for later runs.
+    and contact_sheet.png; work/ keeps SIFT features and match counts for later runs. With
+    --manifest, the same images are cut again from the photos that a manifest names.
 
     Example:  srntt-pipeline build-cufed5 photos dataset --levels-by quantiles
     """
-    from srntt_pipeline.albums.build import build_cufed5 as run
+    if manifest:
+        from srntt_pipeline.albums.rebuild import rebuild_cufed5
 
-    run(albums, out, params, workers=workers)
+        own = "with --manifest, whose origin.json holds the parameters"
+        _refuse(["params_file", *config.BuildParams.model_fields], own)
+        rebuild_cufed5(manifest, albums, out, allow_missing=allow_missing, workers=workers)
+    else:
+        from srntt_pipeline.albums.build import build_cufed5 as run
+
+        _refuse(["allow_missing"], "without --manifest")
+        run(albums, out, params, workers=workers)
 
 
 @cli.command()

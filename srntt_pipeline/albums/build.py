@@ -1,23 +1,28 @@
 """Building a CUFED5-style data set from photo albums (paper section 4)."""
 
 import logging
-import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
-import PIL
 
-import srntt_pipeline
 from srntt_pipeline import layout
 from srntt_pipeline.albums import manifest, summary
 from srntt_pipeline.albums.counts import CountJob, count_album, read_counts
 from srntt_pipeline.albums.crops import CropJob, crop_album
+from srntt_pipeline.albums.cufed import Labels, read_labels
 from srntt_pipeline.albums.levels import level_name, levels_by_bands, levels_by_quantiles
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
+from srntt_pipeline.albums.manifests import (
+    CONTACT_SHEET,
+    MANIFESTS,
+    MATCH_COUNTS,
+    make_manifest,
+    write_manifests,
+)
+from srntt_pipeline.albums.origin import origin_of
 from srntt_pipeline.albums.photos import PhotoChecks, find_albums
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
 from srntt_pipeline.albums.selection import (
@@ -30,12 +35,12 @@ from srntt_pipeline.albums.selection import (
 from srntt_pipeline.albums.sift import SiftJob, extract_album, read_hashes, read_rejected
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, read_json, sha256, write_bytes, write_json
+from srntt_pipeline.files import output_folder, write_bytes, write_json
 from srntt_pipeline.parallel import run_all
 
 log = logging.getLogger(__name__)
 
-MANIFESTS, WORK = Path("manifests"), Path("work")
+WORK = Path("work")
 
 
 def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) -> dict[str, Any]:
@@ -52,7 +57,8 @@ def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) 
         raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
     output_folder(out)
     found, rejected = find_albums(albums)
-    checks = PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)
+    labels = read_labels(albums)
+    checks = PhotoChecks.of(params)
 
     features = {album.name: out / WORK / "sift" / f"{album.slug}.h5" for album in found}
     counts = {album.name: out / WORK / "counts" / f"{album.slug}.parquet" for album in found}
@@ -95,10 +101,18 @@ def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) 
 
     test_albums = choose_test_albums(pairs, params)
     in_test = pairs["album"].isin(test_albums)
-    test = _test_rows(choose_groups(pairs[in_test], params), hashes)
-    train = _train_rows(pairs[~in_test], features, hashes, params, workers)
+    test = _test_rows(choose_groups(pairs[in_test], params), hashes, labels)
+    train = _train_rows(pairs[~in_test], features, hashes, labels, params, workers)
 
-    _write_manifests(out, train, test, rejected, params)
+    origin = origin_of(
+        name=params.name or albums.resolve().name,
+        params=params,
+        photos={name: len(photos) for name, photos in usable.items()},
+        pairs_per_level=Counter(pairs["level"].tolist()),
+        test_albums=test_albums,
+    )
+    data = make_manifest(train, test, rejected, origin)
+    write_manifests(out, data)
     folders = {album.name: album.folder for album in found}
     run_all(
         cut_photo,
@@ -108,24 +122,15 @@ def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) 
         unit="images",
         size=lambda job: len(job.cuts),
     )
-    report = summary.summarise(
-        name=params.name or albums.resolve().name,
-        params=params,
-        photos={name: len(photos) for name, photos in usable.items()},
-        pairs=pairs,
-        test_albums=test_albums,
-        train=train,
-        test=test,
-        rejected=rejected,
-    )
-    summary.plot_match_counts(out / "match_counts.png", pairs, params)
-    summary.contact_sheet(out / "contact_sheet.png", out, train, test)
+    report = summary.summarise(data)
+    summary.plot_match_counts(out / MATCH_COUNTS, pairs, params)
+    summary.contact_sheet(out / CONTACT_SHEET, out, train, test)
     write_json(out / layout.SUMMARY, report)
     for warning in report["warnings"]:
         log.warning("Warning: %s", warning)
     log.info(
         "Wrote %d training pairs and %d test groups to %s (%d files rejected); look at %s",
-        len(train), report["test_groups"], out, len(rejected), out / "contact_sheet.png",
+        len(train), report["test_groups"], out, len(rejected), out / CONTACT_SHEET,
     )  # fmt: skip
     return report
 
@@ -165,21 +170,31 @@ def _graded_pairs(
     return pd.concat(tables, ignore_index=True)
 
 
-def _test_rows(groups: list[ChosenGroup], hashes: dict[str, dict[str, str]]) -> list[TestRow]:
-    rows = []
-    for index, group in enumerate(groups):
-        name, digests = f"{index:03d}", hashes[group.album]
-        rows.append(TestRow(name, 0, group.album, "HR", None, group.hr, digests[group.hr]))
-        for k, (ref, matches) in enumerate(group.refs, start=1):
-            level = level_name(k)
-            rows.append(TestRow(name, k, group.album, level, matches, ref, digests[ref]))
-    return rows
+def _test_rows(
+    groups: list[ChosenGroup], hashes: dict[str, dict[str, str]], labels: Labels
+) -> list[TestRow]:
+    return [
+        TestRow(
+            group=f"{index:03d}",
+            k=k,
+            album=group.album,
+            event=labels.event(group.album),
+            level=level_name(k) if k else "HR",
+            matches=matches,
+            photo=photo,
+            sha256=hashes[group.album][photo],
+            importance=labels.importance(group.album, photo),
+        )
+        for index, group in enumerate(groups)
+        for k, (photo, matches) in enumerate([(group.hr, None), *group.refs])
+    ]
 
 
 def _train_rows(
     pairs: pd.DataFrame,
     features: dict[str, Path],
     hashes: dict[str, dict[str, str]],
+    labels: Labels,
     params: BuildParams,
     workers: int,
 ) -> list[TrainRow]:
@@ -190,7 +205,8 @@ def _train_rows(
     # Some pairs give no crop, so they are cropped in helpings until the number asked for is there.
     while len(rows) < params.train_pairs and start < len(ordered):
         helping = max(256, 2 * (params.train_pairs - len(rows)) // params.crops_per_pair)
-        rows += _crop_rows(ordered[start : start + helping], features, hashes, params, workers)
+        pairs = ordered[start : start + helping]
+        rows += _crop_rows(pairs, features, hashes, labels, params, workers)
         start += helping
     rows = sorted(rows[: params.train_pairs], key=_place)
     digits = max(5, len(str(len(rows) - 1)))
@@ -205,6 +221,7 @@ def _crop_rows(
     pairs: pd.DataFrame,
     features: dict[str, Path],
     hashes: dict[str, dict[str, str]],
+    labels: Labels,
     params: BuildParams,
     workers: int,
 ) -> list[TrainRow]:
@@ -235,6 +252,7 @@ def _crop_rows(
         TrainRow(
             name="",
             album=pair.album,
+            event=labels.event(pair.album),
             level=level_name(pair.level),
             matches=pair.matches,
             crop_matches=crop.matches,
@@ -243,6 +261,7 @@ def _crop_rows(
             hr_x_px=crop.hr[0],
             hr_y_px=crop.hr[1],
             hr_sha256=hashes[pair.album][pair.hr],
+            hr_importance=labels.importance(pair.album, pair.hr),
             ref_photo=pair.ref,
             ref_x_px=crop.ref[0],
             ref_y_px=crop.ref[1],
@@ -251,42 +270,3 @@ def _crop_rows(
         for pair in pairs.itertuples()
         for crop in crops[pair.album][pair.hr, pair.ref]
     ]
-
-
-def _write_manifests(
-    out: Path,
-    train: list[TrainRow],
-    test: list[TestRow],
-    rejected: list[Rejected],
-    params: BuildParams,
-) -> None:
-    """Write the manifests; images of another manifest are removed first, never mixed with ours."""
-    files = {
-        manifest.TRAIN: manifest.manifest_bytes(TrainRow, train),
-        manifest.TEST: manifest.manifest_bytes(TestRow, test),
-        manifest.REJECTED: manifest.manifest_bytes(Rejected, rejected),
-    }
-    origin = {
-        "params": params.model_dump(mode="json"),
-        "sha256": {name: sha256(content) for name, content in files.items()},
-        "versions": {
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "pillow": PIL.__version__,
-            "srntt_pipeline": srntt_pipeline.__version__,
-        },
-    }
-    folder = out / MANIFESTS
-    if _read_origin(folder / manifest.ORIGIN) != origin:
-        for old in (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST):
-            shutil.rmtree(out / old, ignore_errors=True)
-    for name, content in files.items():
-        write_bytes(folder / name, content)
-    write_json(folder / manifest.ORIGIN, origin)
-
-
-def _read_origin(path: Path) -> Any:
-    try:
-        return read_json(path, "")
-    except InputError:
-        return None  # none yet, or damaged: either way the images are cut anew

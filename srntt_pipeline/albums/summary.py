@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srntt_pipeline.albums.levels import level_name
-from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
+from srntt_pipeline.albums.manifest import TestRow, TrainRow
+from srntt_pipeline.albums.manifests import Manifest
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import read_rgb
@@ -20,51 +21,45 @@ from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
 _SHEET_GROUPS, _SHEET_PAIRS = 8, 4
 
 
-def summarise(
-    *,
-    name: str,
-    params: BuildParams,
-    photos: dict[str, int],
-    pairs: pd.DataFrame,
-    test_albums: list[str],
-    train: list[TrainRow],
-    test: list[TestRow],
-    rejected: list[Rejected],
-) -> dict[str, Any]:
+def summarise(manifest: Manifest) -> dict[str, Any]:
     """Return the content of `summary.json`: plain numbers, by level where that tells more."""
-    levels = range(1, params.levels + 1)
-    graded = Counter(pairs["level"])
-    cropped = Counter(row.level for row in train)
-    groups = len({row.group for row in test})
+    origin = manifest.origin
+    cropped = Counter(row.level for row in manifest.train)
+    levels = map(level_name, range(1, origin.params.levels + 1))
     return {
-        "name": name,
-        "albums": len(photos),
-        "photos": sum(photos.values()),
-        "rejected": len(rejected),
-        "photo_pairs": len(pairs),
-        "photo_pairs_per_level": {level_name(k): int(graded[k]) for k in levels},
-        "photo_pairs_without_level": int(graded[0]),
-        "train_pairs": len(train),
-        "train_pairs_per_level": {level_name(k): cropped[level_name(k)] for k in levels},
-        "test_albums": test_albums,
-        "test_groups": groups,
-        "warnings": _warnings(params, pairs, len(train), groups),
+        "name": origin.name,
+        **origin.counts.model_dump(mode="json"),
+        "rejected": len(manifest.rejected),
+        "train_pairs": len(manifest.train),
+        "train_pairs_per_level": {level: cropped[level] for level in levels},
+        "test_albums": origin.test_albums,
+        "test_groups": manifest.groups,
+        "warnings": _warnings(manifest),
     }
 
 
-def _warnings(params: BuildParams, pairs: pd.DataFrame, train: int, groups: int) -> list[str]:
+def _warnings(manifest: Manifest) -> list[str]:
     warnings = []
+    params, counts, part = (
+        manifest.origin.params, manifest.origin.counts, manifest.origin.rebuilt_from
+    )  # fmt: skip
+    if part:
+        return [
+            f"rebuilt without {part.missing_photos} photos that are missing or changed: "
+            f"{len(manifest.train)} of {part.train_pairs} training pairs and {manifest.groups} of "
+            f"{part.test_groups} test groups are here; photos and photo_pairs are the whole's"
+        ]
     by = f"bands {list(params.level_bands)}" if params.levels_by == "bands" else "quantiles"
-    if not train:
+    if not manifest.train:
         warnings.append(
             f"no training pairs: no album outside the test set has pairs with a level by {by} and "
             f"{params.crop_matches} matches in a crop of {params.crop_px} px"
         )
-    if params.test_groups and not groups:
-        present = sorted(set(pairs["level"]) - {0})
+    if params.test_groups and not manifest.groups:
+        present = [level for level, pairs in counts.photo_pairs_per_level.items() if pairs]
         warnings.append(
             f"no test groups: no photo has a reference at each of {params.levels} levels by {by} "
-            f"(levels present: {', '.join(map(level_name, present)) or 'none'}), or there is one "
+            f"(levels present: {', '.join(present) or 'none'}), or there is one "
             "album only; try other bands or levels_by: quantiles"
         )
     return warnings
