@@ -388,3 +388,64 @@ def count_matches(a: Path, b: Path, ratio: float, long_side_px: int | None) -> N
     from srntt_pipeline.albums.counts import count_matches as run
 
     click.echo(run(a, b, ratio, long_side_px or 0))
+
+
+@cli.group(cls=Pipeline)
+def manifest() -> None:
+    """Verify, compare and count manifests.
+
+    A manifest is the manifests/ folder of a data set: its rows are the data set, its images are cut
+    from the photos as they say (build-cufed5 --manifest).
+
+    Example:  srntt-pipeline manifest verify dataset
+    """
+
+
+@manifest.command("verify")
+@click.argument("dataset", type=_PATH)
+@click.option("--albums", type=_PATH, help="Check the photos too, and cut the images again.")
+@workers_option
+def manifest_verify(dataset: Path, albums: Path | None, workers: int) -> None:
+    """Check a data set against its manifest.
+
+    DATASET is a data set built here, or the manifests/ folder of one, of which the tables alone are
+    checked. Prints a line per finding, or OK.
+
+    Example:  srntt-pipeline manifest verify dataset --albums photos
+    """
+    from srntt_pipeline.albums.verify import verify as run
+
+    click.echo(run(dataset, albums=albums, workers=workers, say=click.echo))
+
+
+@manifest.command("diff")
+@click.argument("a", type=_PATH)
+@click.argument("b", type=_PATH)
+def manifest_diff(a: Path, b: Path) -> None:
+    """Tell how two manifests differ.
+
+    A and B are manifests/ folders. The first line says whether they are identical; then come
+    parameters, versions and counts that differ, rows only in one, and changed rows. Rows are
+    compared by photos and boxes, not by their running names.
+
+    Example:  srntt-pipeline manifest diff old/manifests new/manifests
+    """
+    from srntt_pipeline.albums.diff import diff_manifests as run
+
+    click.echo(run(a, b))
+
+
+@manifest.command("stats")
+@click.argument("manifests", type=_PATH)
+@click.option("-o", "--out", type=_PATH, help="Write all of it to this file (CSV).")
+def manifest_stats(manifests: Path, out: Path | None) -> None:
+    """Count what a manifest holds, by level, event and album.
+
+    MANIFESTS is the manifests/ folder of a data set. Prints the first lines of each table: training
+    pairs, test references, their matches, photos, and how far their crops overlap.
+
+    Example:  srntt-pipeline manifest stats dataset/manifests -o stats.csv
+    """
+    from srntt_pipeline.albums.stats import manifest_stats as run
+
+    click.echo(run(manifests, out))

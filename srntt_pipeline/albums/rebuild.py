@@ -73,7 +73,8 @@ def rebuild_cufed5(
     if not is_of(out, data):
         (out / MATCH_COUNTS).unlink(missing_ok=True)  # another's; a manifest has no counts to plot
     write_manifests(out, data)
-    folders = {row.album: album_folder(albums, row.album) for row in [*data.train, *data.test]}
+    names = {row.album for row in data.train} | {row.album for row in data.test}
+    folders = {name: album_folder(albums, name) for name in names}
     run_all(
         cut_photo,
         cut_jobs(out, data.train, data.test, folders, PhotoChecks.of(data.origin.params)),
