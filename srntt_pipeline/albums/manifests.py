@@ -70,12 +70,18 @@ def write_manifests(out: Path, manifest: Manifest) -> None:
         write_bytes(out / MANIFESTS / name, content)
 
 
-def read_manifests(folder: Path) -> Manifest:
-    """Read a manifest's folder.
+def folder_of(path: Path) -> Path:
+    """Return the folder of a manifest: `path` itself, or `manifests/` in the data set `path`."""
+    return path / MANIFESTS if (path / MANIFESTS).is_dir() else path
+
+
+def read_manifests(path: Path) -> Manifest:
+    """Read the manifest in a folder, or that of a data set.
 
     Raises InputError that names the file when one is missing, is not what it should be, or is not
     the table that its origin vouches for.
     """
+    folder = folder_of(path)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name the manifests/ folder of a data set")
     origin = read_origin(folder)

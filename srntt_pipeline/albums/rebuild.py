@@ -16,6 +16,7 @@ from srntt_pipeline.albums.manifests import (
     MANIFESTS,
     MATCH_COUNTS,
     Manifest,
+    folder_of,
     is_of,
     make_manifest,
     read_manifests,
@@ -65,7 +66,7 @@ def rebuild_cufed5(
         )
         if not allow_missing:
             raise InputError(f"{bill}; put the photos back, or go on with --allow-missing")
-        if (out / MANIFESTS).resolve() == source.resolve():
+        if (out / MANIFESTS).resolve() == folder_of(source).resolve():
             raise InputError(f"{bill}, and {source} would lose their rows; name another OUT")
     else:
         (out / MANIFESTS / MISSING).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 from srntt_pipeline import layout
 from srntt_pipeline.albums.consistency import inconsistencies
 from srntt_pipeline.albums.manifest import REJECTED, TABLES, TEST, TRAIN, read_manifest
-from srntt_pipeline.albums.manifests import MANIFESTS, Manifest, edited, read_manifests
+from srntt_pipeline.albums.manifests import MANIFESTS, Manifest, edited, folder_of, read_manifests
 from srntt_pipeline.albums.missing import count, find_missing, photos_of, told
 from srntt_pipeline.albums.origin import ORIGIN, Origin, read_origin
 from srntt_pipeline.albums.photos import PhotoChecks, album_folder, read_photo
@@ -25,10 +25,12 @@ def verify(path: Path, *, albums: Path | None, workers: int, say: Callable[[str]
     Of a data set, every image is read; with `albums`, the photos' hashes are checked and the images
     are cut again and compared. Raises InputError that sums up when there were findings.
     """
-    dataset = path if (path / MANIFESTS).is_dir() else None
-    folder = path / MANIFESTS if dataset else path
+    folder = folder_of(path)
+    dataset = path if folder != path else None
     if not any((folder / name).is_file() for name in (ORIGIN, TRAIN, TEST)):
         raise InputError(f"{path}: no manifest; name a data set built here, or its {MANIFESTS}/")
+    if albums and not albums.is_dir():
+        raise InputError(f"{albums}: no such folder")
     findings = 0
     for finding in _findings(folder, dataset, albums, workers):
         say(finding)
