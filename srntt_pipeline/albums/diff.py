@@ -40,7 +40,7 @@ def _settings(old: Manifest, new: Manifest) -> Iterator[str]:
     a, b = (_flat(data.origin.model_dump(mode="json", exclude=hashes)) for data in (old, new))
     for key in sorted(a.keys() | b.keys()):
         if a.get(key) != b.get(key):
-            yield f"{key}: {a.get(key, 'none')} → {b.get(key, 'none')}"
+            yield f"{key}: {_shown(a.get(key))} → {_shown(b.get(key))}"
 
 
 def _flat(content: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -110,7 +110,11 @@ def _changes(
     for column in fields(old):
         before, after = getattr(old, column.name), getattr(new, column.name)
         if before != after and column.name not in running:
-            yield f"{column.name} {before} → {after}"
+            yield f"{column.name} {_shown(before)} → {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    return "none" if value in (None, "") else str(value)
 
 
 def _shares(rows: list[Any]) -> str:
