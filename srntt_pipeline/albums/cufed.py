@@ -1,7 +1,7 @@
 """CUFED as it is distributed: what its JSON files tell about albums and photos.
 
 `event_type.json` holds the event types of each album, `image_importance.json` a score for each
-photo of it, a mean over annotators. Both are optional; `docs/cufed.md` says where they belong.
+photo of it. Both are optional; `docs/cufed.md` says where they belong.
 """
 
 import math

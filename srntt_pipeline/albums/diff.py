@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
+from srntt_pipeline.albums.manifest import REJECTED, TEST, TRAIN, Rejected, TestRow, TrainRow
 from srntt_pipeline.albums.manifests import Manifest, read_manifests
 from srntt_pipeline.albums.missing import count
 
@@ -26,7 +26,9 @@ def diff_manifests(a: Path, b: Path) -> str:
         *_rows("test image", _images(old), _images(new), _name_image, ("group",)),
         *_rows("rejected file", _rejects(old), _rejects(new), "/".join, ()),
     ]
-    verdict = "different rows" if rows else "the same rows, but for their names and order"
+    tables = all(old.files[name] == new.files[name] for name in (TRAIN, TEST, REJECTED))
+    same = "the same rows" if tables else "the same rows under other names"
+    verdict = "different rows" if rows else same
     return "\n".join([f"{verdict}: {_extent(old)} in A, {_extent(new)} in B", *settings, *rows])
 
 

@@ -157,12 +157,24 @@ TABLES: dict[str, type[Any]] = {
     REJECTED: Rejected,
     MISSING: Missing,
 }
+_COLUMNS = {
+    row_type: [field.name for field in dataclasses.fields(row_type)] for row_type in TABLES.values()
+}
+# Columns whose cells may be empty for "none".
+_OPTIONAL = {
+    row_type: {
+        name
+        for name, kind in typing.get_type_hints(row_type).items()
+        if type(None) in typing.get_args(kind)
+    }
+    for row_type in TABLES.values()
+}
 _ADAPTERS = {row_type: TypeAdapter(row_type) for row_type in TABLES.values()}
 
 
 def manifest_bytes(row_type: type[Row], rows: Iterable[Row]) -> bytes:
     """Return `rows` as the CSV that a manifest file holds: sorted, one line each."""
-    return csv_bytes(_columns(row_type), map(vars, sorted(rows)))
+    return csv_bytes(_COLUMNS[row_type], map(vars, sorted(rows)))
 
 
 def read_manifest(row_type: type[Row], path: Path) -> list[Row]:
@@ -171,7 +183,7 @@ def read_manifest(row_type: type[Row], path: Path) -> list[Row]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
-            header, columns = next(reader, None), _columns(row_type)
+            header, columns = next(reader, None), _COLUMNS[row_type]
             if header != columns:
                 raise InputError(
                     f"{path}: not a manifest of this version: its header is {header}, expected "
@@ -187,27 +199,16 @@ def read_manifest(row_type: type[Row], path: Path) -> list[Row]:
         raise InputError(f"{path}: {place}cannot read the manifest ({_first(error)})") from None
 
 
-def _columns(row_type: type[Any]) -> list[str]:
-    return [field.name for field in dataclasses.fields(row_type)]
-
-
 def _row(row_type: type[Row], cells: list[str]) -> Row:
-    columns = _columns(row_type)
+    columns = _COLUMNS[row_type]
     if len(cells) != len(columns):
         raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
-    optional = _optional(row_type)
     values = {
-        column: None if cell == "" and column in optional else cell
+        column: None if cell == "" and column in _OPTIONAL[row_type] else cell
         for column, cell in zip(columns, cells, strict=True)
     }
     row: Row = _ADAPTERS[row_type].validate_python(values)
     return row
-
-
-def _optional(row_type: type[Any]) -> set[str]:
-    """Return the columns whose cells may be empty for "none"."""
-    kinds = typing.get_type_hints(row_type)
-    return {name for name, kind in kinds.items() if type(None) in typing.get_args(kind)}
 
 
 def _first(error: Exception) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from srntt_pipeline import layout
 from srntt_pipeline.albums.manifest import (
+    MISSING,
     REJECTED,
     TEST,
     TRAIN,
@@ -66,6 +67,8 @@ def write_manifests(out: Path, manifest: Manifest) -> None:
     if not is_of(out, manifest):
         for images in (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST):
             shutil.rmtree(out / images, ignore_errors=True)
+    if manifest.origin.rebuilt_from is None:
+        (out / MANIFESTS / MISSING).unlink(missing_ok=True)  # what an earlier rebuild lacked
     for name, content in manifest.files.items():
         write_bytes(out / MANIFESTS / name, content)
 

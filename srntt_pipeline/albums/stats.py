@@ -1,6 +1,7 @@
 """What a manifest holds, in numbers: by level, event and album."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -100,28 +101,20 @@ def _count(samples: pd.DataFrame, by: str, keys: list[str]) -> pd.DataFrame:
 def _coverage(crops: pd.DataFrame, by: str, keys: list[str]) -> pd.DataFrame:
     lines = []
     for key, group in _grouped(crops, by, keys):
-        photos = group.groupby(["album", "photo"])
-        union = sum(
-            union_area(zip(photo["x"], photo["y"], photo["size"], strict=True))
-            for _, photo in photos
-        )
-        lines.append(
-            (
-                *key,
-                photos.ngroups,
-                len(group),
-                len(group) / photos.ngroups,
-                union / float((group["size"] ** 2).sum()),
-            )
-        )
+        photos = defaultdict(list)
+        boxes = group[["album", "photo", "x", "y", "size"]].itertuples(index=False)
+        for album, photo, *box in boxes:
+            photos[album, photo].append(tuple(box))
+        numbers = len(photos), len(group), len(group) / len(photos)
+        union = sum(map(union_area, photos.values()))
+        lines.append((*key, *numbers, union / float((group["size"] ** 2).sum())))
     names = ["by", *keys]
     columns = [*names, "photos", "crops", "crops_per_photo", "distinct_area"]
     return pd.DataFrame(lines, columns=columns).set_index(names)
 
 
-def union_area(boxes: Iterable[tuple[int, int, int]]) -> int:
+def union_area(boxes: Sequence[tuple[int, int, int]]) -> int:
     """Return the area, px, that the squares (x, y, side) cover together."""
-    boxes = list(boxes)
     covered = np.zeros(
         (max(y + side for _, y, side in boxes), max(x + side for x, _, side in boxes)), bool
     )

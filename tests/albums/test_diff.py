@@ -35,7 +35,7 @@ def test_running_names_are_no_difference(original, other):
         dataclasses.replace(row, name=name) for row, name in zip(rows, reversed(names), strict=True)
     ]
     first, *rest = diff_manifests(original, other(train=renamed)).splitlines()
-    assert first.startswith("the same rows, but for their names and order")
+    assert first.startswith("the same rows under other names: 12 training pairs")
     assert rest == []
 
 
@@ -82,7 +82,9 @@ def test_parameters_versions_and_counts_that_differ_are_told(original, other):
             counts=origin.counts.model_copy(update={"photos": 14}),
         ),
     )
-    assert text.splitlines()[1:] == [
+    first, *rest = text.splitlines()
+    assert first.startswith("the same rows: 12 training pairs")
+    assert rest == [
         "counts.photos: 15 → 14",
         "params.seed: 0 → 3",
         f"versions.opencv: {origin.versions['opencv']} → 9.9",

@@ -97,7 +97,13 @@ def test_the_text_has_a_block_for_each(told):
     assert "images/0_cat@N01" in told[0]
 
 
-def test_an_empty_manifest_has_no_numbers(original):
+@pytest.mark.parametrize("kept", ["train", "test", "nothing"])
+def test_a_manifest_may_lack_training_pairs_or_groups(original, kept):
     old = read_manifests(original)
-    table = stats(make_manifest([], [], [], old.origin))
-    assert len(table) == 0
+    train, test = (old.train if kept == "train" else []), (old.test if kept == "test" else [])
+    table = stats(make_manifest(train, test, [], old.origin))
+    whole = table[table["by"] == "all"]
+    refs = sum(row.k > 0 for row in test)
+    assert whole[["train_pairs", "test_references"]].to_numpy().tolist() == (
+        [] if kept == "nothing" else [[len(train), refs]]
+    )
