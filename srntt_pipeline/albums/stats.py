@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from srntt_pipeline.albums.manifests import Manifest, read_manifests
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import csv_bytes, write_bytes
 
 UNKNOWN = "unknown"
@@ -25,6 +26,8 @@ _SHOWN = 12  # lines of a block on the screen
 
 def manifest_stats(manifests: Path, out: Path | None) -> str:
     """Return what the manifest in a folder holds, as text; write all of it to `out` (CSV)."""
+    if out and out.is_dir():
+        raise InputError(f"{out} is a folder; name a CSV file to write")
     table = stats(read_manifests(manifests))
     if out:
         cells = table.astype(object).where(table.notna(), None)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from srntt_pipeline.albums.manifests import make_manifest, read_manifests
 from srntt_pipeline.albums.stats import manifest_stats, stats, union_area
+from srntt_pipeline.errors import InputError
 
 BOX = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(1, 12))
 
@@ -107,3 +108,8 @@ def test_a_manifest_may_lack_training_pairs_or_groups(original, kept):
     assert whole[["train_pairs", "test_references"]].to_numpy().tolist() == (
         [] if kept == "nothing" else [[len(train), refs]]
     )
+
+
+def test_a_folder_is_no_file_to_write(original, tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        manifest_stats(original, tmp_path)
