@@ -7,11 +7,12 @@ Functions are imported when their command runs: `--help` need not wait for PyTor
 
 import functools
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import srntt_pipeline
 from srntt_pipeline import config
@@ -107,6 +108,19 @@ def _split(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _refuse(names: Iterable[str], where: str) -> None:
+    """Refuse those options that were given although they mean nothing here."""
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in names
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} cannot be given {where}")
+
+
 def workers_option(command: Command) -> Command:
     """Add `--workers`."""
     return click.option(
@@ -156,23 +170,49 @@ def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> Non
 @cli.command()
 @click.argument("albums", type=_PATH)
 @click.argument("out", type=_PATH)
+@click.option(
+    "--manifest",
+    type=_PATH,
+    metavar="FOLDER",
+    help="Rebuild from the manifests/ of a data set: its photos, its boxes, its parameters.",
+)
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="With --manifest: go on without what needs photos that are missing or changed.",
+)
 @parameters(config.BuildParams, "build")
 @workers_option
 @device_option
 def build_cufed5(
-    albums: Path, out: Path, params: config.BuildParams, workers: int, device: str
+    albums: Path,
+    out: Path,
+    manifest: Path | None,
+    allow_missing: bool,
+    params: config.BuildParams,
+    workers: int,
+    device: str,
 ) -> None:
     """Build a CUFED5-style data set from photo albums.
 
     ALBUMS holds one folder per album, nested or not (JPEG, PNG, WebP, TIFF, BMP). Writes to OUT
     train/input, train/ref and test/CUFED5 (PNG), manifests/ (CSV), summary.json, match_counts.png
-    and contact_sheet.png; work/ keeps SIFT features and match counts for later runs.
+    and contact_sheet.png; work/ keeps SIFT features and match counts for later runs. With
+    --manifest, the same images are cut again from the photos that a manifest names.
 
     Example:  srntt-pipeline build-cufed5 photos dataset --levels-by quantiles
     """
-    from srntt_pipeline.albums.build import build_cufed5 as run
+    if manifest:
+        from srntt_pipeline.albums.rebuild import rebuild_cufed5
 
-    run(albums, out, params, workers=workers, device=device)
+        own = "with --manifest, whose origin.json holds the parameters"
+        _refuse(["params_file", *config.BuildParams.model_fields], own)
+        rebuild_cufed5(manifest, albums, out, allow_missing=allow_missing, workers=workers)
+    else:
+        from srntt_pipeline.albums.build import build_cufed5 as run
+
+        _refuse(["allow_missing"], "without --manifest")
+        run(albums, out, params, workers=workers, device=device)
 
 
 @cli.command()
@@ -344,3 +384,64 @@ def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int |
     from srntt_pipeline.albums.counts import count_matches as run
 
     click.echo(run(a, b, params, long_side_px or 0))
+
+
+@cli.group(cls=Pipeline)
+def manifest() -> None:
+    """Verify, compare and count manifests.
+
+    A manifest is the manifests/ folder of a data set: its rows are the data set, its images are cut
+    from the photos as they say (build-cufed5 --manifest).
+
+    Example:  srntt-pipeline manifest verify dataset
+    """
+
+
+@manifest.command("verify")
+@click.argument("dataset", type=_PATH)
+@click.option("--albums", type=_PATH, help="Check the photos too, and cut the images again.")
+@workers_option
+def manifest_verify(dataset: Path, albums: Path | None, workers: int) -> None:
+    """Check a data set against its manifest.
+
+    DATASET is a data set built here, or the manifests/ folder of one, of which the tables alone are
+    checked. Prints a line per finding, or OK.
+
+    Example:  srntt-pipeline manifest verify dataset --albums photos
+    """
+    from srntt_pipeline.albums.verify import verify as run
+
+    click.echo(run(dataset, albums=albums, workers=workers, say=click.echo))
+
+
+@manifest.command("diff")
+@click.argument("a", type=_PATH)
+@click.argument("b", type=_PATH)
+def manifest_diff(a: Path, b: Path) -> None:
+    """Tell how two manifests differ.
+
+    A and B are manifests/ folders. The first line says whether they are identical; then come
+    parameters, versions and counts that differ, rows only in one, and changed rows. Rows are
+    compared by photos and boxes, not by their running names.
+
+    Example:  srntt-pipeline manifest diff old/manifests new/manifests
+    """
+    from srntt_pipeline.albums.diff import diff_manifests as run
+
+    click.echo(run(a, b))
+
+
+@manifest.command("stats")
+@click.argument("manifests", type=_PATH)
+@click.option("-o", "--out", type=_PATH, help="Write all of it to this file (CSV).")
+def manifest_stats(manifests: Path, out: Path | None) -> None:
+    """Count what a manifest holds, by level, event and album.
+
+    MANIFESTS is the manifests/ folder of a data set. Prints the first lines of each table: training
+    pairs, test references, their matches, photos, and how far their crops overlap.
+
+    Example:  srntt-pipeline manifest stats dataset/manifests -o stats.csv
+    """
+    from srntt_pipeline.albums.stats import manifest_stats as run
+
+    click.echo(run(manifests, out))

@@ -72,10 +72,15 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` as JSON with sorted keys and a last newline, so that git diffs read well."""
+def json_bytes(content: Any) -> bytes:
+    """Return `content` as JSON with sorted keys and a last newline, so that git diffs read well."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    return (text + "\n").encode()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` as `json_bytes` has it, whole or not at all."""
+    write_bytes(path, json_bytes(content))
 
 
 def read_json(path: Path, fix: str) -> Any:

@@ -25,6 +25,7 @@ SECTIONS = {
     "super-resolve": config.SuperResolveParams,
 }
 COMMANDS = [*SECTIONS, "count-matches"]
+GROUPS = {"manifest": ["verify", "diff", "stats"]}
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def in_one_line(text):
 
 def test_group_help_lists_the_commands_in_the_order_of_the_pipeline():
     listed = help_of().split("Commands:")[1]
-    assert re.findall(r"^  ([a-z0-9-]+)", listed, re.MULTILINE) == COMMANDS
+    assert re.findall(r"^  ([a-z0-9-]+)", listed, re.MULTILINE) == [*COMMANDS, *GROUPS]
 
 
 def test_group_help_reads_like_the_pipeline_and_explains_exit_codes():
@@ -101,6 +102,24 @@ def test_the_example_of_the_help_is_valid_usage(command, monkeypatch):
     words = in_one_line(help_of(command).split("Options:")[0]).split(" srntt-pipeline ")[1].split()
     given = []
     monkeypatch.setattr(cli.commands[command], "callback", lambda **values: given.append(values))
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert given
+
+
+@pytest.mark.parametrize(
+    ("group", "command"), [(group, name) for group, names in GROUPS.items() for name in names]
+)
+def test_commands_of_a_group_state_purpose_and_a_valid_example(group, command, monkeypatch):
+    listed = help_of(group).split("Commands:")[1]
+    assert re.findall(r"^  ([a-z0-9-]+)", listed, re.MULTILINE) == GROUPS[group]
+    usage, purpose = help_of(group, command).split("\n\n")[:2]
+    assert usage.startswith(f"Usage: cli {group} {command} ")
+    assert purpose.strip().endswith(".")
+    text = in_one_line(help_of(group, command).split("Options:")[0])
+    words = text.split(" Example: srntt-pipeline ")[1].split()
+    given = []
+    run = cli.commands[group].commands[command]
+    monkeypatch.setattr(run, "callback", lambda **values: given.append(values))
     assert CliRunner().invoke(cli, words).exit_code == 0
     assert given
 
@@ -264,6 +283,28 @@ def test_a_bad_option_value_is_refused_by_name(refused, tmp_path, command, optio
     assert option[2:] in line.replace("_", "-")
 
 
+def test_parameters_cannot_be_given_beside_a_manifest(refused, params_file, tmp_path):
+    paths = "build-cufed5", "--manifest", tmp_path, "photos", "out"
+    line = refused(*paths, "--seed", "0", "--levels-by", "bands")
+    assert "--seed, --levels-by" in line.replace("--levels-by, --seed", "--seed, --levels-by")
+    assert "origin.json holds the parameters" in line
+    assert "--params" in refused(*paths, "--params", params_file({}))
+
+
+def test_allow_missing_is_nothing_without_a_manifest(refused, builds):
+    assert "--allow-missing" in refused("build-cufed5", "photos", "out", "--allow-missing")
+    assert builds == []
+
+
+def test_manifest_verify_prints_its_findings_and_ends_with_code_2(call, tmp_path):
+    for name in ("train.csv", "test.csv", "rejected.csv", "origin.json"):
+        (tmp_path / name).write_text("nothing\n")
+    code, out, err = call("manifest", "verify", tmp_path)
+    assert code == 2
+    assert len(out.splitlines()) == 4
+    assert err == f"Error: {tmp_path}: 4 findings; they are listed above\n"
+
+
 def test_missing_arguments_and_strange_commands_are_refused(refused):
     assert "OUT" in refused("demo-albums")
     assert "bild" in refused("bild")
@@ -342,6 +383,10 @@ ENCODER = ["--encoder-weights", "random", "--scales", "1", "--rotations-deg", "0
         ("super-resolve", "{}", "--checkpoint", "model", "-o", "sr.png"),
         ("super-resolve", "dataset/test/CUFED5/1_0.png", "--checkpoint", "{}", "-o", "sr.png"),
         ("count-matches", "{}", "dataset/test/CUFED5/1_0.png"),
+        ("build-cufed5", "--manifest", "{}", "dataset", "out"),
+        ("manifest", "verify", "{}"),
+        ("manifest", "diff", "{}", "{}"),
+        ("manifest", "stats", "{}"),
     ],
 )
 @pytest.mark.parametrize("kind", ["missing", "empty"])

@@ -1,13 +1,38 @@
 """The documentation holds what the code says today."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from srntt_pipeline.albums.manifest import TABLES
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_parameters_page_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("make_parameters", DOCS / "make_parameters.py")
+def script(name: str) -> ModuleType:
+    """Load a script of docs/."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (DOCS / "parameters.md").read_text(encoding="utf-8") == module.page()
+    return module
+
+
+@pytest.mark.parametrize("name", ["make_parameters", "make_schema"])
+def test_a_page_made_by_a_script_is_up_to_date(name: str) -> None:
+    module = script(name)
+    assert module.PAGE.read_text(encoding="utf-8") == module.page()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_is_described_in_the_schema_and_in_the_formats_page(table: str) -> None:
+    schema = script("make_schema").schema()
+    name = schema["properties"][table]["items"]["$ref"].split("/")[-1]
+    columns = schema["$defs"][name]["properties"]
+    assert list(columns) == [field.name for field in dataclasses.fields(TABLES[table])]
+    assert all(column.get("description") for column in columns.values())
+    page = (DOCS / "formats.md").read_text(encoding="utf-8")
+    section = page.split(f"**`manifests/{table}`**")[1].split("**`manifests/")[0]
+    assert [column for column in columns if f"`{column}`" not in section] == []

@@ -1,35 +1,38 @@
 """Building a CUFED5-style data set from photo albums (paper section 4)."""
 
 import logging
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import PIL
-
-import srntt_pipeline
 from srntt_pipeline import layout
 from srntt_pipeline.albums import manifest, summary
+from srntt_pipeline.albums.advice import advise
+from srntt_pipeline.albums.cufed import Labels, read_labels
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
+from srntt_pipeline.albums.manifests import (
+    CONTACT_SHEET,
+    MANIFESTS,
+    MATCH_COUNTS,
+    make_manifest,
+    write_manifests,
+)
 from srntt_pipeline.albums.near_duplicates import NearDuplicate, find_near_duplicates
+from srntt_pipeline.albums.origin import origin_of
 from srntt_pipeline.albums.photos import PhotoChecks, find_albums
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
 from srntt_pipeline.albums.prepare import album_jobs, prepare
 from srntt_pipeline.albums.selection import ChosenGroup, choose_groups, choose_test_albums
 from srntt_pipeline.albums.sift import PhotoRecord
-from srntt_pipeline.albums.survey import CountedAlbum, Survey, survey
+from srntt_pipeline.albums.survey import CountedAlbum, survey
 from srntt_pipeline.albums.train_pairs import choose_train_pairs
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, read_json, sha256, write_bytes, write_json
+from srntt_pipeline.files import output_folder, write_bytes, write_json
 from srntt_pipeline.parallel import run_all
 
 log = logging.getLogger(__name__)
-
-MANIFESTS = Path("manifests")
 
 
 def build_cufed5(
@@ -48,6 +51,7 @@ def build_cufed5(
         raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
     output_folder(out)
     found, unreadable = find_albums(albums)
+    labels = read_labels(albums)
     jobs = album_jobs(found, out, params, device)
     prepare(jobs, workers)
 
@@ -60,31 +64,61 @@ def build_cufed5(
             f"{albums}: no album has two usable photos; {path} says why each photo was rejected"
         )
     is_test = choose_test_albums(collection, params)
-    groups = choose_groups(collection, is_test, params)
     training = [album for album, test in zip(collection.albums, is_test, strict=True) if not test]
+    groups = choose_groups(collection, is_test, params)
     leaks = find_near_duplicates(_test_photos(groups), training, params, workers)
-    kept_out: dict[str, frozenset[str]] = {}
-    if not params.keep_near_duplicates:
-        rejected += [Rejected(leak.album, leak.photo, str(leak)) for leak in leaks]
-        for leak in leaks:
-            kept_out[leak.album] = kept_out.get(leak.album, frozenset()) | {leak.photo}
-    available = collection.pairs[~is_test, 1:]
-    train = choose_train_pairs(training, available, kept_out, params, workers)
-    test = _test_rows(groups)
+    kept_out = [] if params.keep_near_duplicates else leaks
+    rejected += [Rejected(leak.album, leak.photo, str(leak)) for leak in kept_out]
+    train = choose_train_pairs(
+        training, collection.pairs[~is_test, 1:], _by_album(kept_out), params, workers
+    )
+    train = [_labelled(row, labels) for row in train]
+    test = _test_rows(groups, labels)
 
-    _write_manifests(out, train, test, rejected, params)
+    origin = origin_of(
+        name=params.name or albums.resolve().name,
+        params=params,
+        photos={
+            album.name: int(photos)
+            for album, photos in zip(collection.albums, collection.photos, strict=True)
+        },
+        pairs_per_level=collection.pairs.sum(axis=0).tolist(),
+        test_albums=[a.name for a, test in zip(collection.albums, is_test, strict=True) if test],
+        near_duplicates=[f"{leak.album}/{leak.photo}: {leak}" for leak in leaks],
+        warnings=advise(
+            params=params, survey=collection, training=training, train=train,
+            groups=len(groups), near_duplicates=leaks,
+        ),
+    )  # fmt: skip
+    data = make_manifest(train, test, rejected, origin)
+    write_manifests(out, data)
     folders = {album.name: album.folder for album in found}
-    checks = PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)
     run_all(
         cut_photo,
-        cut_jobs(out, train, test, folders, checks),
+        cut_jobs(out, train, test, folders, PhotoChecks.of(params)),
         workers=workers,
         description="Cutting images",
         unit="images",
         size=lambda job: len(job.cuts),
     )
-    name = params.name or albums.resolve().name
-    return _report(name, out, params, collection, is_test, train, test, rejected, leaks)
+    report = summary.summarise(data)
+    summary.plot_match_counts(out / MATCH_COUNTS, collection.histogram, params)
+    summary.contact_sheet(out / CONTACT_SHEET, out, train, test)
+    write_json(out / layout.SUMMARY, report)
+    for warning in report["warnings"]:
+        log.warning("Warning: %s", warning)
+    log.info(
+        "Wrote %d training pairs and %d test groups to %s, from %d photo pairs of %d photos in %d "
+        "albums (%d files rejected); look at %s",
+        len(train), len(groups), out, report["photo_pairs"], report["photos"], report["albums"],
+        len(rejected), out / CONTACT_SHEET,
+    )  # fmt: skip
+    return report
+
+
+def _by_album(leaks: list[NearDuplicate]) -> dict[str, frozenset[str]]:
+    albums = {leak.album for leak in leaks}
+    return {a: frozenset(leak.photo for leak in leaks if leak.album == a) for a in albums}
 
 
 def _test_photos(groups: list[ChosenGroup]) -> list[tuple[CountedAlbum, PhotoRecord]]:
@@ -97,81 +131,30 @@ def _test_photos(groups: list[ChosenGroup]) -> list[tuple[CountedAlbum, PhotoRec
     return [photos[key] for key in sorted(photos)]
 
 
-def _test_rows(groups: list[ChosenGroup]) -> list[TestRow]:
+def _labelled(row: TrainRow, labels: Labels) -> TrainRow:
+    importance = labels.importance(row.album, row.hr_photo)
+    return replace(row, event=labels.event(row.album), hr_importance=importance)
+
+
+def _test_rows(groups: list[ChosenGroup], labels: Labels) -> list[TestRow]:
     rows = []
     for number, group in enumerate(groups):
-        name, album = f"{number:03d}", group.album.name
+        album = group.album.name
         digests = {photo.name: photo.sha256 for photo in group.album.index().photos}
-        rows.append(TestRow(name, 0, album, "HR", None, group.hr, digests[group.hr]))
-        for k, (ref, matches) in enumerate(group.refs, start=1):
-            rows.append(TestRow(name, k, album, level_name(k), matches, ref, digests[ref]))
+        images: list[tuple[str, int | None, str]] = [("HR", None, group.hr)]
+        images += [(level_name(k), n, ref) for k, (ref, n) in enumerate(group.refs, start=1)]
+        rows += [
+            TestRow(
+                group=f"{number:03d}",
+                k=k,
+                album=album,
+                event=labels.event(album),
+                level=level,
+                matches=matches,
+                photo=photo,
+                sha256=digests[photo],
+                importance=labels.importance(album, photo),
+            )
+            for k, (level, matches, photo) in enumerate(images)
+        ]
     return rows
-
-
-def _write_manifests(
-    out: Path,
-    train: list[TrainRow],
-    test: list[TestRow],
-    rejected: list[Rejected],
-    params: BuildParams,
-) -> None:
-    """Write the manifests; images of another manifest are removed first, never mixed with ours."""
-    files = {
-        manifest.TRAIN: manifest.manifest_bytes(TrainRow, train),
-        manifest.TEST: manifest.manifest_bytes(TestRow, test),
-        manifest.REJECTED: manifest.manifest_bytes(Rejected, rejected),
-    }
-    origin = {
-        "params": params.model_dump(mode="json"),
-        "sha256": {name: sha256(content) for name, content in files.items()},
-        "versions": {
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "pillow": PIL.__version__,
-            "srntt_pipeline": srntt_pipeline.__version__,
-        },
-    }
-    folder = out / MANIFESTS
-    if _read_origin(folder / manifest.ORIGIN) != origin:
-        for old in (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST):
-            shutil.rmtree(out / old, ignore_errors=True)
-    for name, content in files.items():
-        write_bytes(folder / name, content)
-    write_json(folder / manifest.ORIGIN, origin)
-
-
-def _read_origin(path: Path) -> Any:
-    try:
-        return read_json(path, "")
-    except InputError:
-        return None  # none yet, or damaged: either way the images are cut anew
-
-
-def _report(
-    name: str,
-    out: Path,
-    params: BuildParams,
-    collection: Survey,
-    is_test: np.ndarray,
-    train: list[TrainRow],
-    test: list[TestRow],
-    rejected: list[Rejected],
-    leaks: list[NearDuplicate],
-) -> dict[str, Any]:
-    """Write what a person looks at, say what was written, and return the summary."""
-    report = summary.summarise(
-        name=name, params=params, survey=collection, is_test=is_test, train=train, test=test,
-        rejected=rejected, near_duplicates=leaks,
-    )  # fmt: skip
-    summary.plot_match_counts(out / "match_counts.png", collection, params)
-    summary.contact_sheet(out / "contact_sheet.png", out, train, test)
-    write_json(out / layout.SUMMARY, report)
-    for warning in report["warnings"]:
-        log.warning("Warning: %s", warning)
-    log.info(
-        "Wrote %d training pairs and %d test groups to %s, from %d photo pairs of %d photos in %d "
-        "albums (%d files rejected); look at %s",
-        len(train), report["test_groups"], out, report["photo_pairs"], report["photos"],
-        report["albums"], len(rejected), out / "contact_sheet.png",
-    )  # fmt: skip
-    return report

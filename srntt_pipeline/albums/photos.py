@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srntt_pipeline.albums.manifest import Rejected
+from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, SUFFIXES, decode, limit_long_side, read_bytes
@@ -36,6 +37,11 @@ class PhotoChecks:
     long_side_px: int
     min_side_px: int
     max_megapixels: float
+
+    @classmethod
+    def of(cls, params: BuildParams) -> "PhotoChecks":
+        """Return the checks of a build with `params`."""
+        return cls(params.long_side_px, params.crop_px, params.max_megapixels)
 
 
 def find_albums(root: Path) -> tuple[list[Album], list[Rejected]]:
@@ -75,6 +81,12 @@ def find_albums(root: Path) -> tuple[list[Album], list[Rejected]]:
             f"({', '.join(sorted(SUFFIXES))})"
         )
     return albums, rejected
+
+
+def album_folder(root: Path, album: str) -> Path:
+    """Return where the photos of an album lie that `find_albums` named; it may be `root` itself."""
+    folder = root / album
+    return root if album == root.resolve().name and not folder.is_dir() else folder
 
 
 def _unreadable_name(name: str, album: str) -> str | None:

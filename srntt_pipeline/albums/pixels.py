@@ -6,7 +6,7 @@ from pathlib import Path
 from srntt_pipeline.albums.manifest import TestRow, TrainRow
 from srntt_pipeline.albums.photos import PhotoChecks, read_photo
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import write_png
+from srntt_pipeline.images import RGB, write_png
 from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
 
 
@@ -69,8 +69,18 @@ def cut_photo(job: CutJob) -> None:
     if digest != job.sha256:
         raise InputError(f"{job.photo} changed while the data set was built; run the command again")
     for cut in missing:
-        if cut.box is None:
-            write_png(cut.path, photo)
-        else:
-            x, y, size = cut.box
-            write_png(cut.path, photo[y : y + size, x : x + size])
+        write_png(cut.path, cut_out(photo, cut, job.photo))
+
+
+def cut_out(photo: RGB, cut: Cut, path: Path) -> RGB:
+    """Return the pixels of a cut; raise InputError when its box is not inside the photo `path`."""
+    if cut.box is None:
+        return photo
+    x, y, size = cut.box
+    height, width = photo.shape[:2]
+    if x + size > width or y + size > height:
+        raise InputError(
+            f"{path}: the manifest's box of {size} px at ({x}, {y}) is not inside the photo of "
+            f"{width}×{height} px"
+        )
+    return photo[y : y + size, x : x + size]

@@ -44,7 +44,7 @@ def album_jobs(
     albums: Iterable[Album], out: Path, params: BuildParams, device: str
 ) -> list[AlbumJob]:
     """Return a job per album; their files lie in `out`/work."""
-    checks = PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)
+    checks = PhotoChecks.of(params)
     jobs = []
     for album in albums:
         features = out / WORK / "sift" / f"{album.slug}.h5"

@@ -6,14 +6,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srntt_pipeline.albums.levels import level_name
-from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
-from srntt_pipeline.albums.near_duplicates import NearDuplicate
-from srntt_pipeline.albums.survey import CountedAlbum, Counts, Survey, count_histogram
+from srntt_pipeline.albums.manifest import TestRow, TrainRow
+from srntt_pipeline.albums.manifests import Manifest
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import read_rgb
@@ -22,116 +20,44 @@ from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
 _SHEET_GROUPS, _SHEET_PAIRS = 8, 4
 
 
-def summarise(
-    *,
-    name: str,
-    params: BuildParams,
-    survey: Survey,
-    is_test: npt.NDArray[np.bool_],
-    train: list[TrainRow],
-    test: list[TestRow],
-    rejected: list[Rejected],
-    near_duplicates: list[NearDuplicate],
-) -> dict[str, Any]:
+def summarise(manifest: Manifest) -> dict[str, Any]:
     """Return the content of `summary.json`: plain numbers, by level where that tells more."""
-    levels = range(1, params.levels + 1)
-    per_level = survey.pairs.sum(axis=0)
-    cropped = Counter(row.level for row in train)
-    groups = len({row.group for row in test})
-    training = [a for a, of_test in zip(survey.albums, is_test, strict=True) if not of_test]
+    origin = manifest.origin
+    cropped = Counter(row.level for row in manifest.train)
+    levels = map(level_name, range(1, origin.params.levels + 1))
     return {
-        "name": name,
-        "albums": int((survey.photos > 0).sum()),
-        "photos": int(survey.photos.sum()),
-        "rejected": len(rejected),
-        "photo_pairs": int(per_level.sum()),
-        "photo_pairs_per_level": {level_name(k): int(per_level[k]) for k in levels},
-        "photo_pairs_without_level": int(per_level[0]),
-        "train_pairs": len(train),
-        "train_pairs_per_level": {level_name(k): cropped[level_name(k)] for k in levels},
-        "test_albums": [a.name for a, of in zip(survey.albums, is_test, strict=True) if of],
-        "test_groups": groups,
-        "near_duplicates": [f"{leak.album}/{leak.photo}: {leak}" for leak in near_duplicates],
-        "warnings": [
-            *_train_warnings(params, training, cropped),
-            *_test_warnings(params, survey, groups),
-            *_leak_warnings(params, near_duplicates),
-        ],
+        "name": origin.name,
+        **origin.counts.model_dump(mode="json"),
+        "rejected": len(manifest.rejected),
+        "train_pairs": len(manifest.train),
+        "train_pairs_per_level": {level: cropped[level] for level in levels},
+        "test_albums": origin.test_albums,
+        "test_groups": manifest.groups,
+        "near_duplicates": origin.near_duplicates,
+        "warnings": _warnings(manifest),
     }
 
 
-def _train_warnings(
-    params: BuildParams, training: list[CountedAlbum], cropped: Counter[str]
-) -> list[str]:
-    """Say which levels are starved: below half an even share of the training pairs there are."""
-    if not params.train_pairs:
-        return []
-    if not cropped:
-        return [
-            "no training pairs: no album outside the test set has pairs with a level by "
-            f"{_by(params)} and {params.crop_matches} matches in a crop of {params.crop_px} px"
-        ]
-    even = round(cropped.total() / params.levels)
-    starved = [k for k in range(1, params.levels + 1) if 2 * cropped[level_name(k)] < even]
-    histogram = count_histogram(training, params) if starved else np.zeros((0, 0), np.int64)
+def _warnings(manifest: Manifest) -> list[str]:
+    part = manifest.origin.rebuilt_from
+    if not part:
+        return manifest.origin.warnings
     return [
-        f"{level_name(k)} is starved: {cropped[level_name(k)]} of {cropped.total()} training "
-        f"pairs, an even share is {even}; "
-        + _fill(k, even, cropped[level_name(k)], histogram, params)
-        for k in starved
+        f"rebuilt without {part.missing_photos} photos that are missing or changed: "
+        f"{len(manifest.train)} of {part.train_pairs} training pairs and {manifest.groups} of "
+        f"{part.test_groups} test groups are here; photos and photo_pairs are the whole's"
     ]
 
 
-def _fill(level: int, even: int, crops: int, histogram: Counts, params: BuildParams) -> str:
-    """Return what would fill a starved `level`, judged by what its pairs have yielded.
+def plot_match_counts(path: Path, histogram: npt.NDArray[np.int64], params: BuildParams) -> None:
+    """Plot the match counts of all photo pairs, coloured by level.
 
-    `histogram` int64 [levels + 1, most + 1]: the training albums' pairs per level and match count.
+    `histogram` int64 [levels + 1, most + 1]: pairs per level (0: none) and match count.
     """
-    pairs = int(histogram[level].sum())
-    if params.levels_by == "bands" and (crops or not pairs):
-        wanted = even * pairs // crops if crops else even
-        band = params.level_bands[level - 1]
-        above = params.level_bands[level - 2] if level > 1 else histogram.shape[1]
-        counts = histogram.sum(axis=0)[:above]
-        for lower in range(min(band, len(counts)) - 1, 0, -1):
-            if counts[lower:].sum() >= wanted:
-                return f"a band from {lower} on, not {band}, would fill it"
-    return (
-        f"its {pairs} photo pairs gave no more crops of {params.crop_px} px with "
-        f"{params.crop_matches} matches, and no lower band would: add photos, or lower crop_matches"
-    )
-
-
-def _test_warnings(params: BuildParams, survey: Survey, groups: int) -> list[str]:
-    if not params.test_groups or groups:
-        return []
-    present = [k for k in range(1, params.levels + 1) if survey.pairs[:, k].any()]
-    return [
-        f"no test groups: no photo has a reference at each of {params.levels} levels by "
-        f"{_by(params)} (levels present: {', '.join(map(level_name, present)) or 'none'}), or "
-        "there is one album only; try other bands or levels_by quantiles"
-    ]
-
-
-def _leak_warnings(params: BuildParams, leaks: list[NearDuplicate]) -> list[str]:
-    if not leaks:
-        return []
-    done = "trained on all the same" if params.keep_near_duplicates else "kept out of training"
-    return [f"{len(leaks)} photos are near-duplicates of test photos, {done}: see summary.json"]
-
-
-def _by(params: BuildParams) -> str:
-    return f"bands {list(params.level_bands)}" if params.levels_by == "bands" else "quantiles"
-
-
-def plot_match_counts(path: Path, survey: Survey, params: BuildParams) -> None:
-    """Plot the histogram of match counts of all photo pairs, coloured by level."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
     bands = params.level_bands if params.levels_by == "bands" else ()
-    counts = np.maximum(
-        np.arange(survey.histogram.shape[1]), 1
-    )  # none stands at 1: the axis is log
+    counts = np.maximum(np.arange(histogram.shape[1]), 1)  # none stands at 1: the axis is log
     most = max(int(counts[-1]), 2) + 1
     # Bands are among the edges, so that no bar holds two levels.
     edges = sorted({*np.geomspace(1, most, 60).astype(int).tolist(), *(max(b, 1) for b in bands)})
@@ -139,7 +65,7 @@ def plot_match_counts(path: Path, survey: Survey, params: BuildParams) -> None:
     axes.hist(
         [counts] * len(order),
         edges,
-        weights=[survey.histogram[k] for k in order],
+        weights=[histogram[k] for k in order],
         stacked=True,
         label=["no level", *(level_name(k) for k in order[1:])],
         color=["0.8", *matplotlib.colormaps["viridis"](np.linspace(0.1, 0.9, params.levels))],
@@ -154,7 +80,7 @@ def plot_match_counts(path: Path, survey: Survey, params: BuildParams) -> None:
         xscale="log",
         xlabel=f"best SIFT matches of HR in Ref (ratio {params.ratio:g})",
         ylabel="ordered photo pairs",
-        title=f"{survey.pairs.sum()} photo pairs in {int((survey.photos > 1).sum())} albums",
+        title=f"{histogram.sum()} photo pairs",
     )
     axes.legend(loc="upper left")
     save_figure(figure, path)

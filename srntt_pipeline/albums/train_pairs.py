@@ -45,7 +45,7 @@ class CropJob:
 
 @dataclass(frozen=True)
 class Cropped:
-    """What came of a `Want`: rows without names yet, and where untried pairs start and end."""
+    """What came of a `Want`: rows, without name and event yet; where untried pairs start and end."""
 
     rows: list[TrainRow]
     start: int
@@ -167,6 +167,7 @@ def _rows(
         TrainRow(
             name="",
             album=job.album.name,
+            event="",
             level=level_name(level),
             matches=matches,
             crop_matches=crop.matches,
@@ -175,6 +176,7 @@ def _rows(
             hr_x_px=crop.hr[0],
             hr_y_px=crop.hr[1],
             hr_sha256=hr.sha256,
+            hr_importance=None,
             ref_photo=ref.name,
             ref_x_px=crop.ref[0],
             ref_y_px=crop.ref[1],
