@@ -45,7 +45,7 @@ class CropJob:
 
 @dataclass(frozen=True)
 class Cropped:
-    """What came of a `Want`: rows, without name and event yet; where untried pairs start and end."""
+    """What came of a `Want`: rows, nameless yet, and where untried pairs start and end."""
 
     rows: list[TrainRow]
     start: int
