@@ -100,6 +100,8 @@ def read_test_set(dataset: Path) -> EvaluationSet:
     if not dataset.is_dir():
         raise InputError(f"{dataset}: no such folder")
     folder = dataset / TEST if (dataset / TEST).is_dir() else dataset
+    if folder == dataset and (dataset / TRAIN_INPUT).is_dir():
+        raise InputError(f"{dataset}: a data set without test groups: {TEST} is missing")
     images = _images(folder)
     if not images:
         raise InputError(

@@ -199,3 +199,11 @@ def test_real_benchmarks_without_references(shared, name):
     assert test_set.name == name
     assert len(test_set.groups) == 4
     assert not any(group.refs for group in test_set.groups)
+
+
+def test_data_set_without_test_groups_is_not_a_folder_of_images(tmp_path, photograph):
+    """Its contact sheet is no HR image."""
+    (tmp_path / "train" / "input").mkdir(parents=True)
+    Image.fromarray(photograph).save(tmp_path / "contact_sheet.png")
+    with pytest.raises(InputError, match="without test groups"):
+        read_test_set(tmp_path)

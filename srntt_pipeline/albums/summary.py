@@ -60,12 +60,16 @@ def plot_match_counts(path: Path, histogram: npt.NDArray[np.int64], params: Buil
     bands = params.level_bands if params.levels_by == "bands" else ()
     counts = np.maximum(np.arange(histogram.shape[1]), 1)  # none stands at 1: the axis is log
     most = max(int(counts[-1]), 2) + 1
-    # Bands are among the edges, so that no bar holds two levels.
-    edges = sorted({*np.geomspace(1, most, 60).astype(int).tolist(), *(max(b, 1) for b in bands)})
+    # Bars of ever more counts, since the axis is logarithmic; no bar holds two levels.
+    edges = {1, most, *(max(band, 1) for band in bands)}
+    edge = 1
+    while edge < most:
+        edge = max(edge + 1, round(1.15 * edge))
+        edges.add(min(edge, most))
     order = [0, *range(params.levels, 0, -1)]
     axes.hist(
         [counts] * len(order),
-        edges,
+        sorted(edges),
         weights=[histogram[k] for k in order],
         stacked=True,
         label=["no level", *(level_name(k) for k in order[1:])],
