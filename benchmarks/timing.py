@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import torch
 
 
 def parse(description: str) -> argparse.Namespace:
@@ -16,6 +15,8 @@ def parse(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
+    import torch  # not on top: the benchmark of memory does without
+
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     return options
