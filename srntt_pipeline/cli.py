@@ -15,8 +15,11 @@ import click
 
 import srntt_pipeline
 from srntt_pipeline import config
+from srntt_pipeline.cluster import cluster
 from srntt_pipeline.console import reporting
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.parallel import default_workers
+from srntt_pipeline.shard import Shard
 from srntt_pipeline.training import CACHE_GIB
 
 Command = Callable[..., None]
@@ -107,14 +110,38 @@ def _split(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
-def workers_option(command: Command) -> Command:
-    """Add `--workers`."""
-    return click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=default_workers,
-        help="Processes; the results are the same for any number.  [SRNTT_WORKERS, or all cores]",
-    )(command)
+def workers_options(command: Command) -> Command:
+    """Add `--workers`, `--cluster` and `--cluster-config`; the command runs on that cluster."""
+
+    @functools.wraps(command)
+    def run(*args: Any, address: str | None, cluster_config: Path | None, **options: Any) -> None:
+        with cluster(address, cluster_config):
+            command(*args, **options)
+
+    for option in (
+        click.option(
+            "--cluster-config",
+            type=_PATH,
+            metavar="FILE",
+            help="For --cluster slurm: which jobs to start (YAML).  [SRNTT_CLUSTER_CONFIG]",
+        ),
+        click.option(
+            "--cluster",
+            "address",
+            metavar="ADDRESS|slurm",
+            help="Instead of processes here, the workers of a Dask scheduler (tcp://…), or of jobs "
+            "started on SLURM.  [SRNTT_CLUSTER]",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=default_workers,
+            help="Processes; the results are the same for any number.  "
+            "[SRNTT_WORKERS, or all cores]",
+        ),
+    ):
+        run = option(run)
+    return run
 
 
 def device_option(command: Command) -> Command:
@@ -139,7 +166,7 @@ def checkpoint_encoder_option(command: Command) -> Command:
 @cli.command()
 @click.argument("out", type=_PATH)
 @parameters(config.DemoAlbumsParams, "demo_albums")
-@workers_option
+@workers_options
 def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> None:
     """Make photo albums to try the pipeline on, without a download.
 
@@ -153,12 +180,30 @@ def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> Non
     run(out, params, workers=workers)
 
 
+def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Shard | None:
+    return None if text is None else Shard.parse(text)
+
+
 @cli.command()
 @click.argument("albums", type=_PATH)
 @click.argument("out", type=_PATH)
+@click.option(
+    "--shard",
+    metavar="K/N",
+    callback=_shard,
+    help="Only features and counts of every Nth album; other shards can run at once, elsewhere.",
+)
+@click.option("--merge", is_flag=True, help="Build from what the shards have left in OUT/work.")
 @parameters(config.BuildParams, "build")
-@workers_option
-def build_cufed5(albums: Path, out: Path, params: config.BuildParams, workers: int) -> None:
+@workers_options
+def build_cufed5(
+    albums: Path,
+    out: Path,
+    params: config.BuildParams,
+    workers: int,
+    shard: Shard | None,
+    merge: bool,
+) -> None:
     """Build a CUFED5-style data set from photo albums.
 
     ALBUMS holds one folder per album, nested or not (JPEG, PNG, WebP, TIFF, BMP). Writes to OUT
@@ -167,16 +212,21 @@ def build_cufed5(albums: Path, out: Path, params: config.BuildParams, workers: i
 
     Example:  srntt-pipeline build-cufed5 photos dataset --levels-by quantiles
     """
-    from srntt_pipeline.albums.build import build_cufed5 as run
+    from srntt_pipeline.albums import build
 
-    run(albums, out, params, workers=workers)
+    if shard is None:
+        build.build_cufed5(albums, out, params, workers=workers, merge=merge)
+    elif merge:
+        raise InputError("--shard and --merge exclude each other: first all shards, then --merge")
+    else:
+        build.prepare_shard(albums, out, params, shard, workers=workers)
 
 
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
 @parameters(config.SwapParams, "swaps")
-@workers_option
+@workers_options
 @device_option
 def precompute_swaps(
     dataset: Path, out: Path, params: config.SwapParams, workers: int, device: str
@@ -264,7 +314,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
     callback=_list_protocols,
     help="Explain the protocols and exit.",
 )
-@workers_option
+@workers_options
 @device_option
 @checkpoint_encoder_option
 def evaluate(

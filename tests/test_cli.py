@@ -133,7 +133,9 @@ def builds(monkeypatch):
     """Instead of builds: the parameters and workers that were asked for."""
     asked = []
     monkeypatch.setattr(
-        build, "build_cufed5", lambda photos, out, params, workers: asked.append((params, workers))
+        build,
+        "build_cufed5",
+        lambda photos, out, params, workers, merge: asked.append((params, workers)),
     )
     return asked
 

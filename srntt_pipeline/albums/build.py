@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ import PIL
 import srntt_pipeline
 from srntt_pipeline import layout
 from srntt_pipeline.albums import manifest, summary
-from srntt_pipeline.albums.counts import CountJob, count_album, read_counts
+from srntt_pipeline.albums.counts import CountJob, count_album, is_counted, read_counts
 from srntt_pipeline.albums.crops import CropJob, crop_album
 from srntt_pipeline.albums.levels import level_name, levels_by_bands, levels_by_quantiles
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
-from srntt_pipeline.albums.photos import PhotoChecks, find_albums
+from srntt_pipeline.albums.photos import Album, PhotoChecks, find_albums
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
 from srntt_pipeline.albums.selection import (
     PAIR_COLUMNS,
@@ -27,18 +28,34 @@ from srntt_pipeline.albums.selection import (
     choose_test_albums,
     order_training_pairs,
 )
-from srntt_pipeline.albums.sift import SiftJob, extract_album, read_hashes, read_rejected
+from srntt_pipeline.albums.sift import (
+    SiftJob,
+    extract_album,
+    is_extracted,
+    read_hashes,
+    read_rejected,
+)
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, read_json, sha256, write_bytes, write_json
+from srntt_pipeline.files import (
+    output_folder,
+    read_json,
+    remove_partials,
+    sha256,
+    write_bytes,
+    write_json,
+)
 from srntt_pipeline.parallel import run_all
+from srntt_pipeline.shard import Shard
 
 log = logging.getLogger(__name__)
 
 MANIFESTS, WORK = Path("manifests"), Path("work")
 
 
-def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) -> dict[str, Any]:
+def build_cufed5(
+    albums: Path, out: Path, params: BuildParams, *, workers: int, merge: bool = False
+) -> dict[str, Any]:
     """Build the data set `out` from the folder of photo albums `albums`; return its summary.
 
     Writes the images in CUFED5 layout, `manifests/{train,test,rejected}.csv`, `summary.json`,
@@ -46,31 +63,18 @@ def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) 
     that was killed, or has other thresholds, starts from there. The same photos, parameters and
     library versions give the same bytes, whatever `workers`.
 
-    Raises InputError when `albums` has no usable pair of photos.
+    `merge` makes no features and counts but takes those that `prepare_shard` has made.
+
+    Raises InputError when `albums` has no usable pair of photos, or `merge` finds an album whose
+    features or counts are missing or of other photos or parameters.
     """
-    if out.resolve().is_relative_to(albums.resolve()):
-        raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
+    _refuse_inside(albums, out)
     output_folder(out)
     found, rejected = find_albums(albums)
-    checks = PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)
-
-    features = {album.name: out / WORK / "sift" / f"{album.slug}.h5" for album in found}
-    counts = {album.name: out / WORK / "counts" / f"{album.slug}.parquet" for album in found}
-    run_all(
-        extract_album,
-        [SiftJob(album, checks, params.sift_features, features[album.name]) for album in found],
-        workers=workers,
-        description="SIFT features",
-        unit="photos",
-        size=lambda job: len(job.album.photos),
-    )
-    run_all(
-        count_album,
-        [CountJob(features[album.name], params.ratio, counts[album.name]) for album in found],
-        workers=workers,
-        description="Match counts",
-        unit="albums",
-    )
+    checks = _checks(params)
+    prepare = _check_prepared if merge else _prepare
+    prepare(found, out, params, workers)
+    features, counts = _work_files(found, out)
 
     hashes = {album.name: read_hashes(features[album.name]) for album in found}
     for album in found:
@@ -123,11 +127,97 @@ def build_cufed5(albums: Path, out: Path, params: BuildParams, *, workers: int) 
     write_json(out / layout.SUMMARY, report)
     for warning in report["warnings"]:
         log.warning("Warning: %s", warning)
+    remove_partials(out)  # of workers that were killed, whose jobs others have done
     log.info(
         "Wrote %d training pairs and %d test groups to %s (%d files rejected); look at %s",
         len(train), report["test_groups"], out, len(rejected), out / "contact_sheet.png",
     )  # fmt: skip
     return report
+
+
+def prepare_shard(
+    albums: Path, out: Path, params: BuildParams, shard: Shard, *, workers: int
+) -> None:
+    """Make features and counts of the albums of one shard, and nothing else.
+
+    All shards can run at once, here or elsewhere, with the same `out`; then `build_cufed5` with
+    `merge` makes the data set of them. Raises InputError.
+    """
+    _refuse_inside(albums, out)
+    output_folder(out, clear=False)
+    found, _ = find_albums(albums)
+    part = shard.of(found)
+    _prepare(part, out, params, workers)
+    log.info(
+        "Wrote features and counts of %d of %d albums (shard %s) to %s; when all shards are done, "
+        "run again with --merge",
+        len(part), len(found), shard, out / WORK,
+    )  # fmt: skip
+
+
+def _refuse_inside(albums: Path, out: Path) -> None:
+    if out.resolve().is_relative_to(albums.resolve()):
+        raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
+
+
+def _checks(params: BuildParams) -> PhotoChecks:
+    return PhotoChecks(params.long_side_px, params.crop_px, params.max_megapixels)
+
+
+def _work_files(found: Sequence[Album], out: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return where the features and where the counts of each album lie."""
+    features = {album.name: out / WORK / "sift" / f"{album.slug}.h5" for album in found}
+    counts = {album.name: out / WORK / "counts" / f"{album.slug}.parquet" for album in found}
+    return features, counts
+
+
+def _album_jobs(
+    found: Sequence[Album], out: Path, params: BuildParams
+) -> tuple[list[SiftJob], list[CountJob]]:
+    features, counts = _work_files(found, out)
+    checks, most = _checks(params), params.sift_features
+    return (
+        [SiftJob(album, checks, most, features[album.name]) for album in found],
+        [CountJob(features[album.name], params.ratio, counts[album.name]) for album in found],
+    )
+
+
+def _prepare(found: Sequence[Album], out: Path, params: BuildParams, workers: int) -> None:
+    """Make the features and counts of albums unless they are there."""
+    sift_jobs, count_jobs = _album_jobs(found, out, params)
+    run_all(
+        extract_album,
+        sift_jobs,
+        workers=workers,
+        description="SIFT features",
+        unit="photos",
+        size=lambda job: len(job.album.photos),
+    )
+    run_all(count_album, count_jobs, workers=workers, description="Match counts", unit="albums")
+
+
+def _check_prepared(found: Sequence[Album], out: Path, params: BuildParams, workers: int) -> None:
+    """Raise InputError unless the features and counts of all albums are there."""
+    sift_jobs, count_jobs = _album_jobs(found, out, params)
+    prepared = run_all(
+        _is_prepared,
+        list(zip(sift_jobs, count_jobs, strict=True)),
+        workers=workers,
+        description="Checking shards",
+        unit="albums",
+    )
+    if all(prepared):
+        return
+    first, total = prepared.index(False), len(found)
+    raise InputError(
+        f"{out / WORK}: {prepared.count(False)} of {total} albums have no features and counts of "
+        f"these photos, parameters and versions, {found[first].name} the first: run its shard "
+        f"again (or --shard {first + 1}/{total}, which is this album alone), then --merge"
+    )
+
+
+def _is_prepared(jobs: tuple[SiftJob, CountJob]) -> bool:
+    return is_extracted(jobs[0]) and is_counted(jobs[1])
 
 
 def _first_of_each(

@@ -93,7 +93,7 @@ def count_album(job: CountJob) -> None:
 
     A row per pair, photo_a < photo_b: `matches_ab` best matches of a in b, `matches_ba` of b in a.
     """
-    made_from = fingerprint({"features": file_sha256(job.features), "ratio": job.ratio})
+    made_from = _should_be_made_from(job)
     if _made_from(job.path) == made_from:
         return
     photos = read_album(job.features)
@@ -111,6 +111,15 @@ def count_album(job: CountJob) -> None:
             partial,
             write_page_checksum=True,
         )
+
+
+def is_counted(job: CountJob) -> bool:
+    """Tell whether `count_album` would find its work done; the features must be there."""
+    return _made_from(job.path) == _should_be_made_from(job)
+
+
+def _should_be_made_from(job: CountJob) -> str:
+    return fingerprint({"features": file_sha256(job.features), "ratio": job.ratio})
 
 
 def _made_from(path: Path) -> str | None:

@@ -81,17 +81,10 @@ def extract_album(job: SiftJob) -> None:
     They are there when the file was made from the same photo files by the same parameters and
     OpenCV version; a damaged file is made anew.
     """
-    album = job.album
-    made_from = fingerprint(
-        {
-            "opencv": cv2.__version__,
-            "checks": vars(job.checks),
-            "most": job.most,
-            "photos": {name: _file_state(album.folder / name) for name in album.photos},
-        }
-    )
+    made_from = _should_be_made_from(job)
     if _made_from(job.path) == made_from:
         return
+    album = job.album
     rejected: list[tuple[str, str]] = []
     with sealed_file(job.path) as file:
         for name in album.photos:
@@ -110,6 +103,23 @@ def extract_album(job: SiftJob) -> None:
         file.attrs["album"] = album.name
         file.attrs["rejected"] = json.dumps(rejected)
         file.attrs["made_from"] = made_from
+
+
+def is_extracted(job: SiftJob) -> bool:
+    """Tell whether `extract_album` would find its work done."""
+    return _made_from(job.path) == _should_be_made_from(job)
+
+
+def _should_be_made_from(job: SiftJob) -> str:
+    folder = job.album.folder
+    return fingerprint(
+        {
+            "opencv": cv2.__version__,
+            "checks": vars(job.checks),
+            "most": job.most,
+            "photos": {name: _file_state(folder / name) for name in job.album.photos},
+        }
+    )
 
 
 def _file_state(path: Path) -> str:
