@@ -24,7 +24,9 @@ Seed = Annotated[
 class Section(BaseModel):
     """Parameters of one stage: immutable, no unknown keys; descriptions are the CLI's help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Defaults are validated too: as a float, 100 must be the 100.0 that it is when it is given, or
+    # files made from equal parameters would not be taken for equal.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class DemoAlbumsParams(Section):
