@@ -195,7 +195,8 @@ class DaskBackend(ParallelBackendBase):
         except InputError:
             raise
         except Exception as error:
-            raise _explained(error, future.key) from None
+            on_worker = _OnWorker("".join(traceback.format_exception(error)))
+            raise _explained(error) from on_worker
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Take back the jobs that have not started."""
@@ -203,8 +204,8 @@ class DaskBackend(ParallelBackendBase):
             self._client.cancel(list(self._futures))
 
 
-def _explained(error: Exception, key: str) -> Exception:
-    """Return the error of a job as it is, with the worker's traceback, or as a line if Dask's."""
+def _explained(error: Exception) -> Exception:
+    """Return the error of a job as it is, one of Dask's as a line that tells what to do."""
     kept = "what was done is kept: run the command again"
     name = type(error).__name__
     if name == "KilledWorker":
@@ -214,7 +215,6 @@ def _explained(error: Exception, key: str) -> Exception:
         )
     if "Cancelled" in name or name == "CommClosedError":
         return InputError(f"the Dask scheduler is gone; {kept} when it is back")
-    error.__cause__ = _OnWorker("".join(traceback.format_exception(error)))
     return error
 
 
