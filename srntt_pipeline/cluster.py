@@ -125,9 +125,7 @@ def _try_sbatch(script: str) -> None:
             ["sbatch", "--test-only"], input=script, capture_output=True, text=True, timeout=60
         )
     except FileNotFoundError:
-        raise InputError(
-            f"--cluster {SLURM}: there is no sbatch here; is this a SLURM node?"
-        ) from None
+        raise InputError(f"--cluster {SLURM}: no sbatch here; run this on a SLURM node") from None
     except subprocess.TimeoutExpired:
         raise InputError(f"--cluster {SLURM}: sbatch does not answer within a minute") from None
     if tried.returncode:

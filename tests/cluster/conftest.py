@@ -100,11 +100,16 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def built(photos, tmp_path_factory, contents):
-    """The contents of the data set that one process here builds."""
+def dataset(photos, tmp_path_factory):
+    """The data set that one process here builds."""
     out = tmp_path_factory.mktemp("local") / "dataset"
     build_cufed5(photos / "albums", out, PARAMS, workers=1)
-    return contents(out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def built(dataset, contents):
+    return contents(dataset)
 
 
 @pytest.fixture

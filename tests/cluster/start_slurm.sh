@@ -9,13 +9,17 @@ fail() {
   exit 1
 }
 node_is_idle() { [ -n "$(timeout 5 sinfo --noheader --states=idle --format=%n 2>/dev/null)" ]; }
-start() { "$@" >/tmp/start_slurm.log 2>&1 || fail "$1 does not start: $(tail -n 1 /tmp/start_slurm.log)"; }
+start() { "$@" >"$LOG" 2>&1 9>&- || fail "$* failed: $(tail -n 1 "$LOG")"; }
 
 CONF=/etc/slurm/slurm.conf
 MARK="# Written by start_slurm.sh"
+LOG=$(mktemp)
+trap 'rm -f "$LOG"' EXIT
 
 if command -v sinfo >/dev/null && node_is_idle; then exit 0; fi
 [ "$(id -u)" = 0 ] || fail "installing it takes root"
+exec 9>/run/start_slurm.lock
+flock 9 # of two at once, one waits for the other
 if ! command -v slurmctld >/dev/null || ! command -v slurmd >/dev/null || ! command -v munged >/dev/null; then
   command -v apt-get >/dev/null || fail "there is no apt-get to install it"
   export DEBIAN_FRONTEND=noninteractive

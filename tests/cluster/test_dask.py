@@ -25,28 +25,14 @@ import srntt_pipeline.cluster
 from srntt_pipeline import parallel
 from srntt_pipeline.cli import main
 from srntt_pipeline.cluster import cluster
+from srntt_pipeline.config import EvaluateParams, SwapParams
 from srntt_pipeline.errors import InputError, UnusableImage
+from srntt_pipeline.evaluation.evaluate import evaluate
+from srntt_pipeline.swaps.precompute import precompute_swaps
 
 
 def run(function, jobs):
     return parallel.run_all(function, jobs, workers=1, description="test", unit="jobs")
-
-
-def test_a_worker_killed_in_the_middle_of_a_job_changes_no_byte(dask, place, built, contents):
-    started = dask(3)
-    build = command(
-        "build-cufed5", "albums", "dataset", *OPTIONS, "--cluster", started.address, cwd=place
-    )
-    (half_written,) = kill_while_busy(started.workers, place / "dataset")
-    out, err = build.communicate(timeout=60)
-    assert build.returncode == 0, err
-    assert "/work/sift/" in half_written
-    assert out == ""
-    assert "distributed" not in err
-    assert contents(place / "dataset") == built
-
-
-# What jobs do on a cluster
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +42,38 @@ def started(tmp_path_factory):
     cluster.start_workers(2, "--nthreads=2")
     yield cluster
     cluster.stop()
+
+
+def test_a_worker_killed_in_the_middle_of_a_job_changes_no_byte(dask, place, built, contents):
+    killable = dask(3)
+    build = command(
+        "build-cufed5", "albums", "dataset", *OPTIONS, "--cluster", killable.address, cwd=place
+    )
+    (half_written,) = kill_while_busy(killable.workers, place / "dataset")
+    out, err = build.communicate(timeout=60)
+    assert build.returncode == 0, err
+    assert "/work/sift/" in half_written
+    assert out == ""
+    assert "distributed" not in err
+    assert contents(place / "dataset") == built
+
+
+def test_swaps_and_tables_are_the_same_bytes_too(started, dataset, tmp_path, contents):
+    swap_params = SwapParams(
+        encoder_weights="random", scales=(1,), rotations_deg=(0,), pairs_per_shard=4
+    )
+
+    def make(out):
+        precompute_swaps(dataset, out / "swaps", swap_params, workers=1, device="cpu")
+        evaluate(dataset, out / "tables", EvaluateParams(), workers=1, device="cpu")
+        return contents(out)
+
+    here = make(tmp_path / "here")
+    with cluster(started.address):
+        assert make(tmp_path / "there") == here
+
+
+# What jobs do on a cluster
 
 
 @pytest.fixture
