@@ -5,6 +5,7 @@ brings runs everything here as long as there is but one worker, and waits for ev
 scheduler gives a job up.
 """
 
+import asyncio
 import functools
 import importlib.metadata
 import logging
@@ -15,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from srntt_pipeline.config import ClusterConfig, read_cluster_config
 from srntt_pipeline.errors import InputError
 
 log = logging.getLogger(__name__)
+
+_KEPT = "what was done is kept: run the command again"
 
 SLURM = "slurm"
 CONNECT_S, FIRST_WORKER_S = 10, 30
@@ -136,7 +140,7 @@ def _try_sbatch(script: str) -> None:
 def _connected(distributed: Any, address: str) -> Iterator[Any]:
     try:
         client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, asyncio.TimeoutError) as error:
         raise InputError(
             f"--cluster {address}: no Dask scheduler answers there ({error})"
         ) from None
@@ -147,16 +151,19 @@ def _connected(distributed: Any, address: str) -> Iterator[Any]:
 
 
 def _await_worker(client: Any, address: str, patience_s: float) -> None:
-    if not client.nthreads():
-        log.info("Waiting for a first worker at %s, at most %d s", address, patience_s)
     try:
+        if not client.nthreads():
+            log.info("Waiting for a first worker at %s, at most %d s", address, patience_s)
         client.wait_for_workers(1, timeout=patience_s)
-    except TimeoutError:
+        workers = len(client.nthreads())
+    except (TimeoutError, asyncio.TimeoutError):  # one and the same from Python 3.11 on
         raise InputError(
             f"--cluster {address}: no worker within {patience_s:.0f} s; start one, or see in the "
             "queue why none starts"
         ) from None
-    log.info("Running on %s, with %d workers so far", address, len(client.nthreads()))
+    except (OSError, CancelledError):
+        raise _gone() from None
+    log.info("Running on %s, with %d workers so far", address, workers)
 
 
 class DaskBackend(ParallelBackendBase):
@@ -180,7 +187,12 @@ class DaskBackend(ParallelBackendBase):
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None) -> Any:
         """Send a job to the scheduler; `callback` is told when it is done."""
-        future = self._client.submit(_run, func, str(Path.cwd()), self._versions, pure=False)
+        try:
+            future = self._client.submit(_run, func, str(Path.cwd()), self._versions, pure=False)
+        except Exception as error:
+            # Dask calls us in a thread of its own when a job before is done, and drops our errors.
+            future = Future()
+            future.set_exception(_gone() if self._client.status != "running" else error)
         self._futures.add(future)
         if callback is not None:
             future.add_done_callback(callback)
@@ -199,21 +211,25 @@ class DaskBackend(ParallelBackendBase):
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Take back the jobs that have not started."""
         if self._client.status == "running":
-            self._client.cancel(list(self._futures))
+            sent = [future for future in self._futures if not isinstance(future, Future)]
+            self._client.cancel(sent)
 
 
 def _explained(error: Exception) -> Exception:
     """Return the error of a job as it is, one of Dask's as a line that tells what to do."""
-    kept = "what was done is kept: run the command again"
     name = type(error).__name__
     if name == "KilledWorker":
         return InputError(
             "the workers on which a job ran died one after the other, most likely for want of "
-            f"memory; {kept} with more memory per worker"
+            f"memory; {_KEPT} with more memory per worker"
         )
     if "Cancelled" in name or name == "CommClosedError":
-        return InputError(f"the Dask scheduler is gone; {kept} when it is back")
+        return _gone()
     return error
+
+
+def _gone() -> InputError:
+    return InputError(f"the Dask scheduler is gone; {_KEPT} when it is back")
 
 
 class _OnWorker(Exception):  # noqa: N818 - it is no error but the traceback of one, as text

@@ -143,17 +143,23 @@ def test_progress_moves_while_jobs_run(on_cluster, monkeypatch):
 
 
 def test_a_long_list_of_jobs_is_handed_out_bit_by_bit(on_cluster, monkeypatch):
-    most = []
-    submit = srntt_pipeline.cluster.DaskBackend.submit
+    waiting, most = [0], [0]
+    backend = srntt_pipeline.cluster.DaskBackend
+    submit, retrieve = backend.submit, backend.retrieve_result_callback
 
-    def counted(backend, *job, **callback):
-        future = submit(backend, *job, **callback)
-        most.append(len(backend._futures))
-        return future
+    def counting_submit(*job, **callback):
+        waiting[0] += 1
+        most[0] = max(most[0], waiting[0])
+        return submit(*job, **callback)
 
-    monkeypatch.setattr(srntt_pipeline.cluster.DaskBackend, "submit", counted)
+    def counting_retrieve(*future):
+        waiting[0] -= 1
+        return retrieve(*future)
+
+    monkeypatch.setattr(backend, "submit", counting_submit)
+    monkeypatch.setattr(backend, "retrieve_result_callback", counting_retrieve)
     assert run(square, range(1500)) == [i * i for i in range(1500)]
-    assert max(most) < 1100
+    assert 100 < most[0] <= 1000
 
 
 def test_worker_with_other_versions_is_refused(on_cluster, monkeypatch):
@@ -185,10 +191,31 @@ def test_job_that_kills_its_workers_is_given_up(dask):
 
 def test_scheduler_that_disappears(dask):
     started = dask(1)
-    threading.Timer(1, started.scheduler.kill).start()
     complaint = "scheduler is gone; what was done is kept"
     with cluster(started.address), pytest.raises(InputError, match=complaint):
+        threading.Timer(0.5, started.scheduler.kill).start()
         run(nap, [0.3] * 20)
+
+
+def test_scheduler_that_disappears_while_the_last_jobs_are_handed_out(dask, monkeypatch):
+    """An error of ours in Dask's thread would be dropped, and the run would wait for ever."""
+    started = dask(1)
+    with cluster(started.address), pytest.raises(InputError, match="scheduler is gone"):
+        monkeypatch.setattr(
+            joblib.parallel.get_active_backend()[0], "effective_n_jobs", lambda _: 2
+        )
+        backend = joblib.parallel.get_active_backend()[0]
+        retrieve = backend.retrieve_result_callback
+
+        def then_kill(future):
+            result = retrieve(future)
+            started.scheduler.kill()
+            started.scheduler.wait()
+            time.sleep(0.5)
+            return result
+
+        monkeypatch.setattr(backend, "retrieve_result_callback", then_kill)
+        run(nap, [0.01] * 20)
 
 
 def test_no_worker(dask, monkeypatch):
