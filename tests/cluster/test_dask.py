@@ -191,31 +191,32 @@ def test_job_that_kills_its_workers_is_given_up(dask):
 
 def test_scheduler_that_disappears(dask):
     started = dask(1)
-    complaint = "scheduler is gone; what was done is kept"
-    with cluster(started.address), pytest.raises(InputError, match=complaint):
-        threading.Timer(0.5, started.scheduler.kill).start()
-        run(nap, [0.3] * 20)
+    end = threading.Timer(0.5, started.scheduler.kill)
+    with cluster(started.address):
+        end.start()
+        with pytest.raises(InputError, match="scheduler is gone; what was done is kept"):
+            run(nap, [0.3] * 20)
 
 
-def test_scheduler_that_disappears_while_the_last_jobs_are_handed_out(dask, monkeypatch):
+def test_scheduler_that_disappears_while_the_last_job_is_handed_out(dask, monkeypatch):
     """An error of ours in Dask's thread would be dropped, and the run would wait for ever."""
     started = dask(1)
-    with cluster(started.address), pytest.raises(InputError, match="scheduler is gone"):
-        monkeypatch.setattr(
-            joblib.parallel.get_active_backend()[0], "effective_n_jobs", lambda _: 2
-        )
+    with cluster(started.address):
         backend = joblib.parallel.get_active_backend()[0]
-        retrieve = backend.retrieve_result_callback
+        retrieve, ends = backend.retrieve_result_callback, []
 
         def then_kill(future):
             result = retrieve(future)
             started.scheduler.kill()
-            started.scheduler.wait()
-            time.sleep(0.5)
+            ends.append(started.scheduler.wait())
+            time.sleep(0.5)  # until the client knows
             return result
 
+        monkeypatch.setattr(backend, "effective_n_jobs", lambda _: 2)
         monkeypatch.setattr(backend, "retrieve_result_callback", then_kill)
-        run(nap, [0.01] * 20)
+        with pytest.raises(InputError, match="scheduler is gone"):
+            run(square, range(20))
+        assert ends
 
 
 def test_no_worker(dask, monkeypatch):
