@@ -188,11 +188,13 @@ class DaskBackend(ParallelBackendBase):
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None) -> Any:
         """Send a job to the scheduler; `callback` is told when it is done."""
         try:
+            if self._client.status != "running":
+                raise _gone()
             future = self._client.submit(_run, func, str(Path.cwd()), self._versions, pure=False)
         except Exception as error:
             # Dask calls us in a thread of its own when a job before is done, and drops our errors.
             future = Future()
-            future.set_exception(_gone() if self._client.status != "running" else error)
+            future.set_exception(error)
         self._futures.add(future)
         if callback is not None:
             future.add_done_callback(callback)

@@ -55,7 +55,7 @@ class DaskProcesses:
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": paths, **self.environment},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=(self.folder / f"{kind}-{len(self.processes)}.log").open("w"),
         )
         self.processes.append(process)
         return process
