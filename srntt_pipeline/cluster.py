@@ -35,6 +35,9 @@ _KEPT = "what was done is kept: run the command again"
 SLURM = "slurm"
 CONNECT_S, FIRST_WORKER_S = 10, 30
 
+# Dask's profiler keeps what a job drops alive for a while, file handles too.
+_NO_PROFILE = "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False"
+
 # What can change a byte of a result, so must be the same on all nodes.
 _DECISIVE = (
     "srntt-pipeline", "h5py", "numpy", "opencv-contrib-python", "pandas", "pillow", "pyarrow",
@@ -111,7 +114,7 @@ def _slurm(settings: ClusterConfig) -> Iterator[Any]:
         python=settings.python or sys.executable,
         log_directory=settings.log_directory,
         job_extra_directives=list(settings.job_extra_directives),
-        job_script_prologue=list(settings.job_script_prologue),
+        job_script_prologue=[_NO_PROFILE, *settings.job_script_prologue],
         worker_extra_args=["--nthreads", "1"],
         scheduler_options={"dashboard_address": ":0"},
         silence_logs="critical",

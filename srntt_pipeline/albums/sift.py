@@ -19,7 +19,7 @@ from srntt_pipeline.albums.manifest import Rejected
 from srntt_pipeline.albums.photos import Album, PhotoChecks, read_photo
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.files import fingerprint, sha256
-from srntt_pipeline.hdf5 import is_intact, sealed_file
+from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
 from srntt_pipeline.images import RGB
 
 
@@ -99,7 +99,7 @@ def extract_album(job: SiftJob) -> None:
                 {"name": name, "sha256": digest, "height": photo.shape[0], "width": photo.shape[1]}
             )
             for key, values in vars(features).items():
-                group.create_dataset(key, data=values)
+                add_dataset(group, key, values)
         file.attrs["album"] = album.name
         file.attrs["rejected"] = json.dumps(rejected)
         file.attrs["made_from"] = made_from
