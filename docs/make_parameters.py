@@ -15,8 +15,9 @@ beats the file. A key that does not exist is refused, with the one that was prob
 that DVC reads must name every section, if only by `evaluate:` with nothing under it.
 
 What is set here decides bytes. Where and how parallel a stage runs is not in here: `--workers` or
-`SRNTT_WORKERS`, `--device` or `SRNTT_DEVICE`. `params.yaml` is the demo's file, `params/cufed.yaml`
-that of the full CUFED. (This page is made by `python docs/make_parameters.py`.)
+`SRNTT_WORKERS`, `--device` or `SRNTT_DEVICE`, and [clusters](cluster.md). `params.yaml` is the
+demo's file, `params/cufed.yaml` that of the full CUFED. (This page is made by
+`python docs/make_parameters.py`.)
 """
 
 

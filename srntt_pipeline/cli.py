@@ -16,8 +16,10 @@ from click.core import ParameterSource
 
 import srntt_pipeline
 from srntt_pipeline import config
+from srntt_pipeline.cluster import cluster
 from srntt_pipeline.console import reporting
 from srntt_pipeline.parallel import default_workers
+from srntt_pipeline.shard import Shard
 from srntt_pipeline.training import CACHE_GIB
 
 Command = Callable[..., None]
@@ -121,14 +123,38 @@ def _refuse(names: Iterable[str], where: str) -> None:
         raise click.UsageError(f"{', '.join(given)} cannot be given {where}")
 
 
-def workers_option(command: Command) -> Command:
-    """Add `--workers`."""
-    return click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=default_workers,
-        help="Processes; the results are the same for any number.  [SRNTT_WORKERS, or all cores]",
-    )(command)
+def workers_options(command: Command) -> Command:
+    """Add `--workers`, `--cluster` and `--cluster-config`; the command runs on that cluster."""
+
+    @functools.wraps(command)
+    def run(*args: Any, address: str | None, cluster_config: Path | None, **options: Any) -> None:
+        with cluster(address, cluster_config):
+            command(*args, **options)
+
+    for option in (
+        click.option(
+            "--cluster-config",
+            type=_PATH,
+            metavar="FILE",
+            help="For --cluster slurm: which jobs to start (YAML).  [SRNTT_CLUSTER_CONFIG]",
+        ),
+        click.option(
+            "--cluster",
+            "address",
+            metavar="ADDRESS|slurm",
+            help="Instead of processes here, the workers of a Dask scheduler (tcp://…), or of jobs "
+            "started on SLURM.  [SRNTT_CLUSTER]",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=default_workers,
+            help="Processes; the results are the same for any number.  "
+            "[SRNTT_WORKERS, or all cores]",
+        ),
+    ):
+        run = option(run)
+    return run
 
 
 def device_option(command: Command) -> Command:
@@ -153,7 +179,7 @@ def checkpoint_encoder_option(command: Command) -> Command:
 @cli.command()
 @click.argument("out", type=_PATH)
 @parameters(config.DemoAlbumsParams, "demo_albums")
-@workers_option
+@workers_options
 def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> None:
     """Make photo albums to try the pipeline on, without a download.
 
@@ -165,6 +191,10 @@ def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> Non
     from srntt_pipeline.albums.demo import demo_albums as run
 
     run(out, params, workers=workers)
+
+
+def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Shard | None:
+    return None if text is None else Shard.parse(text)
 
 
 @cli.command()
@@ -181,8 +211,15 @@ def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> Non
     is_flag=True,
     help="With --manifest: go on without what needs photos that are missing or changed.",
 )
+@click.option(
+    "--shard",
+    metavar="K/N",
+    callback=_shard,
+    help="Only features and counts of every Nth album; other shards can run at once, elsewhere.",
+)
+@click.option("--merge", is_flag=True, help="Build from what the shards have left in OUT/work.")
 @parameters(config.BuildParams, "build")
-@workers_option
+@workers_options
 @device_option
 def build_cufed5(
     albums: Path,
@@ -192,6 +229,8 @@ def build_cufed5(
     params: config.BuildParams,
     workers: int,
     device: str,
+    shard: Shard | None,
+    merge: bool,
 ) -> None:
     """Build a CUFED5-style data set from photo albums.
 
@@ -206,20 +245,26 @@ def build_cufed5(
         from srntt_pipeline.albums.rebuild import rebuild_cufed5
 
         own = "with --manifest, whose origin.json holds the parameters"
-        _refuse(["params_file", *config.BuildParams.model_fields], own)
+        _refuse(["params_file", "shard", "merge", *config.BuildParams.model_fields], own)
         rebuild_cufed5(manifest, albums, out, allow_missing=allow_missing, workers=workers)
+        return
+    _refuse(["allow_missing"], "without --manifest")
+    if shard:
+        from srntt_pipeline.albums.prepare import prepare_shard
+
+        _refuse(["merge"], "with --shard: first all shards, then --merge")
+        prepare_shard(albums, out, params, shard, workers=workers, device=device)
     else:
         from srntt_pipeline.albums.build import build_cufed5 as run
 
-        _refuse(["allow_missing"], "without --manifest")
-        run(albums, out, params, workers=workers, device=device)
+        run(albums, out, params, workers=workers, device=device, merge=merge)
 
 
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
 @parameters(config.SwapParams, "swaps")
-@workers_option
+@workers_options
 @device_option
 def precompute_swaps(
     dataset: Path, out: Path, params: config.SwapParams, workers: int, device: str
@@ -307,7 +352,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
     callback=_list_protocols,
     help="Explain the protocols and exit.",
 )
-@workers_option
+@workers_options
 @device_option
 @checkpoint_encoder_option
 def evaluate(
@@ -400,7 +445,7 @@ def manifest() -> None:
 @manifest.command("verify")
 @click.argument("dataset", type=_PATH)
 @click.option("--albums", type=_PATH, help="Check the photos too, and cut the images again.")
-@workers_option
+@workers_options
 def manifest_verify(dataset: Path, albums: Path | None, workers: int) -> None:
     """Check a data set against its manifest.
 

@@ -1,7 +1,8 @@
 """The parameters: one typed section per stage, read from a params file or from options.
 
-This module alone reads params files. What a section holds decides bytes; where and how parallel a
-stage runs (workers, device) is never in here, so it never invalidates a result.
+This module alone reads params files. What a section of `Params` holds decides bytes; where and how
+parallel a stage runs (workers, device, cluster) is never in there, so it never invalidates a
+result. `ClusterConfig` has a file of its own.
 """
 
 import difflib
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from srntt_pipeline.errors import InputError
 
@@ -23,7 +24,9 @@ Seed = Annotated[
 class Section(BaseModel):
     """Parameters of one stage: immutable, no unknown keys; descriptions are the CLI's help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Defaults are validated too: as a float, 100 must be the 100.0 that it is when it is given, or
+    # files made from equal parameters would not be taken for equal.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class DemoAlbumsParams(Section):
@@ -228,21 +231,87 @@ class Params(Section):
     super_resolve: SuperResolveParams = SuperResolveParams()
 
 
+class ClusterConfig(Section):
+    """SLURM jobs that run Dask workers (`--cluster slurm`); no result depends on them."""
+
+    jobs: int = Field(1, ge=1, description="SLURM jobs to keep running.")
+    cores: int = Field(4, ge=1, description="Cores of a job.")
+    processes: int | None = Field(
+        None,
+        ge=1,
+        description="Workers in a job, each of one thread; default: one per core. Where a job has "
+        "one GPU: 1.",
+    )
+    memory: str = Field(
+        "8GB",
+        pattern=r"^\d+(\.\d+)? ?[kKMGT]i?B$",
+        description="Memory of a job, shared evenly by its workers.",
+    )
+    walltime: str = Field(
+        "04:00:00",
+        pattern=r"^(\d+-)?\d+(:\d\d){0,2}$",
+        description="Time limit of a job; another follows while there is work.",
+    )
+    queue: str | None = Field(None, description="Partition; default: SLURM's.")
+    account: str | None = Field(None, description="Account that is charged.")
+    interface: str | None = Field(
+        None, description="Network interface that all nodes see each other on, such as ib0."
+    )
+    python: str | None = Field(None, description="Python of the nodes; default: that of here.")
+    log_directory: str = Field("slurm_logs", description="Folder for the jobs' output.")
+    job_extra_directives: tuple[str, ...] = Field(
+        (), description="More for #SBATCH, such as --gres=gpu:1."
+    )
+    job_script_prologue: tuple[str, ...] = Field(
+        (), description="Shell commands before a worker starts, such as module load …"
+    )
+    patience_min: float = Field(
+        60, gt=0, description="Minutes to wait in the queue until the first worker is there."
+    )
+
+    @field_validator("walltime", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        if isinstance(value, int):
+            raise ValueError("put it in quotes: YAML reads 10:00:00 as a number")
+        return value
+
+    @model_validator(mode="after")
+    def _workers(self) -> "ClusterConfig":
+        if self.workers_per_job > self.cores:
+            raise ValueError(f"processes is {self.processes}, above cores, {self.cores}")
+        return self
+
+    @property
+    def workers_per_job(self) -> int:
+        """Worker processes of one job."""
+        return self.processes or self.cores
+
+
 def read_params(path: Path) -> Params:
     """Read a params file (YAML).
 
     Raises InputError with one line that names the file, the key, and what was probably meant.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the params file ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    content = _read_yaml(path, "params file")
     if isinstance(content, dict):
         # A section without keys is None in YAML; DVC wants each section that it tracks to be named.
         content = {name: {} if section is None else section for name, section in content.items()}
     return validate(Params, content or {}, str(path))
+
+
+def read_cluster_config(path: Path) -> ClusterConfig:
+    """Read the file of `--cluster-config` (YAML); raise InputError as `read_params` does."""
+    return validate(ClusterConfig, _read_yaml(path, "cluster config") or {}, str(path))
+
+
+def _read_yaml(path: Path, kind: str) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the {kind} ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
 SectionType = TypeVar("SectionType", bound=Section)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 from srntt_pipeline.errors import InputError
 
 _PARTIAL = ".partial"
-_OURS = re.compile(r"\..+-\d+\.partial(\.\w+)?", re.DOTALL)
+_OURS = re.compile(r"\..+-[0-9a-f]{8}\.partial(\.\w+)?", re.DOTALL)
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: Pillow, pandas and matplotlib choose the format by it.
-    partial = path.with_name(f".{path.stem}-{os.getpid()}{_PARTIAL}{path.suffix}")
+    partial = path.with_name(f".{path.stem}-{_token()}{_PARTIAL}{path.suffix}")
     try:
         yield partial
         os.replace(partial, path)  # noqa: PTH105 - atomic for files and folders alike
@@ -37,6 +38,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         else:
             partial.unlink(missing_ok=True)
         raise
+
+
+def _token() -> str:
+    """Return what no other job has in its names, be it a thread or on another machine."""
+    return secrets.token_hex(4)
 
 
 def remove_partials(folder: Path) -> None:
@@ -52,17 +58,21 @@ def remove_partials(folder: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a folder such that a kill in the middle leaves no half of it under its name."""
-    doomed = folder.with_name(f".{folder.name}-{os.getpid()}{_PARTIAL}")
+    doomed = folder.with_name(f".{folder.name}-{_token()}{_PARTIAL}")
     folder.rename(doomed)
     shutil.rmtree(doomed)
 
 
-def output_folder(path: Path) -> Path:
-    """Make `path` a folder ready to be written to, or raise InputError."""
+def output_folder(path: Path, *, clear: bool = True) -> Path:
+    """Make `path` a folder ready to be written to, or raise InputError.
+
+    `clear` removes what killed jobs left there; not where others may be writing now.
+    """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; name a folder to write to")
     path.mkdir(parents=True, exist_ok=True)
-    remove_partials(path)
+    if clear:
+        remove_partials(path)
     return path
 
 

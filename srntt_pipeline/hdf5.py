@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import h5py
 
@@ -28,6 +28,16 @@ def sealed_file(path: Path) -> Iterator[h5py.File]:
             seal = _seal(raw)
             raw.seek(0)
             raw.write(seal)
+
+
+def add_dataset(group: h5py.Group, name: str, data: Any, **options: Any) -> None:
+    """Write a dataset at once.
+
+    HDF5 gives a chunk its place in the file when it is written, at the latest when the last Python
+    reference to the dataset goes. On a Dask worker that can be any time, for its profiler holds
+    references: without this, the same content would give other bytes.
+    """
+    group.create_dataset(name, data=data, **options).flush()
 
 
 def is_intact(path: Path) -> bool:

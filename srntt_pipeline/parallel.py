@@ -1,15 +1,17 @@
-"""The one place where work is spread over processes."""
+"""The one place where work is spread over processes, or over a cluster (`cluster`)."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import cv2
 import joblib
+from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
+from srntt_pipeline.cluster import DaskBackend
 from srntt_pipeline.errors import InputError
 
 Job = TypeVar("Job")
@@ -37,6 +39,8 @@ def run_all(
 ) -> list[Result]:
     """Return `[function(job) for job in jobs]`, computed by `workers` processes, with progress.
 
+    Inside `with cluster(…)` the cluster's workers compute it, however many they are.
+
     `size` tells how many `unit`s a job is, for rate and ETA; `each` is called with the progress bar
     and every result as it comes, to show more. Each job runs on one thread even when
     there is one worker: the number of threads can change the order of floating-point sums, and the
@@ -54,13 +58,18 @@ def run_all(
 def _completed(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[tuple[int, Result]]:
-    if workers <= 1:
+    on_cluster = isinstance(get_active_backend()[0], DaskBackend)
+    if workers <= 1 and not on_cluster:
         for index, job in enumerate(jobs):
             yield _call(function, index, job)
-    else:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-            yield from pool(joblib.delayed(_call)(function, i, job) for i, job in enumerate(jobs))
+        return
+    with nullcontext() if on_cluster else _processes():
+        pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+        yield from pool(joblib.delayed(_call)(function, i, job) for i, job in enumerate(jobs))
+
+
+def _processes() -> Any:
+    return joblib.parallel_config(backend="loky", inner_max_num_threads=1)
 
 
 def _call(function: Callable[[Job], Result], index: int, job: Job) -> tuple[int, Result]:

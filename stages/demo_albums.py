@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 from srntt_pipeline.albums.demo import demo_albums
+from srntt_pipeline.cluster import cluster
 from srntt_pipeline.config import read_params
 from srntt_pipeline.console import reporting
 from srntt_pipeline.parallel import default_workers
 
 if __name__ == "__main__":
-    with reporting():
+    with reporting(), cluster():
         params, out = map(Path, sys.argv[1:])
         demo_albums(out, read_params(params).demo_albums, workers=default_workers())

@@ -536,3 +536,36 @@ def test_an_error_of_ours_is_never_taken_for_bad_input(call, monkeypatch):
     monkeypatch.setattr(counts, "count_matches", broken)
     with pytest.raises(ValueError, match="our mistake"):
         call("count-matches", "a.png", "b.png")
+
+
+# Clusters and shards
+
+
+@pytest.mark.parametrize("command", ["demo-albums", "build-cufed5", "precompute-swaps", "evaluate"])
+def test_commands_with_workers_take_a_cluster(command):
+    for flag in ("--workers", "--cluster ADDRESS|slurm", "--cluster-config FILE"):
+        assert flag in help_of(command)
+
+
+def test_mistyped_cluster_is_one_line(refused, tmp_path):
+    line = refused("build-cufed5", tmp_path, tmp_path / "out", "--cluster", "slrum")
+    assert line.startswith("Error: --cluster slrum: name a Dask scheduler")
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "a/b"])
+def test_mistyped_shard_is_one_line(refused, tmp_path, shard):
+    line = refused("build-cufed5", tmp_path, tmp_path / "out", "--shard", shard)
+    assert line == f"Error: --shard {shard}: give k/n with k from 1 to n, such as 3/16"
+
+
+def test_shard_and_merge_exclude_each_other(refused, tmp_path):
+    line = refused("build-cufed5", tmp_path, tmp_path / "out", "--shard", "1/2", "--merge")
+    assert "--merge cannot be given with --shard: first all shards" in line
+
+
+def test_merge_of_nothing_is_one_line(refused, tmp_path, save_view):
+    save_view(tmp_path / "albums" / "a" / "1.png")
+    save_view(tmp_path / "albums" / "b" / "1.png")
+    line = refused("build-cufed5", tmp_path / "albums", tmp_path / "out", "--merge")
+    assert "2 of 2 albums have no features" in line
+    assert "--shard 1/2" in line

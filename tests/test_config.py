@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from srntt_pipeline.config import BuildParams, DemoAlbumsParams, Params, read_params, validate
+from srntt_pipeline.config import (
+    BuildParams,
+    ClusterConfig,
+    DemoAlbumsParams,
+    Params,
+    read_cluster_config,
+    read_params,
+    validate,
+)
 from srntt_pipeline.errors import InputError
 
 SECTIONS = {name: field.annotation for name, field in Params.model_fields.items()}
@@ -245,3 +253,53 @@ def test_default_bands_fall_for_any_number_of_levels(levels):
 
 def test_given_bands_are_the_bands():
     assert BuildParams(levels=2, bands=(50, 0)).level_bands == (50, 0)
+
+
+# The cluster's file
+
+
+def cluster_complaint(path):
+    with pytest.raises(InputError) as error:
+        read_cluster_config(path)
+    return str(error.value).removeprefix(f"{path}: ")
+
+
+def test_cluster_config_is_read_and_has_defaults(params_file):
+    assert read_cluster_config(params_file("")) == ClusterConfig()
+    text = "jobs: 16\ncores: 8\nprocesses: 2\nwalltime: 1-00:00:00\nmemory: 64 GiB\n"
+    config = read_cluster_config(params_file(text + "job_extra_directives: [--gres=gpu:1]\n"))
+    assert (config.jobs, config.cores, config.workers_per_job) == (16, 8, 2)
+    assert config.job_extra_directives == ("--gres=gpu:1",)
+    assert ClusterConfig(cores=8).workers_per_job == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("walltme: 10", "walltme is not a parameter; did you mean walltime?"),
+        ("walltime: 10:00:00", "walltime: put it in quotes: YAML reads 10:00:00 as a number"),
+        ("walltime: a day", "walltime: "),
+        ("memory: 8", "memory: "),
+        ("memory: much", "memory: "),
+        ("jobs: 0", "jobs: "),
+        ("cores: 2\nprocesses: 4", "processes is 4, above cores, 2"),
+        ("- jobs", ""),
+        ("jobs: [", "not YAML: "),
+    ],
+)
+def test_mistake_in_the_cluster_config_is_one_line(params_file, text, message):
+    complaint = cluster_complaint(params_file(text))
+    assert complaint.startswith(message)
+    assert "\n" not in complaint
+
+
+def test_cluster_config_that_is_missing(tmp_path):
+    assert "cannot read the cluster config" in cluster_complaint(tmp_path / "none.yaml")
+
+
+def test_default_is_equal_to_the_same_value_given():
+    """100 and 100.0 are equal, but not what is written and hashed of them."""
+    for section in SECTIONS.values():
+        default = section()
+        given = section.model_validate(default.model_dump())
+        assert repr(given) == repr(default)

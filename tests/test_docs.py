@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from srntt_pipeline.albums.manifest import TABLES
+from srntt_pipeline.config import ClusterConfig, read_cluster_config
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -36,3 +38,19 @@ def test_every_column_is_described_in_the_schema_and_in_the_formats_page(table: 
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
     section = page.split(f"**`manifests/{table}`**")[1].split("**`manifests/")[0]
     assert [column for column in columns if f"`{column}`" not in section] == []
+
+
+def test_cluster_page_explains_every_key_of_the_config() -> None:
+    text = (DOCS / "cluster.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+    defaults = {key: field.default for key, field in ClusterConfig.model_fields.items()}
+    assert list(rows) == list(defaults)
+    for key, default in defaults.items():
+        assert rows[key] == ("–" if default in (None, ()) else f"`{default}`")
+
+
+def test_example_of_the_cluster_config_is_valid() -> None:
+    example = DOCS.parent / "stages" / "slurm" / "cluster.yaml"
+    assert read_cluster_config(example).jobs == 2
+    known = set(ClusterConfig.model_fields)
+    assert set(re.findall(r"^#? ?(\w+): ", example.read_text(), re.MULTILINE)) <= known

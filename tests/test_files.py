@@ -101,6 +101,27 @@ def test_what_a_killed_job_left_is_cleared(tmp_path):
     assert names(tmp_path) == ["a", "b"]
 
 
+def test_two_jobs_can_write_one_file_at_a_time(tmp_path):
+    """Threads of one process, or processes of one number on two machines."""
+    path = tmp_path / "a.txt"
+    with whole_file(path) as first, whole_file(path) as second:
+        assert first != second
+        first.write_text("same")
+        second.write_text("same")
+    assert path.read_text() == "same"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_output_folder_keeps_what_others_are_writing(tmp_path):
+    with whole_file(tmp_path / "a.txt") as partial:
+        partial.write_text("half")
+        output_folder(tmp_path, clear=False)
+        assert partial.exists()
+        output_folder(tmp_path)
+        assert not partial.exists()
+        partial.touch()
+
+
 def test_clearing_leaves_other_hidden_files_alone(tmp_path):
     kept = [".gitignore", "notes.partial", "partial.png", "photo.partial.png"]
     for name in kept:

@@ -20,23 +20,29 @@ from srntt_pipeline.albums.manifests import (
 )
 from srntt_pipeline.albums.near_duplicates import NearDuplicate, find_near_duplicates
 from srntt_pipeline.albums.origin import origin_of
-from srntt_pipeline.albums.photos import PhotoChecks, find_albums
+from srntt_pipeline.albums.photos import PhotoChecks, check_outside, find_albums
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
-from srntt_pipeline.albums.prepare import album_jobs, prepare
+from srntt_pipeline.albums.prepare import album_jobs, check_prepared, prepare
 from srntt_pipeline.albums.selection import ChosenGroup, choose_groups, choose_test_albums
 from srntt_pipeline.albums.sift import PhotoRecord
 from srntt_pipeline.albums.survey import CountedAlbum, survey
 from srntt_pipeline.albums.train_pairs import choose_train_pairs
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, write_bytes, write_json
+from srntt_pipeline.files import output_folder, remove_partials, write_bytes, write_json
 from srntt_pipeline.parallel import run_all
 
 log = logging.getLogger(__name__)
 
 
 def build_cufed5(
-    albums: Path, out: Path, params: BuildParams, *, workers: int, device: str = "auto"
+    albums: Path,
+    out: Path,
+    params: BuildParams,
+    *,
+    workers: int,
+    device: str = "auto",
+    merge: bool = False,
 ) -> dict[str, Any]:
     """Build the data set `out` from the folder of photo albums `albums`; return its summary.
 
@@ -44,16 +50,17 @@ def build_cufed5(
     `match_counts.png` and `contact_sheet.png`. `work/` keeps features and counts per album: a run
     that was killed, or has other thresholds, starts from there. The same photos, parameters and
     library versions give the same bytes, whatever `workers` and `device`, which counts matches.
+    `merge` makes no features and counts but takes those that `prepare_shard` has made.
 
-    Raises InputError when `albums` has no usable pair of photos.
+    Raises InputError when `albums` has no usable pair of photos, or `merge` finds an album whose
+    features or counts are missing or of other photos or parameters.
     """
-    if out.resolve().is_relative_to(albums.resolve()):
-        raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
+    check_outside(albums, out)
     output_folder(out)
     found, unreadable = find_albums(albums)
     labels = read_labels(albums)
     jobs = album_jobs(found, out, params, device)
-    prepare(jobs, workers)
+    (check_prepared if merge else prepare)(jobs, workers)
 
     collection = survey([job.counted for job in jobs], params)
     rejected = [*unreadable, *collection.rejected]
@@ -107,6 +114,7 @@ def build_cufed5(
     write_json(out / layout.SUMMARY, report)
     for warning in report["warnings"]:
         log.warning("Warning: %s", warning)
+    remove_partials(out)  # of workers that were killed, whose jobs others have done
     log.info(
         "Wrote %d training pairs and %d test groups to %s, from %d photo pairs of %d photos in %d "
         "albums (%d files rejected); look at %s",

@@ -19,7 +19,7 @@ from PIL import Image
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.config import DemoAlbumsParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, read_json, whole_file, write_json
+from srntt_pipeline.files import output_folder, read_json, remove_partials, whole_file, write_json
 from srntt_pipeline.images import RGB, read_rgb
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.seeds import generator
@@ -73,6 +73,7 @@ def demo_albums(out: Path, params: DemoAlbumsParams, *, workers: int) -> int:
     write_json(marker, made_from)
     jobs = [DemoAlbumJob(scene, out / scene, params) for scene in SCENES]
     run_all(write_album, jobs, workers=workers, description="Demo albums", unit="albums")
+    remove_partials(out)  # of workers that were killed, whose jobs others have done
     photos = sum(len(list((out / scene).iterdir())) for scene in SCENES)
     log.info("Wrote %d photographs in %d albums to %s", photos, len(SCENES), out)
     return photos

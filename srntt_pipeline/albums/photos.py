@@ -44,6 +44,12 @@ class PhotoChecks:
         return cls(params.long_side_px, params.crop_px, params.max_megapixels)
 
 
+def check_outside(albums: Path, out: Path) -> None:
+    """Raise InputError when `out` lies inside `albums`, whose next build would read it."""
+    if out.resolve().is_relative_to(albums.resolve()):
+        raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
+
+
 def find_albums(root: Path) -> tuple[list[Album], list[Rejected]]:
     """Return the albums under `root`, nested or not, by name, and the files in them no one reads.
 

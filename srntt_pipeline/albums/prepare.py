@@ -4,17 +4,23 @@ A job writes two files, whole or not at all, and is not done twice: so albums ca
 processes, machines and array jobs, and a killed run loses at most the albums in hand.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from srntt_pipeline.albums.counts import CountJob, count_album, is_counted
-from srntt_pipeline.albums.photos import Album, PhotoChecks
+from srntt_pipeline.albums.photos import Album, PhotoChecks, check_outside, find_albums
 from srntt_pipeline.albums.sift import SiftJob, extract_album, is_extracted, read_index
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import output_folder
 from srntt_pipeline.parallel import run_all
+from srntt_pipeline.shard import Shard
+
+log = logging.getLogger(__name__)
 
 WORK = Path("work")
 
@@ -63,6 +69,45 @@ def prepare_album(job: AlbumJob) -> Prepared:
 def is_prepared(job: AlbumJob) -> bool:
     """Tell whether both files are there, whole, of these photos and parameters."""
     return is_extracted(job.sift) and is_counted(job.counts)
+
+
+def check_prepared(jobs: list[AlbumJob], workers: int) -> None:
+    """Raise InputError unless all `jobs` are done."""
+    done = run_all(is_prepared, jobs, workers=workers, description="Checking shards", unit="albums")
+    if not all(done):
+        first = done.index(False)
+        raise InputError(
+            f"{jobs[first].counts.path.parents[1]}: {done.count(False)} of {len(jobs)} albums have "
+            "no features and counts of these photos, parameters and versions, "
+            f"{jobs[first].sift.album.name} the first: run its shard again (or --shard "
+            f"{first + 1}/{len(jobs)}, which is this album alone), then --merge"
+        )
+
+
+def prepare_shard(
+    albums: Path,
+    out: Path,
+    params: BuildParams,
+    shard: Shard,
+    *,
+    workers: int,
+    device: str = "auto",
+) -> None:
+    """Make features and counts of the albums of one shard, and nothing else.
+
+    All shards can run at once, here or elsewhere, with the same `out`; then `build_cufed5` with
+    `merge` makes the data set of them. Raises InputError.
+    """
+    check_outside(albums, out)
+    output_folder(out, clear=False)
+    found, _ = find_albums(albums)
+    part = shard.of(found)
+    prepare(album_jobs(part, out, params, device), workers)
+    log.info(
+        "Wrote features and counts of %d of %d albums (shard %s) to %s; when all shards are done, "
+        "run again with --merge",
+        len(part), len(found), shard, out / WORK,
+    )  # fmt: skip
 
 
 def prepare(jobs: list[AlbumJob], workers: int) -> None:

@@ -24,10 +24,10 @@ from srntt_pipeline.albums.manifests import (
 )
 from srntt_pipeline.albums.missing import count, find_missing, rows_without, told
 from srntt_pipeline.albums.origin import RebuiltFrom, current_versions
-from srntt_pipeline.albums.photos import PhotoChecks, album_folder
+from srntt_pipeline.albums.photos import PhotoChecks, album_folder, check_outside
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, sha256, write_bytes, write_json
+from srntt_pipeline.files import output_folder, remove_partials, sha256, write_bytes, write_json
 from srntt_pipeline.parallel import run_all
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,7 @@ def rebuild_cufed5(
     """
     if not albums.is_dir():
         raise InputError(f"{albums}: no such folder")
-    if out.resolve().is_relative_to(albums.resolve()):
-        raise InputError(f"{out} lies inside {albums}: its images would be taken for albums")
+    check_outside(albums, out)
     data = whole = read_manifests(source)
     _warn_of_versions(source, whole)
     output_folder(out)
@@ -89,6 +88,7 @@ def rebuild_cufed5(
     write_json(out / layout.SUMMARY, report)
     for warning in report["warnings"]:
         log.warning("Warning: %s", warning)
+    remove_partials(out)  # of workers that were killed, whose jobs others have done
     log.info(
         "Rebuilt %d of %d training pairs and %d of %d test groups of %s in %s; look at %s",
         len(data.train), len(whole.train), data.groups, whole.groups, source, out,

@@ -19,7 +19,7 @@ from srntt_pipeline.albums.photos import Album, PhotoChecks, read_photo
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.files import file_sha256, fingerprint
-from srntt_pipeline.hdf5 import is_intact, sealed_file
+from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
 from srntt_pipeline.images import RGB
 
 
@@ -125,10 +125,11 @@ def extract_album(job: SiftJob) -> None:
             place = f"{len(photos):05d}"
             photos.append(PhotoRecord(name, digest, height, width, perceptual_hash(photo), place))
             for key, values in vars(detect(photo, job.most)).items():
-                file.create_dataset(f"{place}/{key}", data=values)
+                add_dataset(file, f"{place}/{key}", values)
         # One string, not attributes: those end at 64 KiB, which a large album can pass.
         index = {"photos": list(map(vars, photos)), "rejected": rejected}
-        file["index"] = json.dumps({"album": job.album.name, **index}, ensure_ascii=False)
+        text = json.dumps({"album": job.album.name, **index}, ensure_ascii=False)
+        add_dataset(file, "index", text)
         file.attrs["made_from"] = made_from
 
 

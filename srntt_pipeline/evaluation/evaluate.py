@@ -18,7 +18,14 @@ from srntt_pipeline.evaluation.paper import canonical_dataset
 from srntt_pipeline.evaluation.protocols import KERNEL, Protocol, get_protocol
 from srntt_pipeline.evaluation.restore import Restorer, load_restorer
 from srntt_pipeline.evaluation.warp import HR_WARP, warp_hr
-from srntt_pipeline.files import file_sha256, fingerprint, output_folder, read_json, write_json
+from srntt_pipeline.files import (
+    file_sha256,
+    fingerprint,
+    output_folder,
+    read_json,
+    remove_partials,
+    write_json,
+)
 from srntt_pipeline.images import (
     RGB,
     SCALE,
@@ -107,6 +114,7 @@ def evaluate(
         description=f"Evaluating {name}",
         unit="images",
     )
+    remove_partials(out)  # of workers that were killed, whose jobs others have done
     per_image = [row for group_rows in rows for row in group_rows]
     alone = not any(group.refs for group in test_set.groups)
     table = report.summarise(per_image, alone)

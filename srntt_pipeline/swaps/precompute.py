@@ -9,7 +9,7 @@ import torch
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device
-from srntt_pipeline.files import fingerprint, output_folder, sha256
+from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
 from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_bytes, upscale
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.parallel import run_all
@@ -56,6 +56,7 @@ def precompute_swaps(
         unit="pairs",
         size=lambda job: len(job.pairs),
     )
+    remove_partials(out)  # of workers that were killed, whose jobs others have done
     header = ShardHeader(encoder.identity, params, fingerprint(parts))
     write_index(out, header, [(job.path, len(job.pairs)) for job in jobs])
     log.info("Wrote swaps of %d pairs in %d shards to %s", len(pairs), len(jobs), out)

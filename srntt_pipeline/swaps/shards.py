@@ -18,7 +18,7 @@ import srntt_pipeline
 from srntt_pipeline.config import SwapParams, validate
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, read_json, write_json
-from srntt_pipeline.hdf5 import is_intact, sealed_file
+from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import EncoderIdentity
 
@@ -59,14 +59,12 @@ def _fill(file: h5py.File, header: ShardHeader, swaps: Iterable[StoredSwap]) -> 
         group.attrs["hr_sha256"] = swap.hr_sha256
         group.attrs["ref_sha256"] = json.dumps(swap.ref_sha256)
         found = swap.correspondence
-        group.create_dataset("shapes", data=np.array(found.shapes, np.uint16))
+        add_dataset(group, "shapes", np.array(found.shapes, np.uint16))
         for name, values in (
             ("index", found.index.cpu().numpy().astype(np.uint32)),
             ("score", found.weight.cpu().numpy().astype(np.float32)),
         ):
-            group.create_dataset(
-                name, data=values, compression="gzip", shuffle=True, fletcher32=True
-            )
+            add_dataset(group, name, values, compression="gzip", shuffle=True, fletcher32=True)
     file.attrs["format"] = FORMAT
     file.attrs["version"] = VERSION
     file.attrs["encoder"] = json.dumps(header.encoder.as_dict(), sort_keys=True)

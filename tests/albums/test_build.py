@@ -24,9 +24,11 @@ from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow, read_manifest
 from srntt_pipeline.albums.photos import PhotoChecks
 from srntt_pipeline.albums.pixels import Cut, CutJob, cut_photo
+from srntt_pipeline.albums.prepare import prepare_shard
 from srntt_pipeline.config import BuildParams, DemoAlbumsParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_test_set, read_train_pairs
+from srntt_pipeline.shard import Shard
 
 PARAMS = BuildParams(
     long_side_px=160, crop_px=64, levels=2, levels_by="quantiles", train_pairs=10, test_groups=2
@@ -208,6 +210,7 @@ BUILD = """
 import os, signal, sys
 from pathlib import Path
 from srntt_pipeline.albums.build import build_cufed5
+from srntt_pipeline.albums.prepare import prepare_shard
 from srntt_pipeline.config import BuildParams
 
 albums, out, params, workers, renames = sys.argv[1:]
@@ -310,6 +313,83 @@ def test_build_killed_after_a_change_of_parameters_goes_on_to_the_right_bytes(
     for out in (copy, tmp_path / "fresh"):
         build_cufed5(albums, out, params, workers=1)
     assert contents(copy) == contents(tmp_path / "fresh")
+
+
+# In shards
+
+
+def prepare(albums, out, *shards):
+    for shard in shards:
+        prepare_shard(albums, out, PARAMS, Shard.parse(shard), workers=1)
+
+
+def merge(albums, out, params=PARAMS):
+    build_cufed5(albums, out, params, workers=1, merge=True)
+
+
+def test_shards_in_any_order_then_merge_build_the_same_bytes(albums, built, tmp_path, contents):
+    out = tmp_path / "out"
+    prepare(albums, out, "4/4", "2/4", "1/4", "3/4")  # more shards than albums
+    assert {Path(name).parts[0] for name in contents(out)} == {"work"}
+    merge(albums, out)
+    assert contents(out) == contents(built)
+
+
+def test_shard_does_nothing_of_other_shards(albums, tmp_path, contents, caplog):
+    out = tmp_path / "out"
+    half_written = out / "work" / "sift" / ".coffee-12345678.partial.h5"
+    half_written.parent.mkdir(parents=True)
+    half_written.touch()
+    with caplog.at_level("INFO"):
+        prepare(albums, out, "1/2")
+    prepared = {Path(name).name.split("-")[0] for name in contents(out)} - {".coffee"}
+    assert prepared == {"cat", "temple"}
+    assert half_written.exists()
+    assert f"2 of 3 albums (shard 1/2) to {out / 'work'}; when all shards are done" in caplog.text
+
+
+def merge_complaint(albums, out, params=PARAMS):
+    """The one line with which a merge is refused; it changes nothing."""
+    with pytest.raises(InputError) as error:
+        merge(albums, out, params)
+    assert not (out / "manifests").exists()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_merge_names_an_album_that_no_shard_has_prepared(albums, tmp_path):
+    out = tmp_path / "out"
+    prepare(albums, out, "1/3")
+    message = merge_complaint(albums, out)
+    assert "2 of 3 albums have no features and counts of these photos" in message
+    assert "coffee the first: run its shard again (or --shard 2/3," in message
+    prepare(albums, out, "2/3", "3/3")
+    merge(albums, out)
+
+
+@pytest.mark.parametrize("pattern", ["sift/coffee-*", "counts/coffee-*"])
+@pytest.mark.parametrize("how", ["missing", "damaged"])
+def test_merge_refuses_missing_and_damaged_files(albums, tmp_path, pattern, how):
+    out = tmp_path / "out"
+    prepare(albums, out, "1/1")
+    (path,) = (out / "work").glob(pattern)
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-100])
+    assert "1 of 3 albums" in merge_complaint(albums, out)
+
+
+def test_merge_refuses_shards_of_other_photos_or_parameters(albums, tmp_path):
+    out = tmp_path / "out"
+    changed = shutil.copytree(albums, tmp_path / "albums")
+    prepare(changed, out, "1/1")
+    assert "3 of 3 albums" in merge_complaint(changed, out, with_params(ratio=0.7))
+    assert "3 of 3 albums" in merge_complaint(changed, out, with_params(long_side_px=170))
+    (changed / "cat" / "00.jpg").unlink()
+    message = merge_complaint(changed, out)
+    assert "1 of 3 albums" in message
+    assert "cat the first" in message
 
 
 # A changed build

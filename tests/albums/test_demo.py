@@ -115,7 +115,7 @@ def test_missing_album_is_made_again_the_others_are_left_alone(copy, demo, conte
 
 
 def test_album_that_a_killed_run_left_half_done_is_cleared(copy, demo, contents):
-    (copy / "rocket").rename(copy / ".rocket-1234.partial")
+    (copy / "rocket").rename(copy / ".rocket-1234abcd.partial")
     demo_albums(copy, SMALL, workers=1)
     assert contents(copy) == contents(demo[0])
 

@@ -1,0 +1,35 @@
+"""A part of the work, for array jobs: `3/16` is the third of sixteen."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from srntt_pipeline.errors import InputError
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `k` of `n`, from 1 on; the `n` parts of a sequence have each of its items once."""
+
+    k: int
+    n: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read `k/n`; raise InputError when it is none."""
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        if found:
+            k, n = map(int, found.groups())
+            if 1 <= k <= n:
+                return cls(k, n)
+        raise InputError(f"--shard {text}: give k/n with k from 1 to n, such as 3/16")
+
+    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return this shard's items: every nth, so that shards are much the same size."""
+        return items[self.k - 1 :: self.n]
+
+    def __str__(self) -> str:
+        return f"{self.k}/{self.n}"

@@ -1,0 +1,151 @@
+"""Runs on a real SLURM of one node: array jobs and Dask workers give the same bytes as here.
+
+SRNTT_TEST_SLURM=1 lets the tests install and start it (`start_slurm.sh`).
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import HERE, OPTIONS, REPOSITORY, command, wait_until
+
+SCRIPTS = REPOSITORY / "stages" / "slurm"
+OURS = "# Written by start_slurm.sh"
+# Jobs of another name are not ours to wait for or to cancel.
+JOB_NAME = f"srntt-test-{secrets.token_hex(4)}"
+
+
+def ask(*words):
+    return subprocess.run(words, capture_output=True, text=True, timeout=20).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    conf = Path("/etc/slurm/slurm.conf")
+    if conf.exists() and OURS in conf.read_text() and ask("sinfo", "--noheader"):
+        return
+    if os.environ.get("SRNTT_TEST_SLURM") != "1":
+        pytest.skip("SRNTT_TEST_SLURM=1 lets these tests install SLURM and submit jobs")
+    script = [str(HERE / "start_slurm.sh")]
+    try:
+        started = subprocess.run(script, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        pytest.skip("SLURM was not installed and started within 300 s")
+    if started.returncode:
+        pytest.skip(started.stderr.strip())
+
+
+@pytest.fixture
+def site(slurm, place, monkeypatch):
+    """A folder to submit from, with this Python's commands and this source on every node."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("SBATCH_JOB_NAME", JOB_NAME)
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "5")
+    yield place
+    ask("scancel", f"--name={JOB_NAME}")
+
+
+def submit(script, *arguments, cwd):
+    return subprocess.run(
+        [script, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=30
+    )
+
+
+def wait_for_jobs(site):
+    """Wait until no job of ours is left; return what they wrote."""
+
+    def all_done():
+        return not ask("squeue", f"--name={JOB_NAME}", "--noheader")
+
+    wait_until(all_done, 120, every=0.3)
+    return {path.name: path.read_text() for path in site.glob("slurm-*.out")}
+
+
+@pytest.fixture
+def small_jobs(site, monkeypatch):
+    """The scripts as they are, but for jobs that fit one small node side by side."""
+    copy = shutil.copytree(SCRIPTS, site / "stages" / "slurm")
+    for script in copy.glob("*.sbatch"):
+        text = script.read_text()
+        small = text.replace("--cpus-per-task=4", "--cpus-per-task=1").replace("=8G", "=1G")
+        script.write_text(small.replace("=16G", "=1G"))
+    return copy
+
+
+def test_array_job_and_merge_build_the_same_bytes(small_jobs, site, built, contents):
+    submitted = submit(small_jobs / "submit_build.sh", 3, "albums", "dataset", *OPTIONS, cwd=site)
+    assert submitted.returncode == 0, submitted.stderr
+    outputs = wait_for_jobs(site)
+    assert contents(site / "dataset") == built, outputs
+    lines = [line for text in outputs.values() for line in text.splitlines()]
+    for shard, albums in (("1/3", 2), ("2/3", 1), ("3/3", 1)):
+        assert any(f"of {albums} of 4 albums (shard {shard}) to dataset/work" in x for x in lines)
+    assert any(x.startswith("Wrote 10 training pairs and 2 test groups") for x in lines)
+
+
+def test_any_command_runs_as_a_job(small_jobs, site, built, contents):
+    build = ["srntt-pipeline", "build-cufed5", "albums", "dataset", *OPTIONS]
+    submitted = submit("sbatch", small_jobs / "run.sbatch", *build, cwd=site)
+    assert submitted.returncode == 0, submitted.stderr
+    outputs = wait_for_jobs(site)
+    assert contents(site / "dataset") == built, outputs
+
+
+@pytest.fixture
+def config(site):
+    """The example of the docs, made to fit one small node."""
+    file = site / "cluster.yaml"
+    example = yaml.safe_load((SCRIPTS / "cluster.yaml").read_text())
+    file.write_text(yaml.safe_dump(example | {"cores": 1, "memory": "1GB", "patience_min": 1}))
+    return file
+
+
+def test_dask_workers_as_jobs_build_the_same_bytes(site, config, built, contents):
+    build = command(
+        "build-cufed5", "albums", "dataset", *OPTIONS,
+        "--cluster", "slurm", "--cluster-config", config, cwd=site,
+    )  # fmt: skip
+    out, err = build.communicate(timeout=90)
+    assert build.returncode == 0, err
+    assert out == ""
+    assert "Waiting for a first worker" in err
+    assert "Traceback" not in err
+    assert contents(site / "dataset") == built
+    assert wait_for_jobs(site) == {}
+
+
+def test_jobs_that_end_in_the_middle_are_followed_by_others(site, config, built, contents):
+    build = command(
+        "build-cufed5", "albums", "dataset", *OPTIONS,
+        "--cluster", "slurm", "--cluster-config", config, cwd=site,
+        DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="2s",
+    )  # fmt: skip
+
+    def a_job_is_running():
+        return list(site.glob("dataset/work/sift/.*.partial.h5"))
+
+    wait_until(a_job_is_running, 60, every=0.01)
+    ask("scancel", f"--name={JOB_NAME}")
+    _, err = build.communicate(timeout=90)
+    assert build.returncode == 0, err
+    assert contents(site / "dataset") == built
+
+
+def test_a_refused_job_is_one_line(site, config):
+    config.write_text("queue: no-such-partition\n")
+    build = command(
+        "build-cufed5", "albums", "dataset", "--cluster", "slurm", "--cluster-config", config,
+        cwd=site,
+    )  # fmt: skip
+    out, err = build.communicate(timeout=30)
+    assert build.returncode == 2
+    assert out == ""
+    assert err.startswith("Error: --cluster slurm: sbatch refuses the job: ")
+    assert "partition" in err
+    assert len(err.splitlines()) == 1
