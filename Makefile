@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: demo test lint install lock clean
+.PHONY: demo test bench lint install lock clean
 
 demo: install
 	$(RUN) dvc repro
@@ -16,6 +16,11 @@ demo: install
 
 test: install
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n 2
+
+# Hot paths against what one would use otherwise, and the builder's memory: ten minutes or so.
+bench: install
+	@for name in counts correspondence swap loader memory; do \
+	  $(RUN) OMP_NUM_THREADS=1 python benchmarks/$$name.py 2>/dev/null || exit 1; done
 
 lint: install
 	$(RUN) ruff check

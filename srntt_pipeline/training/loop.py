@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -100,7 +101,10 @@ class Trainer:
         )
         accelerator = chosen.type
         devices = 1 if chosen.index is None else [chosen.index]
-        self.fabric = Fabric(accelerator=accelerator, devices=devices)
+        # Within a SLURM job too: Fabric would take its tasks for other processes of this training.
+        self.fabric = Fabric(
+            accelerator=accelerator, devices=devices, plugins=[LightningEnvironment()]
+        )
         self.network: nn.Module = network
         self.model, self.optimiser = self.fabric.setup(network, optimiser)
         self.model.mark_forward_method("sisr")

@@ -165,6 +165,15 @@ def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
         assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
 
 
+def test_within_a_slurm_job_of_several_tasks_it_is_one_process(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"NTASKS": "2", "PROCID": "1", "JOB_ID": "7", "JOB_NAME": "train"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert run(folder, tmp_path, steps=2, warmup_steps=0)
+    assert (tmp_path / "srntt-l2.safetensors").is_file()
+
+
 def assert_same_run(contents: Contents, found: Path, expected: Path) -> None:
     """Same weights, optimiser state, curves and metrics, to the byte."""
     first, second = contents(found), contents(expected)
