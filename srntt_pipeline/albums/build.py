@@ -116,8 +116,8 @@ def build_cufed5(
         log.warning("Warning: %s", warning)
     remove_partials(out)  # of workers that were killed, whose jobs others have done
     log.info(
-        "Wrote %d of %d training pairs and %d of %d test groups asked for to %s, from %d photo pairs "
-        "of %d photos in %d albums (%d files rejected); look at %s",
+        "Wrote %d of %d training pairs and %d of %d test groups asked for to %s, from %d photo "
+        "pairs of %d photos in %d albums (%d files rejected); look at %s",
         len(train), params.train_pairs, len(groups), params.test_groups, out, report["photo_pairs"],
         report["photos"], report["albums"], len(rejected), out / CONTACT_SHEET,
     )  # fmt: skip
