@@ -263,22 +263,40 @@ def build_cufed5(
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
+@click.option(
+    "--shard",
+    metavar="K/N",
+    callback=_shard,
+    help="Only every Nth shard file; other shards can run at once, elsewhere.",
+)
+@click.option(
+    "--merge", is_flag=True, help="Write the index over what the shards have left in OUT."
+)
 @parameters(config.SwapParams, "swaps")
 @workers_options
 @device_option
 def precompute_swaps(
-    dataset: Path, out: Path, params: config.SwapParams, workers: int, device: str
+    dataset: Path,
+    out: Path,
+    params: config.SwapParams,
+    workers: int,
+    device: str,
+    shard: Shard | None,
+    merge: bool,
 ) -> None:
     """Match the training pairs' VGG19 features and store the swaps.
 
-    Reads DATASET/train, writes to OUT HDF5 shards of correspondences and scores, and index.json.
-    The ImageNet weights are downloaded once, unless --encoder-weights names a file or `random`.
+    Reads DATASET/train, writes to OUT HDF5 shards of correspondences and scores, with --store maps
+    of swapped maps too, and index.json. The ImageNet weights are downloaded once, unless
+    --encoder-weights names a file or `random`.
 
     Example:  srntt-pipeline precompute-swaps dataset swaps --encoder-weights vgg19.pth
     """
     from srntt_pipeline.swaps.precompute import precompute_swaps as run
 
-    run(dataset, out, params, workers=workers, device=device)
+    if shard:
+        _refuse(["merge"], "with --shard: first all shards, then --merge")
+    run(dataset, out, params, workers=workers, device=device, shard=shard, merge=merge)
 
 
 @cli.command()

@@ -49,8 +49,8 @@ def write(folder: Path, *parts: list[StoredSwap]) -> Path:
     paths = [folder / f"shard-{number:05d}.h5" for number in range(len(parts))]
     for path, part in zip(paths, parts, strict=True):
         write_shard(path, HEADER, part)
-    counts = [len(part) for part in parts]
-    write_index(folder, HEADER, list(zip(paths, counts, strict=True)))
+    names = [[swap.name for swap in part] for part in parts]
+    write_index(folder, HEADER, list(zip(paths, names, strict=True)))
     return paths[-1]
 
 
@@ -239,7 +239,7 @@ def drop(key: str) -> Callable[[dict], object]:
         drop("made_from"),
         drop("shards"),
         lambda index: index.update(format="other"),
-        lambda index: index.update(version=2),
+        lambda index: index.update(version=1),
         lambda index: index.update(encoder="VGG19"),
         lambda index: index["params"].update(scale=2),
         lambda index: index["shards"][0].pop("file"),
