@@ -508,3 +508,69 @@ def manifest_stats(manifests: Path, out: Path | None) -> None:
     from srntt_pipeline.albums.stats import manifest_stats as run
 
     click.echo(run(manifests, out))
+
+
+@cli.group(cls=Pipeline)
+def shards() -> None:
+    """Describe, verify and convert swap shards.
+
+    Swap shards are the folder that precompute-swaps writes; docs/formats.md describes the files.
+
+    Example:  srntt-pipeline shards info swaps
+    """
+
+
+@shards.command("info")
+@click.argument("swaps", type=_PATH)
+def shards_info(swaps: Path) -> None:
+    """Tell what made swap shards and what they weigh.
+
+    Prints encoder, parameters, size (also against maps stored in full), scores, and which versions
+    of the references were matched.
+
+    Example:  srntt-pipeline shards info swaps
+    """
+    from srntt_pipeline.swaps.info import shards_info as run
+
+    click.echo(run(swaps))
+
+
+@shards.command("verify")
+@click.argument("swaps", type=_PATH)
+@click.option("--dataset", type=_PATH, help="Check that the swaps are of the images in there.")
+def shards_verify(swaps: Path, dataset: Path | None) -> None:
+    """Check swap shards.
+
+    Checksums, the index, shapes and ranges of every pair. Prints a line per finding, or OK.
+
+    Example:  srntt-pipeline shards verify swaps --dataset dataset
+    """
+    from srntt_pipeline.swaps.verify import verify_shards as run
+
+    click.echo(run(swaps, dataset=dataset, say=click.echo))
+
+
+@shards.command("convert")
+@click.argument("swaps", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--dataset", type=_PATH, required=True, help="The data set that the swaps are of.")
+@click.option("--store", type=click.Choice(["correspondence", "maps"]), required=True)
+@click.option(
+    "--maps-dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True
+)
+@click.option(
+    "--maps-codec", type=click.Choice(["none", "lzf", "gzip"]), default="none", show_default=True
+)
+@workers_options
+@device_option
+@checkpoint_encoder_option
+def shards_convert(swaps: Path, out: Path, **options: Any) -> None:
+    """Make shards with swapped maps from shards of correspondences, or the other way round.
+
+    Writes to OUT what precompute-swaps with these options would, without matching again.
+
+    Example:  srntt-pipeline shards convert swaps swaps-maps --dataset dataset --store maps
+    """
+    from srntt_pipeline.swaps.convert import convert_shards as run
+
+    run(swaps, out, **options)

@@ -12,8 +12,7 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.swaps.encoder import Encoder, Maps, to_tensor
-from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.shards import Shards, StoredSwap
+from srntt_pipeline.swaps.shards import Shards, StoredSwap, versions
 from srntt_pipeline.swaps.swap import swap_features, weight_map
 
 
@@ -56,7 +55,7 @@ class SwappedPairs(Dataset[SwappedPair]):
             )
         self.pairs = pairs
         self._shards, self._encoder = shards, encoder
-        self._versions = augmentations(shards.params.scales, shards.params.rotations_deg)
+        self._versions = versions(shards.params)
         self._cache: dict[int, SwappedPair] = {}
         self._cached_bytes, self._cache_bytes = 0, cache_bytes
 

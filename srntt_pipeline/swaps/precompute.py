@@ -30,12 +30,13 @@ from srntt_pipeline.swaps.encoder import (
     EncoderIdentity,
     load_encoder,
 )
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, augmentations
+from srntt_pipeline.swaps.references import MIN_SIDE_PX
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
     Shards,
     StoredSwap,
     is_whole,
+    versions,
     write_index,
     write_shard,
 )
@@ -232,8 +233,7 @@ def _swap(pair: TrainPair, params: SwapParams, encoder: Encoder) -> StoredSwap:
     hr, ref = read_bytes(pair.hr), read_bytes(pair.ref)
     hr_image = crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX))
     ref_image = decode(ref, pair.ref, min_side=MIN_SIDE_PX)
-    versions = augmentations(params.scales, params.rotations_deg)
-    found = correspond(upscale(downscale(hr_image)), [ref_image], versions, encoder)
+    found = correspond(upscale(downscale(hr_image)), [ref_image], versions(params), encoder)
     return StoredSwap(pair.name, sha256(hr), (sha256(ref),), found)
 
 
@@ -253,5 +253,5 @@ def _with_maps(
     swap: StoredSwap, pair: TrainPair, params: SwapParams, encoder: Encoder
 ) -> StoredSwap:
     ref = decode(read_bytes(pair.ref), pair.ref)
-    versions = augmentations(params.scales, params.rotations_deg)
-    return replace(swap, maps=swap_features(swap.correspondence, [ref], versions, encoder).maps)
+    swapped = swap_features(swap.correspondence, [ref], versions(params), encoder)
+    return replace(swap, maps=swapped.maps)

@@ -21,6 +21,7 @@ from srntt_pipeline.files import file_sha256, read_json, write_json
 from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import LAYERS, EncoderIdentity, Maps
+from srntt_pipeline.swaps.references import Augmentation, augmentations
 
 FORMAT, VERSION = "srntt_pipeline swaps", 2
 INDEX = "index.json"
@@ -54,6 +55,11 @@ class ShardHeader:
     encoder: EncoderIdentity
     params: SwapParams
     made_from: str
+
+
+def versions(params: SwapParams) -> list[Augmentation]:
+    """Return the versions of each reference that indices number, in their order."""
+    return augmentations(params.scales, params.rotations_deg)
 
 
 def write_shard(path: Path, header: ShardHeader, swaps: Iterable[StoredSwap]) -> None:
