@@ -25,7 +25,7 @@ SECTIONS = {
     "super-resolve": config.SuperResolveParams,
 }
 COMMANDS = [*SECTIONS, "count-matches"]
-GROUPS = {"manifest": ["verify", "diff", "stats"]}
+GROUPS = {"manifest": ["verify", "diff", "stats"], "shards": ["info", "verify", "convert"]}
 
 
 @pytest.fixture
