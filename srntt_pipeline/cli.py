@@ -449,6 +449,39 @@ def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int |
     click.echo(run(a, b, params, long_side_px or 0))
 
 
+@cli.command()
+@click.argument("sample")
+@click.option("-o", "--out", type=_PATH, required=True, help="The picture to write (PNG).")
+@click.option("--ref", "refs", type=_PATH, multiple=True, help="A reference; repeat for more.")
+@click.option("--swaps", type=_PATH, help="What precompute-swaps wrote: SAMPLE names a pair.")
+@click.option("--dataset", type=_PATH, help="With --swaps: the data set that it is of.")
+@parameters(config.MatchParams, "swaps")
+@device_option
+def show_match(
+    sample: str,
+    out: Path,
+    refs: tuple[Path, ...],
+    swaps: Path | None,
+    dataset: Path | None,
+    params: config.MatchParams,
+    device: str,
+) -> None:
+    """Draw what the patches of an image were matched with.
+
+    SAMPLE is an HR image, which is downscaled and matched with each --ref; or, with --swaps and
+    --dataset, the name of a training pair. The picture shows LR↑ and the references, where each
+    patch was found, its score and version, and an image rebuilt from the patches that were found.
+
+    Example:  srntt-pipeline show-match 001_0.png --ref 001_1.png --ref 001_2.png -o match.png
+    """
+    from srntt_pipeline.swaps.show import show_match as run
+
+    if swaps:
+        own = "with --swaps, which tell how they were matched"
+        _refuse(["refs", "params_file", *config.MatchParams.model_fields], own)
+    run(sample, out, params, refs=refs, swaps=swaps, dataset=dataset, device=device)
+
+
 @cli.group(cls=Pipeline)
 def manifest() -> None:
     """Verify, compare and count manifests.

@@ -146,8 +146,8 @@ class BuildParams(Matching):
         return self.bands or tuple(160 >> level for level in range(self.levels))
 
 
-class SwapParams(Section):
-    """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
+class MatchParams(Section):
+    """What LR↑ is matched with, and by which encoder (part of `swaps`)."""
 
     encoder_weights: str = Field(
         "imagenet",
@@ -161,6 +161,11 @@ class SwapParams(Section):
     rotations_deg: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = Field(
         (0.0, -20.0, 20.0), min_length=1, description="Rotations of the references, degrees."
     )
+
+
+class SwapParams(MatchParams):
+    """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
+
     pairs_per_shard: int = Field(
         256,
         ge=1,

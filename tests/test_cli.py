@@ -24,7 +24,7 @@ SECTIONS = {
     "evaluate": config.EvaluateParams,
     "super-resolve": config.SuperResolveParams,
 }
-COMMANDS = [*SECTIONS, "count-matches"]
+COMMANDS = [*SECTIONS, "count-matches", "show-match"]
 GROUPS = {"manifest": ["verify", "diff", "stats"], "shards": ["info", "verify", "convert"]}
 
 
