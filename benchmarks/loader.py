@@ -1,10 +1,12 @@
 """Loading training pairs with their swapped maps: rebuilt, stored by us, and stored as .npz.
 
-Prints samples/s with 0, 1 and 2 workers of a DataLoader beside the bytes on disk. Files were just
+Prints the processor's time for a sample, and samples/s with 0, 1 and 2 workers of a DataLoader,
+beside the bytes on disk. Files were just
 written, so they come from memory: a disk of B MB/s adds at least MB / B seconds to each sample.
 """
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,13 +52,15 @@ def main() -> None:
         dataset = Path(options.dataset) if options.dataset else demo(folder / "dataset")
         pairs = read_train_pairs(dataset)[:PAIRS]
         print(f"Training pairs with swapped maps, {processor()}, one thread a worker; samples/s")
-        print(f"  {'':<44} {'MB a pair':>10}" + "".join(f"{n:>6} w." for n in (0, 1, 2)))
+        heads = "".join(f"{n:>6} w." for n in (0, 1, 2))
+        print(f"  {'':<36} {'MB a pair':>10} {'CPU ms':>8}{heads}")
         for title, data, where in ways(dataset, pairs, options.encoder_weights or "random", folder):
             size = sum(path.stat().st_size for path in where.iterdir())
             counted = len(list(where.glob("*.npz"))) or len(Shards(where).names)
             rates = [rate(data, workers, len(pairs)) for workers in (0, 1, 2)]
             shown = "".join(f"{value:>9.1f}" for value in rates)
-            print(f"  {title:<44} {size / counted / 1e6:>10.3f}{shown}", flush=True)
+            size_mb, cost = size / counted / 1e6, cpu_ms(data, len(pairs))
+            print(f"  {title:<36} {size_mb:>10.3f} {cost:>8.1f}{shown}", flush=True)
         if torch.cuda.is_available():
             shards = Shards(folder / "swaps")
             encoder = load_encoder(options.encoder_weights or "random", 0, torch.device("cuda"))
@@ -99,6 +103,14 @@ def rate(data: Dataset[SwappedPair], workers: int, pairs: int) -> float:
     loader = iter(DataLoader(data, batch_size=None, sampler=order, num_workers=workers))
     next(loader)
     return SAMPLES / seconds(lambda: list(map(len, loader)))
+
+
+def cpu_ms(data: Dataset[SwappedPair], pairs: int) -> float:
+    """Return the processor's time for a sample, ms: what else runs on the machine hardly counts."""
+    start = time.process_time()
+    for index in range(SAMPLES):
+        data[index % pairs]
+    return 1000 * (time.process_time() - start) / SAMPLES
 
 
 def demo(folder: Path) -> Path:
