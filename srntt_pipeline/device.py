@@ -79,7 +79,10 @@ def device_workers(device: str, workers: int) -> int:
 
 
 def worker_device(device: str) -> "torch.device":
-    """Return the device for this process: where `cuda` means several GPUs, worker i has cuda:i."""
+    """Return the device for this process: where `cuda` means several GPUs, worker i has cuda:i.
+
+    A worker that takes the place of one that died has a number of its own, so may share a GPU.
+    """
     import torch
 
     count = torch.cuda.device_count() if device == "cuda" else 0
