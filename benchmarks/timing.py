@@ -10,10 +10,12 @@ from pathlib import Path
 import cv2
 
 
-def parse(description: str) -> argparse.Namespace:
-    """Return the options that every benchmark takes; all run on one thread of the CPU."""
+def parse(description: str, *more: str) -> argparse.Namespace:
+    """Return options that all benchmarks take, and `more`; they run on one thread of the CPU."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repeats", type=int, default=5)
+    for name in more:
+        parser.add_argument(f"--{name}")
     options = parser.parse_args()
     import torch  # not on top: the benchmark of memory does without
 

@@ -263,22 +263,40 @@ def build_cufed5(
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
+@click.option(
+    "--shard",
+    metavar="K/N",
+    callback=_shard,
+    help="Only every Nth shard file; other shards can run at once, elsewhere.",
+)
+@click.option(
+    "--merge", is_flag=True, help="Write the index over what the shards have left in OUT."
+)
 @parameters(config.SwapParams, "swaps")
 @workers_options
 @device_option
 def precompute_swaps(
-    dataset: Path, out: Path, params: config.SwapParams, workers: int, device: str
+    dataset: Path,
+    out: Path,
+    params: config.SwapParams,
+    workers: int,
+    device: str,
+    shard: Shard | None,
+    merge: bool,
 ) -> None:
     """Match the training pairs' VGG19 features and store the swaps.
 
-    Reads DATASET/train, writes to OUT HDF5 shards of correspondences and scores, and index.json.
-    The ImageNet weights are downloaded once, unless --encoder-weights names a file or `random`.
+    Reads DATASET/train, writes to OUT HDF5 shards of correspondences and scores, with --store maps
+    of swapped maps too, and index.json. The ImageNet weights are downloaded once, unless
+    --encoder-weights names a file or `random`.
 
     Example:  srntt-pipeline precompute-swaps dataset swaps --encoder-weights vgg19.pth
     """
     from srntt_pipeline.swaps.precompute import precompute_swaps as run
 
-    run(dataset, out, params, workers=workers, device=device)
+    if shard:
+        _refuse(["merge"], "with --shard: first all shards, then --merge")
+    run(dataset, out, params, workers=workers, device=device, shard=shard, merge=merge)
 
 
 @cli.command()
@@ -431,6 +449,39 @@ def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int |
     click.echo(run(a, b, params, long_side_px or 0))
 
 
+@cli.command()
+@click.argument("sample")
+@click.option("-o", "--out", type=_PATH, required=True, help="The picture to write (PNG).")
+@click.option("--ref", "refs", type=_PATH, multiple=True, help="A reference; repeat for more.")
+@click.option("--swaps", type=_PATH, help="What precompute-swaps wrote: SAMPLE names a pair.")
+@click.option("--dataset", type=_PATH, help="With --swaps: the data set that it is of.")
+@parameters(config.MatchParams, "swaps")
+@device_option
+def show_match(
+    sample: str,
+    out: Path,
+    refs: tuple[Path, ...],
+    swaps: Path | None,
+    dataset: Path | None,
+    params: config.MatchParams,
+    device: str,
+) -> None:
+    """Draw what the patches of an image were matched with.
+
+    SAMPLE is an HR image, which is downscaled and matched with each --ref; or, with --swaps and
+    --dataset, the name of a training pair. The picture shows LR↑ and the references, where each
+    patch was found, its score and version, and an image rebuilt from the patches that were found.
+
+    Example:  srntt-pipeline show-match 001_0.png --ref 001_1.png --ref 001_2.png -o match.png
+    """
+    from srntt_pipeline.swaps.show import show_match as run
+
+    if swaps:
+        own = "with --swaps, which tell how they were matched"
+        _refuse(["refs", "params_file", *config.MatchParams.model_fields], own)
+    run(sample, out, params, refs=refs, swaps=swaps, dataset=dataset, device=device)
+
+
 @cli.group(cls=Pipeline)
 def manifest() -> None:
     """Verify, compare and count manifests.
@@ -490,3 +541,69 @@ def manifest_stats(manifests: Path, out: Path | None) -> None:
     from srntt_pipeline.albums.stats import manifest_stats as run
 
     click.echo(run(manifests, out))
+
+
+@cli.group(cls=Pipeline)
+def shards() -> None:
+    """Describe, verify and convert swap shards.
+
+    Swap shards are the folder that precompute-swaps writes; docs/formats.md describes the files.
+
+    Example:  srntt-pipeline shards info swaps
+    """
+
+
+@shards.command("info")
+@click.argument("swaps", type=_PATH)
+def shards_info(swaps: Path) -> None:
+    """Tell what made swap shards and what they weigh.
+
+    Prints encoder, parameters, size (also against maps stored in full), scores, and which versions
+    of the references were matched.
+
+    Example:  srntt-pipeline shards info swaps
+    """
+    from srntt_pipeline.swaps.info import shards_info as run
+
+    click.echo(run(swaps))
+
+
+@shards.command("verify")
+@click.argument("swaps", type=_PATH)
+@click.option("--dataset", type=_PATH, help="Check that the swaps are of the images in there.")
+def shards_verify(swaps: Path, dataset: Path | None) -> None:
+    """Check swap shards.
+
+    Checksums, the index, shapes and ranges of every pair. Prints a line per finding, or OK.
+
+    Example:  srntt-pipeline shards verify swaps --dataset dataset
+    """
+    from srntt_pipeline.swaps.verify import verify_shards as run
+
+    click.echo(run(swaps, dataset=dataset, say=click.echo))
+
+
+@shards.command("convert")
+@click.argument("swaps", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--dataset", type=_PATH, required=True, help="The data set that the swaps are of.")
+@click.option("--store", type=click.Choice(["correspondence", "maps"]), required=True)
+@click.option(
+    "--maps-dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True
+)
+@click.option(
+    "--maps-codec", type=click.Choice(["none", "lzf", "gzip"]), default="none", show_default=True
+)
+@workers_options
+@device_option
+@checkpoint_encoder_option
+def shards_convert(swaps: Path, out: Path, **options: Any) -> None:
+    """Make shards with swapped maps from shards of correspondences, or the other way round.
+
+    Writes to OUT what precompute-swaps with these options would, without matching again.
+
+    Example:  srntt-pipeline shards convert swaps swaps-maps --dataset dataset --store maps
+    """
+    from srntt_pipeline.swaps.convert import convert_shards as run
+
+    run(swaps, out, **options)

@@ -146,8 +146,8 @@ class BuildParams(Matching):
         return self.bands or tuple(160 >> level for level in range(self.levels))
 
 
-class SwapParams(Section):
-    """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
+class MatchParams(Section):
+    """What LR↑ is matched with, and by which encoder (part of `swaps`)."""
 
     encoder_weights: str = Field(
         "imagenet",
@@ -161,7 +161,41 @@ class SwapParams(Section):
     rotations_deg: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = Field(
         (0.0, -20.0, 20.0), min_length=1, description="Rotations of the references, degrees."
     )
-    pairs_per_shard: int = Field(256, ge=1, description="Training pairs in one HDF5 shard.")
+
+
+class SwapParams(MatchParams):
+    """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
+
+    pairs_per_shard: int = Field(
+        256,
+        ge=1,
+        description="Most training pairs in one HDF5 shard; with `maps`, at most 256 MB too.",
+    )
+    store: Literal["correspondence", "maps"] = Field(
+        "correspondence",
+        description="What shards hold: the `correspondence`, from which training rebuilds swapped "
+        "maps, or the `maps` too, a thousand times the size, which training only reads.",
+    )
+    maps_dtype: Literal["float16", "float32"] = Field(
+        "float16", description="Type of stored maps; float16 keeps three digits."
+    )
+    maps_codec: Literal["none", "lzf", "gzip"] = Field(
+        "none", description="Compression of stored maps: `none` is read fastest, `gzip` smallest."
+    )
+
+    @property
+    def storing(self) -> dict[str, str]:
+        """What decides a shard's bytes beside its correspondences."""
+        if self.store == "correspondence":
+            return {"store": self.store}
+        return {"store": self.store, "dtype": self.maps_dtype, "codec": self.maps_codec}
+
+    @property
+    def matching(self) -> dict[str, Any]:
+        """What decides correspondences beside the encoder and the images."""
+        own = {"encoder_weights", "encoder_seed", "pairs_per_shard"}
+        stored = {"store", "maps_dtype", "maps_codec"}
+        return self.model_dump(mode="json", exclude=own | stored)
 
 
 class TrainParams(Section):
@@ -194,6 +228,9 @@ class TrainParams(Section):
     validation_pairs: int = Field(32, ge=1, description="Pairs kept from training to validate on.")
     validate_every: int = Field(1000, ge=1, description="Steps between validations.")
     checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints.")
+    augment: bool = Field(
+        False, description="Flip and turn (by 90°) patches at random, their swapped maps with them."
+    )
     seed: Seed = 0
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import multiprocessing
 import os
 from typing import TYPE_CHECKING
 
@@ -63,3 +64,30 @@ def choose_device(name: str) -> "torch.device":
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return device
+
+
+def device_workers(device: str, workers: int) -> int:
+    """Return how many of `workers` processes to use on `device`: one for each GPU.
+
+    `cuda` means all GPUs of this machine, `cuda:1` that one.
+    """
+    if device == "cpu":
+        return workers
+    import torch
+
+    return min(workers, torch.cuda.device_count()) if device == "cuda" else 1
+
+
+def worker_device(device: str) -> "torch.device":
+    """Return the device for this process: where `cuda` means several GPUs, worker i has cuda:i.
+
+    A worker that takes the place of one that died has a number of its own, so may share a GPU.
+    """
+    import torch
+
+    count = torch.cuda.device_count() if device == "cuda" else 0
+    if count < 2:
+        return choose_device(device)
+    # The number that multiprocessing gave this process, from 1 on; the main process has none.
+    number = (getattr(multiprocessing.current_process(), "_identity", ()) or (1,))[-1]
+    return choose_device(f"cuda:{(number - 1) % count}")

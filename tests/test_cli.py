@@ -24,8 +24,8 @@ SECTIONS = {
     "evaluate": config.EvaluateParams,
     "super-resolve": config.SuperResolveParams,
 }
-COMMANDS = [*SECTIONS, "count-matches"]
-GROUPS = {"manifest": ["verify", "diff", "stats"]}
+COMMANDS = [*SECTIONS, "count-matches", "show-match"]
+GROUPS = {"manifest": ["verify", "diff", "stats"], "shards": ["info", "verify", "convert"]}
 
 
 @pytest.fixture

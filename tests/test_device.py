@@ -1,10 +1,13 @@
+import multiprocessing
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 
-from srntt_pipeline.device import choose_device
+from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.parallel import run_all
 
 Cuda = Callable[[int], None]
 
@@ -67,3 +70,58 @@ def test_unusable(cuda: Cuda, devices: int, name: str, message: str) -> None:
         choose_device(name)
     assert f"--device {name}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# Several GPUs: pretended ones, this has not run on real ones
+
+
+@pytest.mark.parametrize(
+    ("devices", "name", "workers", "expected"),
+    [
+        (0, "cpu", 7, 7),
+        (1, "cuda", 7, 1),
+        (4, "cuda", 7, 4),
+        (4, "cuda", 2, 2),
+        (4, "cuda:2", 7, 1),
+    ],
+)
+def test_workers_are_one_for_each_gpu(
+    cuda: Cuda, devices: int, name: str, workers: int, expected: int
+) -> None:
+    cuda(devices)
+    assert device_workers(name, workers) == expected
+
+
+def put_device(queue: Any, name: str) -> None:
+    queue.put(str(worker_device(name)))
+
+
+def test_each_worker_has_its_own_gpu(cuda: Cuda) -> None:
+    cuda(3)
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    found = []
+    for _ in range(3):
+        process = context.Process(target=put_device, args=(queue, "cuda"))
+        process.start()
+        found.append(queue.get())
+        process.join()
+    assert sorted(found) == ["cuda:0", "cuda:1", "cuda:2"]
+
+
+def identity(job: int) -> tuple[int, ...]:
+    return multiprocessing.current_process()._identity  # type: ignore[attr-defined]
+
+
+def test_workers_of_a_pool_are_numbered() -> None:
+    found = run_all(identity, range(20), workers=2, description="", unit="")
+    assert all(numbers and numbers[-1] >= 1 for numbers in found)
+
+
+@pytest.mark.parametrize(
+    ("devices", "name", "expected"),
+    [(0, "cpu", "cpu"), (1, "cuda", "cuda"), (3, "cuda:1", "cuda:1"), (3, "cuda", "cuda:0")],
+)
+def test_device_of_the_main_process(cuda: Cuda, devices: int, name: str, expected: str) -> None:
+    cuda(devices)
+    assert str(worker_device(name)) == expected

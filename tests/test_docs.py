@@ -5,11 +5,18 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from srntt_pipeline.albums.manifest import TABLES
-from srntt_pipeline.config import ClusterConfig, read_cluster_config
+from srntt_pipeline.config import ClusterConfig, SwapParams, read_cluster_config
+from srntt_pipeline.swaps.correspondence import match
+from srntt_pipeline.swaps.encoder import CELLS, EncoderIdentity
+from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, write_index, write_shard
+from srntt_pipeline.swaps.swap import swap
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -38,6 +45,33 @@ def test_every_column_is_described_in_the_schema_and_in_the_formats_page(table: 
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
     section = page.split(f"**`manifests/{table}`**")[1].split("**`manifests/")[0]
     assert [column for column in columns if f"`{column}`" not in section] == []
+
+
+def test_reader_of_the_formats_page_reads_shards_as_ours_does(tmp_path: Path) -> None:
+    page = (DOCS / "formats.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(snippet.splitlines()) <= 25
+    theirs: dict[str, Any] = {}
+    exec(snippet, theirs)
+
+    torch.manual_seed(0)
+    lr, refs = torch.rand(256, 9, 8), [torch.rand(256, 7, 6), torch.rand(256, 12, 5)]
+    identity = EncoderIdentity("random, seed 0", "e" * 64)
+    header = ShardHeader(identity, SwapParams(), "f" * 64)
+    path = tmp_path / "shard-00000.h5"
+    write_shard(path, header, [StoredSwap("pair", "a" * 64, ("b" * 64,), match(lr, refs))])
+    write_index(tmp_path, header, [(path, ["pair"])])
+
+    raw = [
+        {layer: ref.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
+         for layer, cell in CELLS.items()}
+        for ref in refs
+    ]  # fmt: skip
+    stored = Shards(tmp_path)["pair"].correspondence
+    expected = swap(stored, raw.__getitem__)["relu3_1"]
+    found, score = theirs["swapped_relu3_1"](path, "pair", lambda version: refs[version].numpy())
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
+    np.testing.assert_array_equal(score, stored.weight.numpy())
 
 
 def test_cluster_page_explains_every_key_of_the_config() -> None:

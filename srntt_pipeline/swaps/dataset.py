@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.swaps.encoder import Encoder, Maps, to_tensor
-from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.shards import Shards, StoredSwap, versions
+from srntt_pipeline.swaps.swap import swap_features, weight_map
 
 
 class SwappedPair(TypedDict):
@@ -32,25 +31,36 @@ class SwappedPair(TypedDict):
 
 
 class SwappedPairs(Dataset[SwappedPair]):
-    """The pairs of a data set with the swapped maps that their shards tell.
+    """The pairs of a data set with the swapped maps that their shards hold or tell.
 
-    Maps are rebuilt by encoding the reference versions in use and gathering; up to `cache_bytes`
-    of pairs are kept in memory. `encoder` must be the one that made the shards. Raises InputError
-    when it is not, and when an image is not the one a swap was made from.
+    Stored maps are read. Others are rebuilt by encoding the reference versions in use, on the
+    encoder's device, and gathering: `encoder` must be the one that made the shards; it may be None
+    where maps are stored. Up to `cache_bytes` of pairs are kept in memory, shared evenly by the
+    workers of a DataLoader, which may start them in any way. Raises InputError when encoder or
+    images are not those that the swaps were made with.
     """
 
     def __init__(
-        self, pairs: Sequence[TrainPair], shards: Shards, encoder: Encoder, cache_bytes: int = 0
+        self,
+        pairs: Sequence[TrainPair],
+        shards: Shards,
+        encoder: Encoder | None,
+        cache_bytes: int = 0,
     ) -> None:
-        if encoder.identity.sha256 != shards.encoder.sha256:
+        if encoder is None and not shards.has_maps:
+            raise InputError(f"{shards.folder} holds no maps: {shards.encoder} must rebuild them")
+        if encoder is not None and encoder.identity.sha256 != shards.encoder.sha256:
             raise InputError(
                 f"{shards.folder} was made with {shards.encoder}, not with {encoder.identity}"
             )
         self.pairs = pairs
         self._shards, self._encoder = shards, encoder
-        self._versions = augmentations(shards.params.scales, shards.params.rotations_deg)
+        self._versions = versions(shards.params)
         self._cache: dict[int, SwappedPair] = {}
-        self._room = cache_bytes
+        self._cached_bytes, self._cache_bytes = 0, cache_bytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": {}, "_cached_bytes": 0}  # gigabytes stay where they are
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -60,22 +70,32 @@ class SwappedPairs(Dataset[SwappedPair]):
             return self._cache[index]
         pair = self.pairs[index]
         stored = self._shards[pair.name]
-        ref = self._image(pair.ref, stored.ref_sha256[0])
-        swapped = swap_features(stored.correspondence, [ref], self._versions, self._encoder)
-        maps = {layer: maps.cpu() for layer, maps in swapped.maps.items()}
-        lr, hr = self.lr_hr(index)
-        item = SwappedPair(name=pair.name, lr=lr, hr=hr, maps=maps, weight=swapped.weight.cpu())
-        size = sum(tensor.nbytes for tensor in (lr, hr, item["weight"], *maps.values()))
+        maps, weight = self._swapped(pair, stored)
+        lr, hr = self._lr_hr(pair, stored)
+        item = SwappedPair(name=pair.name, lr=lr, hr=hr, maps=maps, weight=weight)
+        size = sum(tensor.nbytes for tensor in (lr, hr, weight, *maps.values()))
         # Pairs come in random order, so the first that fit are as good to keep as any.
-        if size <= self._room:
-            self._room -= size
+        worker = get_worker_info()
+        if self._cached_bytes + size <= self._cache_bytes // (worker.num_workers if worker else 1):
+            self._cached_bytes += size
             self._cache[index] = item
         return item
 
     def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
         """Return LR and HR of a pair without its maps, which take far longer."""
         pair = self.pairs[index]
-        hr = crop_to_multiple(self._image(pair.hr, self._shards[pair.name].hr_sha256))
+        return self._lr_hr(pair, self._shards[pair.name])
+
+    def _swapped(self, pair: TrainPair, stored: StoredSwap) -> tuple[Maps, Tensor]:
+        if self._shards.has_maps:
+            return self._shards.maps(pair.name), weight_map(stored.correspondence)
+        assert self._encoder is not None  # as __init__ saw to
+        ref = self._image(pair.ref, stored.ref_sha256[0])
+        swapped = swap_features(stored.correspondence, [ref], self._versions, self._encoder)
+        return {layer: maps.cpu() for layer, maps in swapped.maps.items()}, swapped.weight.cpu()
+
+    def _lr_hr(self, pair: TrainPair, stored: StoredSwap) -> tuple[Tensor, Tensor]:
+        hr = crop_to_multiple(self._image(pair.hr, stored.hr_sha256))
         return to_tensor(downscale(hr)), to_tensor(hr)
 
     def _image(self, path: Path, made_from: str) -> RGB:

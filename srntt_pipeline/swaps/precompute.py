@@ -1,102 +1,257 @@
-"""Precomputing the swaps of a data set's training pairs (paper section 3.1)."""
+"""Precomputing the swaps of a data set's training pairs (paper section 3.1).
+
+Each shard is a job of its own, whose file is written whole or not at all and not made twice: so
+shards can be spread over processes, machines and array jobs, and a killed run loses at most the
+shards in hand.
+"""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
+from PIL import Image
 
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams
-from srntt_pipeline.device import choose_device
+from srntt_pipeline.device import choose_device, device_workers, worker_device
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
 from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_bytes, upscale
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.parallel import run_all
-from srntt_pipeline.swaps.encoder import Encoder, load_encoder
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, augmentations
-from srntt_pipeline.swaps.shards import ShardHeader, StoredSwap, is_whole, write_index, write_shard
-from srntt_pipeline.swaps.swap import correspond
+from srntt_pipeline.shard import Shard
+from srntt_pipeline.swaps.cached_encoder import CachedEncoder
+from srntt_pipeline.swaps.encoder import (
+    CELLS,
+    CHANNELS,
+    LAYERS,
+    Encoder,
+    EncoderIdentity,
+    load_encoder,
+)
+from srntt_pipeline.swaps.references import MIN_SIDE_PX
+from srntt_pipeline.swaps.shards import (
+    ShardHeader,
+    Shards,
+    StoredSwap,
+    is_whole,
+    versions,
+    write_index,
+    write_shard,
+)
+from srntt_pipeline.swaps.swap import correspond, swap_features
 
 log = logging.getLogger(__name__)
+
+SHARD_BYTES = 256_000_000  # of stored maps in one shard, before compression
+_REMEMBERED_BYTES = 256 << 20  # of references' maps, for matching and for swapping each
 
 
 @dataclass(frozen=True)
 class ShardJob:
-    """The swaps of `pairs`, to be written to `path`."""
+    """The swaps of `pairs`, to be written to `path`.
+
+    `params.encoder_weights` may lie elsewhere than when `encoder` was first loaded: `weights` says
+    where. With `source`, correspondences are taken from the shards there, not computed.
+    """
 
     pairs: tuple[TrainPair, ...]
     path: Path
     params: SwapParams
+    encoder: EncoderIdentity
+    weights: str
     device: str
+    source: Path | None = None
 
 
 def precompute_swaps(
-    dataset: Path, out: Path, params: SwapParams, *, workers: int, device: str = "auto"
+    dataset: Path,
+    out: Path,
+    params: SwapParams,
+    *,
+    workers: int,
+    device: str = "auto",
+    shard: Shard | None = None,
+    merge: bool = False,
 ) -> int:
     """Write the swaps of the training pairs of `dataset` as HDF5 shards; return how many.
 
     Shards that are there, made from the same images and parameters, are kept: a killed run resumes.
-    On a GPU the shards are made one after the other, whatever `workers`. Raises InputError.
+    With `shard`, only every nth is made, and no index; others can be made at once, here or
+    elsewhere, with the same `out`. With `merge` all must be there, and the index is written.
+    On GPUs there is one worker for each (`device.device_workers`). Raises InputError.
     """
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
-    output_folder(out)
-    size = params.pairs_per_shard
-    jobs = [
-        ShardJob(tuple(pairs[start : start + size]), out / f"shard-{i:05d}.h5", params, str(chosen))
-        for i, start in enumerate(range(0, len(pairs), size))
+    output_folder(out, clear=shard is None)
+    jobs = shard_jobs(pairs, out, params, encoder.identity, str(chosen))
+    if merge:
+        parts = _check_made(jobs, workers)
+    else:
+        part = list(shard.of(jobs)) if shard else jobs
+        parts = make_shards(part, workers, f"Swaps ({encoder.identity.source} VGG19, {chosen})")
+    if shard:
+        made = sum(len(job.pairs) for job in part)
+        log.info(
+            "Wrote swaps of %d of %d pairs (shard %s) to %s; when all shards are done, run again "
+            "with --merge",
+            made, len(pairs), shard, out,
+        )  # fmt: skip
+        return made
+    finish(jobs, parts, out)
+    return len(pairs)
+
+
+def shard_jobs(
+    pairs: Sequence[TrainPair],
+    out: Path,
+    params: SwapParams,
+    encoder: EncoderIdentity,
+    device: str,
+) -> list[ShardJob]:
+    """Return a job per shard, which depend on pairs and parameters alone.
+
+    A shard has at most `params.pairs_per_shard` pairs and SHARD_BYTES of maps, or one pair.
+    """
+    parts: list[list[TrainPair]] = []
+    room = 0
+    for pair in pairs:
+        size = _maps_bytes(pair, params) if params.store == "maps" else 0
+        if not parts or len(parts[-1]) == params.pairs_per_shard or size > room:
+            parts.append([])
+            room = SHARD_BYTES
+        parts[-1].append(pair)
+        room -= size
+    weights = params.encoder_weights
+    return [
+        ShardJob(tuple(part), out / f"shard-{i:05d}.h5", params, encoder, weights, device)
+        for i, part in enumerate(parts)
     ]
-    parts = run_all(
+
+
+def _maps_bytes(pair: TrainPair, params: SwapParams) -> int:
+    """Return the size of a pair's maps as stored, by the size in the header of HR's file."""
+    try:
+        with Image.open(pair.hr) as image:
+            pixels = image.width * image.height
+    except OSError:  # the job that reads the image says what is wrong with it
+        return 0
+    cells = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
+    return pixels // 16 * cells * (2 if params.maps_dtype == "float16" else 4)
+
+
+def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> list[str]:
+    """Do the jobs; return their fingerprints."""
+    return run_all(
         swap_shard,
         jobs,
-        workers=workers if chosen.type == "cpu" else 1,
-        description=f"Swaps ({encoder.identity.source} VGG19, {chosen})",
+        workers=device_workers(jobs[0].device, workers) if jobs else 1,
+        description=description,
         unit="pairs",
         size=lambda job: len(job.pairs),
     )
+
+
+def finish(jobs: Sequence[ShardJob], parts: Sequence[str], out: Path) -> None:
+    """Write the index over all shards, whose fingerprints are `parts`."""
     remove_partials(out)  # of workers that were killed, whose jobs others have done
-    header = ShardHeader(encoder.identity, params, fingerprint(parts))
-    write_index(out, header, [(job.path, len(job.pairs)) for job in jobs])
-    log.info("Wrote swaps of %d pairs in %d shards to %s", len(pairs), len(jobs), out)
-    return len(pairs)
+    header = ShardHeader(jobs[0].encoder, jobs[0].params, fingerprint(list(parts)))
+    write_index(out, header, [(job.path, [pair.name for pair in job.pairs]) for job in jobs])
+    count = sum(len(job.pairs) for job in jobs)
+    log.info("Wrote swaps of %d pairs in %d shards to %s", count, len(jobs), out)
+
+
+def _check_made(jobs: list[ShardJob], workers: int) -> list[str]:
+    """Return the fingerprints of shards; raise InputError unless all are there, whole."""
+    found = run_all(_made, jobs, workers=workers, description="Checking shards", unit="shards")
+    missing = [number for number, (_, whole) in enumerate(found) if not whole]
+    if missing:
+        first = jobs[missing[0]]
+        raise InputError(
+            f"{first.path.parent}: {len(missing)} of {len(jobs)} shards are missing, damaged or of "
+            f"other images or parameters, {first.path.name} the first: run its shard again (or "
+            f"--shard {missing[0] + 1}/{len(jobs)}, which is this one alone), then --merge"
+        )
+    return [made_from for made_from, _ in found]
+
+
+def _made(job: ShardJob) -> tuple[str, bool]:
+    made_from = _fingerprint(job)
+    return made_from, is_whole(job.path, made_from)
 
 
 def swap_shard(job: ShardJob) -> str:
     """Write one shard unless it is there, whole; return the fingerprint of what made it."""
-    params = job.params
-    encoder = load_encoder(params.encoder_weights, params.encoder_seed, torch.device(job.device))
-    contents = [(read_bytes(pair.hr), read_bytes(pair.ref)) for pair in job.pairs]
-    made_from = fingerprint(
-        {
-            "software": srntt_pipeline.__version__,
-            "encoder": encoder.identity.sha256,
-            "augmentations": [params.scales, params.rotations_deg],
-            "pairs": [
-                [pair.name, sha256(hr), sha256(ref)]
-                for pair, (hr, ref) in zip(job.pairs, contents, strict=True)
-            ],
-        }
-    )
+    made_from = _fingerprint(job)
     if not is_whole(job.path, made_from):
-        swaps = (
-            _swap(pair, hr, ref, params, encoder)
-            for pair, (hr, ref) in zip(job.pairs, contents, strict=True)
-        )
-        write_shard(job.path, ShardHeader(encoder.identity, params, made_from), swaps)
+        write_shard(job.path, ShardHeader(job.encoder, job.params, made_from), _swaps(job))
     return made_from
 
 
-def _swap(
-    pair: TrainPair, hr: bytes, ref: bytes, params: SwapParams, encoder: Encoder
-) -> StoredSwap:
+def _fingerprint(job: ShardJob) -> str:
+    """Return a hash of all that decides the shard's bytes."""
+    return fingerprint(
+        {
+            "software": srntt_pipeline.__version__,
+            "encoder": job.encoder.as_dict(),
+            "matching": job.params.matching,
+            "storing": job.params.storing,
+            "pairs": [
+                [pair.name, _file_sha256(pair.hr), _file_sha256(pair.ref)] for pair in job.pairs
+            ],
+        }
+    )
+
+
+def _file_sha256(path: Path) -> str:
+    return sha256(read_bytes(path))
+
+
+def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
+    """Yield the swaps of a job's pairs; references that they share are encoded once."""
+    source = Shards(job.source) if job.source else None
+    if source and job.params.store == "correspondence":
+        yield from (_copied(pair, source) for pair in job.pairs)
+        return
+    encoder = load_encoder(job.weights, job.params.encoder_seed, worker_device(job.device))
+    if encoder.identity.sha256 != job.encoder.sha256:
+        raise InputError(
+            f"{job.source} was made with {job.encoder}, not with {encoder.identity}; name that "
+            "file with --encoder-weights"
+        )
+    matcher = CachedEncoder(encoder, ["relu3_1"], _REMEMBERED_BYTES)
+    swapper = CachedEncoder(encoder, LAYERS, _REMEMBERED_BYTES)
+    for pair in job.pairs:
+        swap = _copied(pair, source) if source else _swap(pair, job.params, matcher)
+        yield _with_maps(swap, pair, job.params, swapper) if job.params.store == "maps" else swap
+
+
+def _swap(pair: TrainPair, params: SwapParams, encoder: Encoder) -> StoredSwap:
+    """Match a pair."""
+    hr, ref = read_bytes(pair.hr), read_bytes(pair.ref)
     hr_image = crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX))
     ref_image = decode(ref, pair.ref, min_side=MIN_SIDE_PX)
-    found = correspond(
-        upscale(downscale(hr_image)),
-        [ref_image],
-        augmentations(params.scales, params.rotations_deg),
-        encoder,
-    )
+    found = correspond(upscale(downscale(hr_image)), [ref_image], versions(params), encoder)
     return StoredSwap(pair.name, sha256(hr), (sha256(ref),), found)
+
+
+def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
+    """Return the swap of a pair from other shards, if they are of the same images."""
+    swap = source[pair.name]
+    for path, made_from in ((pair.hr, swap.hr_sha256), (pair.ref, swap.ref_sha256[0])):
+        if _file_sha256(path) != made_from:
+            raise InputError(
+                f"{path} is not the image that {source.folder} was made from; run "
+                "precompute-swaps again"
+            )
+    return swap
+
+
+def _with_maps(
+    swap: StoredSwap, pair: TrainPair, params: SwapParams, encoder: Encoder
+) -> StoredSwap:
+    ref = decode(read_bytes(pair.ref), pair.ref)
+    swapped = swap_features(swap.correspondence, [ref], versions(params), encoder)
+    return replace(swap, maps=swapped.maps)

@@ -1,7 +1,7 @@
-"""HDF5 shards of correspondences, and their index: the swap of a data set in kilobytes a pair.
+"""HDF5 shards of swaps, and their index: correspondences, and swapped maps if asked for.
 
-The swapped maps (megabytes a pair) are rebuilt from a shard by gathering. `docs/formats.md`
-describes the format; this module alone knows it.
+A correspondence takes kilobytes a pair; the maps, megabytes a pair, are rebuilt from it by
+gathering, or stored beside it. `docs/formats.md` describes the format; this module alone knows it.
 """
 
 import json
@@ -20,21 +20,32 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, read_json, write_json
 from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
-from srntt_pipeline.swaps.encoder import EncoderIdentity
+from srntt_pipeline.swaps.encoder import LAYERS, EncoderIdentity, Maps
+from srntt_pipeline.swaps.references import Augmentation, augmentations
 
-FORMAT, VERSION = "srntt_pipeline swaps", 1
+FORMAT, VERSION = "srntt_pipeline swaps", 2
 INDEX = "index.json"
 _AGAIN = "run precompute-swaps again"
+# Figures behind the choice: docs/shards.md. All are filters that plain h5py reads.
+_CODECS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "lzf": {"compression": "lzf", "shuffle": True},
+    "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
+}
 
 
 @dataclass(frozen=True)
 class StoredSwap:
-    """What a shard holds of a pair: its correspondence and the hashes of the images behind it."""
+    """What a shard holds of a pair: its correspondence and the hashes of the images behind it.
+
+    `maps`: the swapped maps to store as well; what `Shards` reads has none, ask `Shards.maps`.
+    """
 
     name: str
     hr_sha256: str
     ref_sha256: tuple[str, ...]
     correspondence: Correspondence
+    maps: Maps | None = None
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,17 @@ class ShardHeader:
     made_from: str
 
 
+def versions(params: SwapParams) -> list[Augmentation]:
+    """Return the versions of each reference that indices number, in their order."""
+    return augmentations(params.scales, params.rotations_deg)
+
+
 def write_shard(path: Path, header: ShardHeader, swaps: Iterable[StoredSwap]) -> None:
-    """Write a shard, whole or not at all."""
+    """Write a shard, whole or not at all.
+
+    With `store` = maps in its parameters, every swap must have maps. Raises InputError for maps
+    that float16 cannot hold.
+    """
     with sealed_file(path) as file:
         _fill(file, header, swaps)
 
@@ -65,14 +85,32 @@ def _fill(file: h5py.File, header: ShardHeader, swaps: Iterable[StoredSwap]) -> 
             ("score", found.weight.cpu().numpy().astype(np.float32)),
         ):
             add_dataset(group, name, values, compression="gzip", shuffle=True, fletcher32=True)
+        if header.params.store == "maps":
+            _add_maps(group, swap, header.params)
     file.attrs["format"] = FORMAT
     file.attrs["version"] = VERSION
     file.attrs["encoder"] = json.dumps(header.encoder.as_dict(), sort_keys=True)
     # Not all params: a shard is kept when others, such as pairs_per_shard, change around it.
-    augmentations = header.params.model_dump(mode="json", include={"scales", "rotations_deg"})
-    file.attrs["augmentations"] = json.dumps(augmentations, sort_keys=True)
+    file.attrs["augmentations"] = json.dumps(header.params.matching, sort_keys=True)
+    file.attrs["store"] = json.dumps(header.params.storing, sort_keys=True)
     file.attrs["software"] = f"srntt_pipeline {srntt_pipeline.__version__}"
     file.attrs["made_from"] = header.made_from
+
+
+def _add_maps(group: h5py.Group, swap: StoredSwap, params: SwapParams) -> None:
+    """Store the swapped maps, a chunk each: they are read whole or not at all."""
+    if swap.maps is None:
+        raise ValueError(f"{swap.name}: no maps to store")
+    for layer in LAYERS:
+        with np.errstate(over="ignore"):
+            values = swap.maps[layer].cpu().numpy().astype(params.maps_dtype)
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{swap.name}: maps of this encoder are too large for float16; use --maps-dtype "
+                "float32"
+            )
+        options = {**_CODECS[params.maps_codec], "fletcher32": True}
+        add_dataset(group, f"maps/{layer}", values, chunks=values.shape, **options)
 
 
 def is_whole(path: Path, made_from: str) -> bool:
@@ -83,8 +121,10 @@ def is_whole(path: Path, made_from: str) -> bool:
         return bool(file.attrs["made_from"] == made_from)
 
 
-def write_index(folder: Path, header: ShardHeader, shards: Sequence[tuple[Path, int]]) -> None:
-    """Write the index of `shards` (path, number of pairs), and remove shards it does not list."""
+def write_index(
+    folder: Path, header: ShardHeader, shards: Sequence[tuple[Path, Sequence[str]]]
+) -> None:
+    """Write the index of `shards` (path, names of pairs), and remove shards it does not list."""
     index = {
         "format": FORMAT,
         "version": VERSION,
@@ -92,10 +132,10 @@ def write_index(folder: Path, header: ShardHeader, shards: Sequence[tuple[Path, 
         "encoder": header.encoder.as_dict(),
         "params": header.params.model_dump(mode="json"),
         "made_from": header.made_from,
-        "pairs": sum(count for _, count in shards),
+        "pairs": sum(len(names) for _, names in shards),
         "shards": [
-            {"file": path.name, "pairs": count, "sha256": file_sha256(path)}
-            for path, count in shards
+            {"file": path.name, "pairs": list(names), "sha256": file_sha256(path)}
+            for path, names in shards
         ],
     }
     write_json(folder / INDEX, index)
@@ -106,10 +146,12 @@ def write_index(folder: Path, header: ShardHeader, shards: Sequence[tuple[Path, 
 
 
 class Shards:
-    """The swaps in a folder, by pair name; files are opened when they are first needed.
+    """The swaps in a folder, by pair name, with maps or without.
 
-    `encoder` and `params` tell what they were made with. Raises InputError for a missing, damaged
-    or foreign index or shard.
+    `encoder`, `params` and `software` tell what they were made with. A shard's hash is checked when
+    a process first reads it. Files are open only while they are read (0.2 ms): so there are no
+    handles that a worker could inherit, whatever way it is started. Raises InputError for a
+    missing, damaged or foreign index or shard.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -122,42 +164,70 @@ class Shards:
         try:
             self.encoder = EncoderIdentity(**index["encoder"])
             self.params = validate(SwapParams, index["params"], str(folder / INDEX))
-            self.made_from = str(index["made_from"])
+            self.software, self.made_from = str(index["software"]), str(index["made_from"])
             self._sha256 = {folder / shard["file"]: shard["sha256"] for shard in index["shards"]}
+            self._shard_of = {
+                str(name): folder / shard["file"]
+                for shard in index["shards"]
+                for name in shard["pairs"]
+            }
         except (KeyError, TypeError):
             raise InputError(f"{folder / INDEX}: incomplete; {_AGAIN}") from None
-        self._files: dict[Path, h5py.File] = {}
-        self._shard_of: dict[str, Path] = {}
-        for path in self._sha256:
-            for name in self._open(path)["pairs"]:
-                self._shard_of[name] = path
+        # The file that was checked, by its times and size: another may be put in its place.
+        self._checked: dict[Path, tuple[int, ...]] = {}
 
     @property
     def names(self) -> list[str]:
         """Names of the pairs, sorted."""
         return sorted(self._shard_of)
 
+    @property
+    def files(self) -> list[Path]:
+        """The shards' files, in the order of the index."""
+        return list(self._sha256)
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether `maps` can be asked for."""
+        return self.params.store == "maps"
+
+    def names_in(self, path: Path) -> list[str]:
+        """Return the names of the pairs that the index places in one shard."""
+        return [name for name, shard in self._shard_of.items() if shard == path]
+
     def __getitem__(self, name: str) -> StoredSwap:
+        swap: StoredSwap = self._read(name, lambda group: _swap(group, name))
+        return swap
+
+    def maps(self, name: str) -> Maps:
+        """Return the stored maps of a pair as `swap.swap` returns them, float32, on the CPU."""
+        if not self.has_maps:
+            raise InputError(f"{self.folder} holds correspondences, no maps: shards convert")
+        maps: Maps = self._read(name, _maps)
+        return maps
+
+    def check(self, path: Path) -> None:
+        """Raise InputError unless the shard at `path` is the file that the index lists."""
+        try:
+            status = path.stat()
+            now = status.st_mtime_ns, status.st_size, status.st_ino
+            if self._checked.get(path) != now:
+                if file_sha256(path) != self._sha256[path]:
+                    raise ValueError("not the file that the index lists")
+                self._checked[path] = now
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from None
+
+    def _read(self, name: str, read: Any) -> Any:
         if name not in self._shard_of:
             raise InputError(f"{self.folder} holds no swap of the pair {name}; {_AGAIN}")
         path = self._shard_of[name]
+        self.check(path)
         try:
-            return _read(self._open(path)["pairs"][name], name)
+            with h5py.File(path) as file:
+                return read(file["pairs"][name])
         except (OSError, KeyError, ValueError) as error:
             raise _damaged(path, error) from None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": {}}  # HDF5 handles do not travel between processes
-
-    def _open(self, path: Path) -> h5py.File:
-        if path not in self._files:
-            try:
-                if file_sha256(path) != self._sha256[path]:
-                    raise ValueError("not the file that the index lists")
-                self._files[path] = h5py.File(path)
-            except (OSError, ValueError) as error:
-                raise _damaged(path, error) from None
-        return self._files[path]
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
@@ -165,7 +235,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} {reason}; {_AGAIN}: it remakes this shard only")
 
 
-def _read(group: h5py.Group, name: str) -> StoredSwap:
+def _swap(group: h5py.Group, name: str) -> StoredSwap:
     weight = torch.from_numpy(group["score"][:])
     index = torch.from_numpy(group["index"][:].astype(np.int64))
     shapes = tuple((int(height), int(width)) for height, width in group["shapes"][:])
@@ -178,3 +248,7 @@ def _read(group: h5py.Group, name: str) -> StoredSwap:
         # Eq. 1's score is the cosine times the LR patch's norm; only the cosine is stored.
         Correspondence(index, weight, weight, shapes),
     )
+
+
+def _maps(group: h5py.Group) -> Maps:
+    return {layer: torch.from_numpy(group["maps"][layer][:].astype(np.float32)) for layer in LAYERS}

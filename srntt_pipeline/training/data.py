@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -44,12 +45,15 @@ class Patches(Dataset[dict[str, Tensor]]):
     """Random patches of `pairs`, cut at the same place from LR, HR, maps and weight map.
 
     `patch` is the HR side, px, and falls on whole LR pixels. Without `with_maps`, only LR and HR.
+    With `augment`, each patch is turned and flipped in one of the eight ways, its tensors alike.
     Keys: `lr`, `hr`, `weight` and the layers' names. Raises InputError for a smaller pair.
     """
 
-    def __init__(self, pairs: SwappedPairs, patch: int, seed: int, with_maps: bool) -> None:
+    def __init__(
+        self, pairs: SwappedPairs, patch: int, seed: int, with_maps: bool, augment: bool = False
+    ) -> None:
         self._pairs, self._side, self._seed = pairs, patch // SCALE, seed
-        self._with_maps = with_maps
+        self._with_maps, self._augment = with_maps, augment
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -71,13 +75,23 @@ class Patches(Dataset[dict[str, Tensor]]):
             )
         rng = generator(self._seed, "patch", step, place)
         top, left = rng.integers(0, [height - side, width - side], endpoint=True)
-        return {
+        patch = {
             name: _cut(tensor, int(top), int(left), side, tensor.shape[1] // height)
             for name, tensor in tensors.items()
         }
+        if not self._augment:
+            return patch
+        turns, flip = divmod(int(rng.integers(8)), 2)
+        return {name: _turned(tensor, turns, bool(flip)) for name, tensor in patch.items()}
 
 
 def _cut(tensor: Tensor, top: int, left: int, side: int, factor: int) -> Tensor:
     rows = slice(top * factor, (top + side) * factor)
     columns = slice(left * factor, (left + side) * factor)
     return tensor[:, rows, columns]
+
+
+def _turned(tensor: Tensor, turns: int, flip: bool) -> Tensor:
+    """Turn [C, H, W] counter-clockwise by `turns` · 90°, then flip it left to right or not."""
+    turned = torch.rot90(tensor, turns, (1, 2))
+    return turned.flip(2) if flip else turned

@@ -82,9 +82,11 @@ class Trainer:
         self.out, self.params, self.model_name = out, params, model
         chosen = choose_device(device)
         shards = Shards(swaps)
-        encoder = load_encoder(
-            encoder_weights or shards.params.encoder_weights, shards.params.encoder_seed, chosen
-        )
+        encoder = None
+        if not shards.has_maps:
+            encoder = load_encoder(
+                encoder_weights or shards.params.encoder_weights, shards.params.encoder_seed, chosen
+            )
         train, validation = split_validation(read_train_pairs(dataset), params)
         self.train_pairs = SwappedPairs(train, shards, encoder, cache_bytes * 3 // 4)
         self.validation_pairs = SwappedPairs(validation, shards, encoder, cache_bytes // 4)
@@ -145,7 +147,9 @@ class Trainer:
 
     def _batches(self, phase: str, start: int, end: int) -> Any:
         params = self.params
-        patches = Patches(self.train_pairs, params.patch_px, params.seed, phase == TRANSFER)
+        patches = Patches(
+            self.train_pairs, params.patch_px, params.seed, phase == TRANSFER, params.augment
+        )
         sampler = StepSampler(len(patches), params.batch_size, start, max(start, end), params.seed)
         return self.fabric.setup_dataloaders(
             DataLoader(patches, batch_sampler=sampler), use_distributed_sampler=False

@@ -14,6 +14,9 @@ import pytest
 import yaml
 from conftest import HERE, OPTIONS, REPOSITORY, command, wait_until
 
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.swaps.precompute import precompute_swaps
+
 SCRIPTS = REPOSITORY / "stages" / "slurm"
 OURS = "# Written by start_slurm.sh"
 # Jobs of another name are not ours to wait for or to cancel.
@@ -87,6 +90,28 @@ def test_array_job_and_merge_build_the_same_bytes(small_jobs, site, built, conte
     for shard, albums in (("1/3", 2), ("2/3", 1), ("3/3", 1)):
         assert any(f"of {albums} of 4 albums (shard {shard}) to dataset/work" in x for x in lines)
     assert any(x.startswith("Wrote 10 of 10 training pairs and 2 of 2 test groups") for x in lines)
+
+
+def test_array_job_of_swaps_and_merge_make_the_same_bytes(small_jobs, site, built, contents):
+    for name, content in built.items():
+        if name.startswith("train/"):
+            (site / "dataset" / name).parent.mkdir(parents=True, exist_ok=True)
+            (site / "dataset" / name).write_bytes(content)
+    params = SwapParams(
+        encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,), pairs_per_shard=4
+    )
+    precompute_swaps(site / "dataset", site / "expected", params, workers=1, device="cpu")
+    options = ["--encoder-weights=random", "--scales=1.0", "--rotations-deg=0"]
+    submitted = submit(
+        small_jobs / "submit_swaps.sh", 2, "dataset", "swaps", *options, "--pairs-per-shard=4",
+        cwd=site,
+    )  # fmt: skip
+    assert submitted.returncode == 0, submitted.stderr
+    outputs = wait_for_jobs(site)
+    assert contents(site / "swaps") == contents(site / "expected"), outputs
+    lines = [line for text in outputs.values() for line in text.splitlines()]
+    for shard, pairs in (("1/2", 6), ("2/2", 4)):
+        assert any(f"swaps of {pairs} of 10 pairs (shard {shard}) to swaps" in x for x in lines)
 
 
 def test_any_command_runs_as_a_job(small_jobs, site, built, contents):

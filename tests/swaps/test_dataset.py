@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,12 +115,68 @@ def test_the_cache_changes_nothing(folder: Path, cache_bytes: int) -> None:
     assert len(pairs._cache) == expected
 
 
-def test_data_loader_workers(folder: Path) -> None:
-    pairs = swapped_pairs(folder)
-    plain = [pairs[index] for index in range(2)]  # files are open when the workers start
-    loader = DataLoader(pairs, batch_size=None, num_workers=2, multiprocessing_context="fork")
+WORKERS = [(0, None), *((n, how) for n in (1, 2) for how in ("fork", "spawn", "forkserver"))]
+
+
+@pytest.mark.parametrize(("workers", "how"), WORKERS, ids=str)
+def test_data_loader_workers(folder: Path, workers: int, how: str | None) -> None:
+    pairs = swapped_pairs(folder, cache_bytes=1 << 30)
+    plain = [pairs[index] for index in range(2)]  # files were read when the workers start
+    loader = DataLoader(pairs, batch_size=None, num_workers=workers, multiprocessing_context=how)
     for found, expected in zip(loader, plain, strict=True):
         assert_same(found, expected)
+
+
+class Counting(SwappedPairs):
+    """Tells with each pair how many are kept in memory after it."""
+
+    def __getitem__(self, index: int) -> int:  # type: ignore[override]
+        super().__getitem__(index)
+        return len(self._cache)
+
+
+@pytest.mark.parametrize(("room", "kept"), [(1, [0] * 6), (2, [1] * 6), (4, [1, 1, 2, 2, 2, 2])])
+def test_workers_share_the_cache(folder: Path, room: int, kept: list[int]) -> None:
+    encoder, pairs = load_encoder("random", 0, CPU), read_train_pairs(folder)
+    data = Counting(pairs, Shards(folder / "swaps"), encoder, room * 1_500_000)
+    indices = [0, 0, 1, 1, 0, 1]  # the first worker gets 0, 1, 0; the other 0, 1, 1
+    loader = DataLoader(
+        data, batch_size=None, sampler=indices, num_workers=2, multiprocessing_context="fork"
+    )
+    assert sorted(loader) == kept
+
+
+def test_pickled_without_what_it_keeps(folder: Path) -> None:
+    pairs = swapped_pairs(folder, cache_bytes=1 << 30)
+    expected = [pairs[index] for index in range(2)]
+    copy = pickle.loads(pickle.dumps(pairs))
+    assert len(copy._cache) == 0
+    for index in range(2):
+        assert_same(copy[index], expected[index])
+
+
+@pytest.fixture
+def with_maps(folder: Path) -> Path:
+    params = PARAMS.model_copy(update={"store": "maps", "maps_dtype": "float32"})
+    precompute_swaps(folder, folder / "maps", params, workers=1, device="cpu")
+    return folder / "maps"
+
+
+@pytest.mark.parametrize(("workers", "how"), WORKERS[::3], ids=str)
+def test_stored_maps_are_served_alike_and_need_no_encoder(
+    folder: Path, with_maps: Path, workers: int, how: str | None
+) -> None:
+    rebuilt = swapped_pairs(folder)
+    stored = SwappedPairs(read_train_pairs(folder), Shards(with_maps), None)
+    loader = DataLoader(stored, batch_size=None, num_workers=workers, multiprocessing_context=how)
+    for index, found in enumerate(loader):
+        assert_same(found, rebuilt[index])
+        assert_same({**found, "maps": {}}, {**stored[index], "maps": {}})
+
+
+def test_correspondences_need_their_encoder(folder: Path) -> None:
+    with pytest.raises(InputError, match="holds no maps: VGG19, random, seed 0"):
+        SwappedPairs(read_train_pairs(folder), Shards(folder / "swaps"), None)
 
 
 def test_wrong_encoder(folder: Path) -> None:

@@ -13,12 +13,13 @@ from PIL import Image
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps import precompute
-from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
-from srntt_pipeline.swaps.swap import correspond
+from srntt_pipeline.swaps.swap import correspond, swap_features
 
 PARAMS = SwapParams(
     encoder_weights="random", scales=(1.0,), rotations_deg=(0.0, 20.0), pairs_per_shard=1
@@ -83,6 +84,125 @@ def test_workers_do_not_change_a_byte(dataset: Path, tmp_path: Path, contents: C
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
+def test_maps_are_those_of_their_correspondence(dataset: Path, tmp_path: Path) -> None:
+    run(dataset, tmp_path / "swaps")
+    run(dataset, tmp_path / "maps", store="maps", maps_dtype="float32", pairs_per_shard=4)
+    plain, stored = Shards(tmp_path / "swaps"), Shards(tmp_path / "maps")
+    encoder = load_encoder("random", 0, torch.device("cpu"))
+    for path in (dataset / "train" / "ref").iterdir():
+        found = stored[path.stem].correspondence
+        assert torch.equal(found.index, plain[path.stem].correspondence.index)
+        assert torch.equal(found.weight, plain[path.stem].correspondence.weight)
+        tried = augmentations(PARAMS.scales, PARAMS.rotations_deg)
+        ref = np.asarray(Image.open(path))
+        expected = swap_features(found, [ref], tried, encoder).maps
+        for layer, maps in stored.maps(path.stem).items():
+            torch.testing.assert_close(maps, expected[layer], rtol=1e-5, atol=1e-5)
+
+
+def test_shards_with_maps_are_bounded_by_bytes(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = 64 * 64 * 112 * 2  # 112 values a pixel of HR; one image is cut by some rows
+    sizes = {}
+    for pairs in (0.5, 1.99, 2.01, 3.01, 9):
+        monkeypatch.setattr(precompute, "SHARD_BYTES", pair * pairs)
+        run(dataset, tmp_path / str(pairs), store="maps", pairs_per_shard=3)
+        sizes[pairs] = len(times(tmp_path / str(pairs)))
+        for path in (tmp_path / str(pairs)).glob("shard-*.h5"):
+            assert path.stat().st_size < pair * max(pairs, 1) + 100_000
+    assert sizes == {0.5: 4, 1.99: 4, 2.01: 3, 3.01: 2, 9: 2}
+    monkeypatch.setattr(precompute, "SHARD_BYTES", 1)
+    run(dataset, tmp_path / "swaps", pairs_per_shard=4)
+    assert len(times(tmp_path / "swaps")) == 1  # correspondences are no matter
+
+
+def test_a_reference_that_pairs_share_is_encoded_once(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: Contents
+) -> None:
+    first, *others = sorted((dataset / "train" / "ref").iterdir())
+    for path in others[1:]:
+        path.write_bytes(first.read_bytes())
+    passes = []
+    encode = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda *given: passes.append(0) or encode(*given))
+    run(dataset, tmp_path / "out", pairs_per_shard=4)
+    assert len(passes) == 4 + 2 * 2  # each LR, and two versions of two references
+    monkeypatch.setattr(precompute, "_REMEMBERED_BYTES", 0)
+    run(dataset, tmp_path / "again", pairs_per_shard=4)
+    assert len(passes) == 8 + 4 + 2 * 4
+    assert contents(tmp_path / "out") == contents(tmp_path / "again")
+
+
+# In shards
+
+
+def shard(dataset: Path, out: Path, text: str, **changes: object) -> int:
+    params = PARAMS.model_copy(update=changes)
+    return precompute_swaps(dataset, out, params, workers=1, device="cpu", shard=Shard.parse(text))
+
+
+def merge(dataset: Path, out: Path, **changes: object) -> int:
+    params = PARAMS.model_copy(update=changes)
+    return precompute_swaps(dataset, out, params, workers=1, device="cpu", merge=True)
+
+
+@pytest.mark.parametrize("store", ["correspondence", "maps"])
+def test_shards_in_any_order_then_merge_make_the_same_bytes(
+    dataset: Path, tmp_path: Path, contents: Contents, store: str
+) -> None:
+    out = tmp_path / "out"
+    made = [shard(dataset, out, f"{k}/3", store=store) for k in (3, 1, 2)]
+    assert made == [1, 2, 1]
+    assert sorted(contents(out)) == [f"shard-0000{number}.h5" for number in range(4)]
+    assert merge(dataset, out, store=store) == 4
+    run(dataset, tmp_path / "whole", store=store)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_shard_touches_nothing_of_others(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shard(dataset, out, "1/2")
+    before = times(out)
+    half_written = out / ".shard-00001-12345678.partial.h5"
+    half_written.touch()
+    assert shard(dataset, out, "7/9") == 0  # more shards than there is work
+    shard(dataset, out, "2/2")
+    assert half_written.exists()
+    assert before.items() <= times(out).items()
+
+
+def test_merge_names_the_shard_that_is_missing(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shard(dataset, out, "1/2")
+    with pytest.raises(InputError) as caught:
+        merge(dataset, out)
+    assert "2 of 4 shards are missing" in str(caught.value)
+    assert "shard-00001.h5 the first: run its shard again (or --shard 2/4," in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (out / "index.json").exists()
+    shard(dataset, out, "2/4")
+    shard(dataset, out, "4/4")
+    merge(dataset, out)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "other parameters", "other image"])
+def test_merge_refuses_what_is_not_whole_or_other(dataset: Path, tmp_path: Path, how: str) -> None:
+    out = tmp_path / "out"
+    shard(dataset, out, "1/1")
+    path = out / "shard-00002.h5"
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        path.write_bytes(content[:-1])
+    elif how == "flipped":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif how == "other image":
+        Image.new("RGB", (64, 64)).save(hr_file(dataset, 2))
+    with pytest.raises(InputError, match=r"(1|4) of 4 shards are missing, damaged or of other"):
+        merge(dataset, out, **({"scales": (0.7,)} if how == "other parameters" else {}))
+
+
 def test_rerun_keeps_shards(dataset: Path, tmp_path: Path, contents: Contents) -> None:
     out = tmp_path / "out"
     run(dataset, out)
@@ -129,6 +249,9 @@ def test_changed_image_is_noticed(dataset: Path, tmp_path: Path, side: str) -> N
         {"encoder_seed": 1},
         {"pairs_per_shard": 3},
         {"pairs_per_shard": 9},
+        {"store": "maps"},
+        {"store": "maps", "maps_dtype": "float32"},
+        {"store": "maps", "maps_codec": "gzip"},
     ],
     ids=str,
 )

@@ -1,6 +1,7 @@
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -49,8 +50,8 @@ def write(folder: Path, *parts: list[StoredSwap]) -> Path:
     paths = [folder / f"shard-{number:05d}.h5" for number in range(len(parts))]
     for path, part in zip(paths, parts, strict=True):
         write_shard(path, HEADER, part)
-    counts = [len(part) for part in parts]
-    write_index(folder, HEADER, list(zip(paths, counts, strict=True)))
+    names = [[swap.name for swap in part] for part in parts]
+    write_index(folder, HEADER, list(zip(paths, names, strict=True)))
     return paths[-1]
 
 
@@ -115,6 +116,75 @@ def test_anyone_can_read_the_format(tmp_path: Path) -> None:
         assert pair["score"].fletcher32
         assert [tuple(shape) for shape in pair["shapes"][:]] == [(7, 9), (6, 6), (3, 3)]
         assert json.loads(file.attrs["encoder"]) == {"source": "random, seed 3", "sha256": "e" * 64}
+
+
+def with_maps(swap: StoredSwap, size: float = 10.0) -> StoredSwap:
+    height, width = (side + 2 for side in swap.correspondence.index.shape)
+    rng = np.random.default_rng(len(swap.name))
+    maps = {
+        layer: torch.from_numpy(
+            size * rng.random((CHANNELS[layer], height * cell, width * cell), np.float32)
+        )
+        for layer, cell in CELLS.items()
+    }
+    return replace(swap, maps=maps)
+
+
+@pytest.mark.parametrize("codec", ["none", "lzf", "gzip"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_maps_come_back_beside_their_correspondence(tmp_path: Path, dtype: str, codec: str) -> None:
+    params = SwapParams(store="maps", maps_dtype=dtype, maps_codec=codec)
+    header = replace(HEADER, params=params)
+    stored = [with_maps(random_swap(name)) for name in ("a", "bb")]
+    path = tmp_path / "shard-00000.h5"
+    write_shard(path, header, stored)
+    write_index(tmp_path, header, [(path, ["a", "bb"])])
+    shards = Shards(tmp_path)
+    assert shards.has_maps
+    for expected in stored:
+        assert_equal(shards[expected.name], expected)
+        for layer, maps in shards.maps(expected.name).items():
+            assert maps.dtype == torch.float32
+            exact = expected.maps[layer].numpy().astype(dtype).astype(np.float32)
+            assert np.array_equal(maps.numpy(), exact)
+    with h5py.File(path) as file:  # a chunk a map, in filters that h5py has itself
+        for layer, maps in file["pairs"]["a"]["maps"].items():
+            assert maps.chunks == maps.shape, layer
+            assert maps.dtype == dtype
+            assert maps.fletcher32
+            assert maps.compression == (None if codec == "none" else codec)
+
+
+def test_maps_beyond_float16_are_refused(tmp_path: Path) -> None:
+    header = replace(HEADER, params=SwapParams(store="maps"))
+    with pytest.raises(InputError, match=r"a: maps .* use --maps-dtype float32"):
+        write_shard(tmp_path / "shard.h5", header, [with_maps(random_swap("a"), size=1e6)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shards_of_correspondences_have_no_maps(tmp_path: Path) -> None:
+    write(tmp_path, [random_swap("a")])
+    shards = Shards(tmp_path)
+    assert not shards.has_maps
+    with pytest.raises(InputError, match="holds correspondences, no maps"):
+        shards.maps("a")
+
+
+def test_a_file_put_in_the_place_of_one_that_was_read_is_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path, [random_swap("a")])
+    shards = Shards(tmp_path)
+    assert_equal(shards["a"], random_swap("a"))
+    write_shard(path, HEADER, [random_swap("a", seed=5)])
+    with pytest.raises(InputError, match=r"shard-00000\.h5 is damaged or foreign"):
+        shards["a"]
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    path = write(tmp_path, [random_swap("a")])
+    shards = Shards(tmp_path)
+    shards["a"]
+    links = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+    assert path.resolve() not in links
 
 
 def test_same_swaps_same_bytes(tmp_path: Path) -> None:
@@ -239,7 +309,7 @@ def drop(key: str) -> Callable[[dict], object]:
         drop("made_from"),
         drop("shards"),
         lambda index: index.update(format="other"),
-        lambda index: index.update(version=2),
+        lambda index: index.update(version=1),
         lambda index: index.update(encoder="VGG19"),
         lambda index: index["params"].update(scale=2),
         lambda index: index["shards"][0].pop("file"),

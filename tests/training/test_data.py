@@ -1,6 +1,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -119,6 +120,41 @@ def test_a_pair_smaller_than_the_patch_is_named(size: tuple[int, int], with_maps
     patches = Patches(Places(*size), 32, 0, with_maps)
     with pytest.raises(InputError, match=r"2\.png is smaller than train\.patch_px = 32"):
         patches[0, 0, 2]
+
+
+def as_numpy_turns_and_flips(values: Tensor, way: int) -> np.ndarray:
+    """One of the eight ways, by transposition and reversal instead of rotation."""
+    array = values.numpy()
+    for _ in range(way // 2):  # counter-clockwise: transpose, then upside down
+        array = array.transpose(0, 2, 1)[:, ::-1]
+    return array[:, :, ::-1] if way % 2 else array
+
+
+def test_augmented_patches_are_plain_ones_turned_and_flipped_all_alike() -> None:
+    pairs = Places(9, 11)
+    plain, augmented = (Patches(pairs, 20, 3, True, augment) for augment in (False, True))
+    ways = Counter()
+    for step in range(60):
+        before, after = plain[step, 0, 1], augmented[step, 0, 1]
+        fitting = [
+            way
+            for way in range(8)
+            if np.array_equal(as_numpy_turns_and_flips(before["hr"], way), after["hr"])
+        ]
+        assert len(fitting) == 1
+        for name, tensor in after.items():
+            assert np.array_equal(as_numpy_turns_and_flips(before[name], fitting[0]), tensor), name
+        ways[fitting[0]] += 1
+    assert set(ways) == set(range(8))
+
+
+def test_augmentation_depends_on_seed_step_and_place_alone() -> None:
+    def patch(seed: int, step: int, place: int, with_maps: bool = False) -> bytes:
+        patches = Patches(Places(30, 30), 16, seed, with_maps, augment=True)
+        return patches[step, place, 0]["hr"].numpy().tobytes()
+
+    assert patch(0, 5, 1) == patch(0, 5, 1) == patch(0, 5, 1, with_maps=True)
+    assert len({patch(s, t, n) for s in range(2) for t in range(3) for n in range(3)}) > 12
 
 
 @pytest.mark.parametrize("with_maps", [False, True])

@@ -1,0 +1,59 @@
+"""What swap shards are, in a few lines for a person."""
+
+from pathlib import Path
+
+import numpy as np
+
+from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS
+from srntt_pipeline.swaps.references import Augmentation
+from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap, versions
+
+
+def shards_info(folder: Path) -> str:
+    """Return what made the shards in `folder`, which versions were matched, and what they weigh.
+
+    Reads every correspondence. Raises InputError for damaged shards.
+    """
+    shards = Shards(folder)
+    params = shards.params
+    swaps = [shards[name] for name in shards.names]
+    size = sum(path.stat().st_size for path in [*shards.files, folder / INDEX])
+    in_full = sum(map(_maps_bytes, swaps))
+    lines = [
+        f"{folder}: {len(swaps)} pairs in {len(shards.files)} shards by {shards.software}",
+        f"encoder     {shards.encoder}",
+        "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matching.items()),
+        "store       " + " ".join(params.storing.values()),
+        f"size        {size / max(len(swaps), 1) / 1e3:.1f} kB a pair, {size / 1e6:.2f} MB in all; "
+        f"maps in float32 would take {in_full / 1e6:.1f} MB, {in_full / max(size, 1):.0f} times it",
+    ]
+    if swaps:
+        lines += _use(swaps, versions(params))
+    return "\n".join(lines)
+
+
+def _maps_bytes(swap: StoredSwap) -> int:
+    """Return the size of a pair's maps in float32."""
+    height, width = (size + 2 for size in swap.correspondence.index.shape)
+    return height * width * 4 * sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
+
+
+def _use(swaps: list[StoredSwap], tried: list[Augmentation]) -> list[str]:
+    """Return lines on the cosines, and on which share of the LR patches matched which version."""
+    weights = np.concatenate([swap.correspondence.weight.numpy().ravel() for swap in swaps])
+    low, middle, high = np.quantile(weights, (0.05, 0.5, 0.95))
+    counts = np.zeros(len(tried), np.int64)
+    for swap in swaps:
+        found = swap.correspondence
+        ends = np.cumsum([(height - 2) * (width - 2) for height, width in found.shapes])
+        used = np.searchsorted(ends, found.index.numpy().ravel(), "right") % len(tried)
+        counts += np.bincount(used, minlength=len(tried))
+    shares = counts / max(counts.sum(), 1)
+    return [
+        f"score       {middle:.3f} median cosine, {low:.3f} to {high:.3f} for nine patches in ten",
+        "versions    share of the LR patches matched in each:",
+        *(
+            f"  {share:6.1%}  {', '.join(f'{k} {v:g}' for k, v in vars(version).items())}"
+            for version, share in zip(tried, shares, strict=True)
+        ),
+    ]

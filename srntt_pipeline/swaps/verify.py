@@ -1,0 +1,89 @@
+"""Whether swap shards are whole, make sense, and are those of a data set."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import sha256
+from srntt_pipeline.hdf5 import is_intact
+from srntt_pipeline.images import read_bytes
+from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS
+from srntt_pipeline.swaps.shards import Shards, StoredSwap
+
+
+def verify_shards(
+    folder: Path, *, dataset: Path | None = None, say: Callable[[str], None] = print
+) -> str:
+    """Check seals, index, shapes and ranges of all swaps, with `dataset` its images' hashes.
+
+    `say` is called with each finding. Returns a line that says all is well; raises InputError that
+    counts the findings when there are some.
+    """
+    shards = Shards(folder)
+    pairs = {pair.name: pair for pair in read_train_pairs(dataset)} if dataset else None
+    count = 0
+    for finding in _findings(shards, pairs):
+        say(finding)
+        count += 1
+    if count:
+        raise InputError(
+            f"{folder}: {count} findings; run precompute-swaps again, it remakes what is wrong"
+        )
+    of = f", of the images in {dataset}" if dataset else ""
+    return f"OK: {len(shards.names)} pairs in {len(shards.files)} shards{of}"
+
+
+def _findings(shards: Shards, pairs: dict[str, TrainPair] | None) -> Iterator[str]:
+    for path in sorted(shards.folder.glob("shard-*.h5")):
+        if path not in shards.files:
+            yield f"{path}: not in the index"
+    for path in shards.files:
+        try:
+            shards.check(path)
+        except InputError as error:
+            yield str(error)
+            continue
+        if not is_intact(path):
+            yield f"{path}: its seal is broken"
+            continue
+        for name in shards.names_in(path):
+            yield from (f"{path}, {name}: {problem}" for problem in _problems(shards, name, pairs))
+    for name in pairs or ():
+        if name not in shards.names:
+            yield f"{shards.folder}: holds no swap of the pair {name}"
+
+
+def _problems(shards: Shards, name: str, pairs: dict[str, TrainPair] | None) -> Iterator[str]:
+    """Yield what is wrong with one pair; reading it checks indices against shapes."""
+    try:
+        swap = shards[name]
+        maps = shards.maps(name) if shards.has_maps else {}
+    except InputError as error:
+        yield str(error)
+        return
+    weight = swap.correspondence.weight
+    if not (weight.isfinite().all() and 0 <= float(weight.min()) <= float(weight.max()) <= 1):
+        yield "scores beyond 0 and 1"
+    height, width = (size + 2 for size in weight.shape)
+    for layer in LAYERS if maps else ():
+        expected = CHANNELS[layer], height * CELLS[layer], width * CELLS[layer]
+        if maps[layer].shape != expected:
+            yield f"{layer} is {tuple(maps[layer].shape)}, not {expected}"
+        elif not maps[layer].isfinite().all():
+            yield f"{layer} holds values that are no numbers"
+    if pairs is not None:
+        yield from _images(swap, pairs)
+
+
+def _images(swap: StoredSwap, pairs: dict[str, TrainPair]) -> Iterator[str]:
+    if swap.name not in pairs:
+        yield "the data set has no such pair"
+        return
+    pair = pairs[swap.name]
+    for path, made_from in ((pair.hr, swap.hr_sha256), (pair.ref, swap.ref_sha256[0])):
+        try:
+            if sha256(read_bytes(path)) != made_from:
+                yield f"{path} is not the image that it was made from"
+        except InputError as error:
+            yield str(error)

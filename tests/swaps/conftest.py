@@ -1,0 +1,46 @@
+"""A tiny data set and its swaps, for the tests of what is done with shards."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.swaps.precompute import precompute_swaps
+
+TINY = SwapParams(
+    encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0,), pairs_per_shard=2
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pairs of 48×40 px, crops of a photograph that ships with scikit-image."""
+    folder = tmp_path_factory.mktemp("tiny")
+    photograph = skimage.data.astronaut()
+    for side, shift in (("input", 0), ("ref", 6)):
+        (folder / "train" / side).mkdir(parents=True)
+        for number in range(3):
+            left = 150 + 40 * number + shift
+            crop = np.ascontiguousarray(photograph[100:140, left : left + 48])
+            Image.fromarray(crop).save(folder / "train" / side / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_swaps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their correspondences, in two shards."""
+    out = tmp_path_factory.mktemp("tiny") / "swaps"
+    precompute_swaps(tiny_dataset, out, TINY, workers=1, device="cpu")
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_maps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with maps."""
+    out = tmp_path_factory.mktemp("tiny") / "maps"
+    params = TINY.model_copy(update={"store": "maps"})
+    precompute_swaps(tiny_dataset, out, params, workers=1, device="cpu")
+    return out

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from srntt_pipeline.swaps.cached_encoder import CachedEncoder
+from srntt_pipeline.swaps.encoder import LAYERS, Encoder, load_encoder
+
+RELU3_1_BYTES = 256 * 4 * 4 * 4  # of an image of 16×16 px
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("random", 0, torch.device("cpu"))
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The images that were really encoded, by their first value."""
+    made: list[int] = []
+    forward = Encoder.encode
+
+    def encode(self: Encoder, image: np.ndarray) -> dict:
+        made.append(int(image[0, 0, 0]))
+        return forward(self, image)
+
+    monkeypatch.setattr(Encoder, "encode", encode)
+    return made
+
+
+def image(number: int, height: int = 16, width: int = 16) -> np.ndarray:
+    values = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+    values[0, 0, 0] = number
+    return values
+
+
+@pytest.mark.parametrize("layers", [["relu3_1"], LAYERS])
+def test_maps_are_the_encoders(encoder: Encoder, layers: list[str]) -> None:
+    cached = CachedEncoder(encoder, layers, 1 << 30)
+    for _ in range(2):
+        for number in range(3):
+            expected = encoder.encode(image(number))
+            found = cached.encode(image(number))
+            assert list(found) == list(layers)
+            assert all(torch.equal(found[layer], expected[layer]) for layer in layers)
+    assert cached.identity == encoder.identity
+
+
+def test_an_image_is_encoded_once(encoder: Encoder, passes: list[int]) -> None:
+    cached = CachedEncoder(encoder, ["relu3_1"], 1 << 30)
+    for number in (1, 2, 1, 1, 2):
+        cached.encode(image(number))
+    assert passes == [1, 2]
+
+
+def test_what_was_used_last_is_kept_within_the_bound(encoder: Encoder, passes: list[int]) -> None:
+    cached = CachedEncoder(encoder, ["relu3_1"], 2 * RELU3_1_BYTES)
+    for number in (1, 2, 1, 3, 1, 2):
+        cached.encode(image(number))
+    assert passes == [1, 2, 3, 2]
+    assert sum(maps["relu3_1"].nbytes for maps in cached._kept.values()) == 2 * RELU3_1_BYTES
+
+
+def test_without_room_it_still_encodes(encoder: Encoder, passes: list[int]) -> None:
+    cached = CachedEncoder(encoder, ["relu3_1"], 0)
+    for _ in range(2):
+        assert torch.equal(cached.encode(image(7))["relu3_1"], encoder.encode(image(7))["relu3_1"])
+    assert passes == [7, 7, 7, 7]
+    assert not cached._kept
+
+
+def test_equal_bytes_in_another_shape_are_another_image(encoder: Encoder) -> None:
+    cached = CachedEncoder(encoder, ["relu3_1"], 1 << 30)
+    grey = np.full((16, 32, 3), 9, np.uint8)
+    assert cached.encode(grey)["relu3_1"].shape == (256, 4, 8)
+    assert cached.encode(grey.reshape(32, 16, 3))["relu3_1"].shape == (256, 8, 4)

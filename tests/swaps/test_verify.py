@@ -1,0 +1,115 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import pytest
+from PIL import Image
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import file_sha256
+from srntt_pipeline.hdf5 import sealed_file
+from srntt_pipeline.swaps.verify import verify_shards
+
+
+@pytest.fixture(params=["tiny_swaps", "tiny_maps"])
+def swaps(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return shutil.copytree(request.getfixturevalue(request.param), tmp_path / "swaps")
+
+
+@pytest.fixture
+def dataset(tiny_dataset: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_dataset, tmp_path / "dataset")
+
+
+def findings(swaps: Path, dataset: Path | None = None) -> list[str]:
+    found: list[str] = []
+    with pytest.raises(InputError) as caught:
+        verify_shards(swaps, dataset=dataset, say=found.append)
+    assert str(caught.value).startswith(f"{swaps}: {len(found)} findings; run precompute-swaps")
+    assert all("\n" not in line for line in found)
+    return found
+
+
+def test_whole_shards(swaps: Path, dataset: Path) -> None:
+    assert verify_shards(swaps) == "OK: 3 pairs in 2 shards"
+    assert verify_shards(swaps, dataset=dataset).endswith(f"2 shards, of the images in {dataset}")
+
+
+def test_a_flipped_byte_a_cut_and_a_missing_shard(swaps: Path) -> None:
+    first, second = sorted(swaps.glob("*.h5"))
+    content = bytearray(first.read_bytes())
+    content[2000] ^= 4
+    first.write_bytes(content)
+    assert [line.split(" is ")[0] for line in findings(swaps)] == [str(first)]
+    second.write_bytes(second.read_bytes()[:-9])
+    assert [line.split(" is ")[0] for line in findings(swaps)] == [str(first), str(second)]
+    second.unlink()
+    assert f"{second} is missing; run precompute-swaps again" in findings(swaps)[1]
+
+
+def test_a_shard_that_the_index_does_not_list(swaps: Path) -> None:
+    stranger = swaps / "shard-00007.h5"
+    shutil.copy(swaps / "shard-00000.h5", stranger)
+    assert findings(swaps) == [f"{stranger}: not in the index"]
+
+
+def change_shard(swaps: Path, change: Callable[[h5py.Group], None]) -> Path:
+    """Change pair 0 as software with a bug would: sealed, and listed in the index."""
+    path = swaps / "shard-00000.h5"
+    old = path.with_name("old.h5")
+    path.rename(old)
+    with h5py.File(old) as before, sealed_file(path) as after:
+        before.copy("pairs", after)
+        after.attrs.update(before.attrs)
+        change(after["pairs"]["0"])
+    old.unlink()
+    index = json.loads((swaps / "index.json").read_text())
+    index["shards"][0]["sha256"] = file_sha256(path)
+    (swaps / "index.json").write_text(json.dumps(index))
+    return path
+
+
+def test_indices_beyond_the_patches(swaps: Path) -> None:
+    def change(pair: h5py.Group) -> None:
+        pair["index"][2, 3] = 80 + 30
+
+    path = change_shard(swaps, change)
+    assert [line[: len(f"{path}, 0: {path} is")] for line in findings(swaps)] == [
+        f"{path}, 0: {path} is"
+    ]
+
+
+def test_scores_beyond_one(swaps: Path) -> None:
+    def change(pair: h5py.Group) -> None:
+        pair["score"][0, 0] = 1.5
+
+    path = change_shard(swaps, change)
+    assert findings(swaps) == [f"{path}, 0: scores beyond 0 and 1"]
+
+
+def test_maps_of_another_size(tiny_maps: Path, tmp_path: Path) -> None:
+    swaps = shutil.copytree(tiny_maps, tmp_path / "swaps")
+
+    def change(pair: h5py.Group) -> None:
+        values = pair["maps/relu2_1"][:, :-1]
+        del pair["maps/relu2_1"]
+        pair["maps/relu2_1"] = values
+
+    path = change_shard(swaps, change)
+    assert findings(swaps) == [f"{path}, 0: relu2_1 is (128, 19, 24), not (128, 20, 24)"]
+
+
+def test_images_that_are_not_those_of_the_swaps(swaps: Path, dataset: Path) -> None:
+    inputs, refs = dataset / "train" / "input", dataset / "train" / "ref"
+    Image.new("RGB", (48, 40)).save(refs / "1.png")
+    for folder in (inputs, refs):
+        (folder / "2.png").rename(folder / "other.png")
+    verify_shards(swaps)
+    first, second = sorted(swaps.glob("*.h5"))
+    assert findings(swaps, dataset) == [
+        f"{first}, 1: {refs / '1.png'} is not the image that it was made from",
+        f"{second}, 2: the data set has no such pair",
+        f"{swaps}: holds no swap of the pair other",
+    ]
