@@ -18,6 +18,8 @@ from srntt_pipeline.swaps.references import MIN_SIDE_PX, augmentations
 from srntt_pipeline.swaps.shards import ShardHeader, StoredSwap, is_whole, write_index, write_shard
 from srntt_pipeline.swaps.swap import correspond
 
+MATCHING = 2  # what is matched with what; 2: never the corners that rotation leaves empty
+
 log = logging.getLogger(__name__)
 
 
@@ -71,8 +73,9 @@ def swap_shard(job: ShardJob) -> str:
     made_from = fingerprint(
         {
             "software": srntt_pipeline.__version__,
+            "matching": MATCHING,
             "encoder": encoder.identity.sha256,
-            "augmentations": [params.scales, params.rotations_deg],
+            "augmentations": [params.scales, params.rotations_deg, params.shifts_px],
             "pairs": [
                 [pair.name, sha256(hr), sha256(ref)]
                 for pair, (hr, ref) in zip(job.pairs, contents, strict=True)
@@ -96,7 +99,7 @@ def _swap(
     found = correspond(
         upscale(downscale(hr_image)),
         [ref_image],
-        augmentations(params.scales, params.rotations_deg),
+        augmentations(params.scales, params.rotations_deg, params.shifts_px),
         encoder,
     )
     return StoredSwap(pair.name, sha256(hr), (sha256(ref),), found)

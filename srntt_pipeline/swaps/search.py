@@ -11,6 +11,7 @@ the fastest measured here, and it runs in several threads at once, each with LR 
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -72,9 +73,9 @@ def best_in(
     """Return score and Ref patch of the best match of each LR patch, each [h-2, w-2].
 
     `lr` [C, h, w], `ref` [C, h', w']. The score of Ref patch j, numbered row by row, is its sum of
-    products times `factors`, plus `penalties`, both [h'-2, w'-2]: 1/‖P_j‖, and 0 or -inf. Ties go to
-    the lowest index. Where all are -inf, the index means nothing. Buffers stay below `room` bytes
-    in all; raises ValueError when they cannot.
+    products times `factors`, plus `penalties`, both [h'-2, w'-2]: 1/‖P_j‖, and 0 or -inf. Ties go
+    to the lowest index. Where all are -inf, the index means nothing. Buffers stay below `room`
+    bytes in all; raises ValueError when they cannot.
     """
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
     score = np.full((rows, columns), -np.inf, np.float32)
@@ -94,7 +95,7 @@ def best_in(
         else:
             parts = [rows * part // threads for part in range(threads + 1)]
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(search, zip(parts[:-1], parts[1:], strict=True)))
+                list(pool.map(search, itertools.pairwise(parts)))
     ref_width = ref.shape[2]
     return score, index // ref_width * (ref_width - HALO) + index % ref_width
 

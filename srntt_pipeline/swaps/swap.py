@@ -13,9 +13,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.images import RGB
-from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, match, patch_count
+from srntt_pipeline.swaps.correspondence import (
+    MAX_MEMORY,
+    PATCH,
+    Correspondence,
+    match,
+    patch_count,
+)
 from srntt_pipeline.swaps.encoder import CELLS, LAYERS, Encoder, Maps
-from srntt_pipeline.swaps.references import Augmentation, augment, down_up
+from srntt_pipeline.swaps.references import Augmentation, augment, down_up, valid_patches
+from srntt_pipeline.swaps.torch_search import Precision
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,32 @@ class Swapped:
 
 
 def correspond(
-    lr_up: RGB, refs: Sequence[RGB], versions: Sequence[Augmentation], encoder: Encoder
+    lr_up: RGB,
+    refs: Sequence[RGB],
+    versions: Sequence[Augmentation],
+    encoder: Encoder,
+    *,
+    max_memory: int = MAX_MEMORY,
+    precision: Precision = "float32",
 ) -> Correspondence:
-    """Return the correspondence of LR↑ with all versions of all references, by reference first."""
-    lr_map = encoder.encode(lr_up)["relu3_1"]
+    """Return the correspondence of LR↑ with all versions of all references, by reference first.
+
+    Versions are encoded one at a time. `max_memory` (bytes) and `precision` are those of `match`.
+    Corners that rotation left empty are never matched, unless no version of any reference has a
+    patch without them: then all may be matched, so that every LR patch has a match.
+    """
+    valid = [valid_patches(ref.shape, version) for ref in refs for version in versions]
+    masks = [None if mask is None else torch.from_numpy(mask.copy()) for mask in valid]
+    if not any(mask is None or bool(mask.any()) for mask in masks):
+        masks = [None] * len(masks)
     blurred = (down_up(augment(ref, version)) for ref in refs for version in versions)
-    return match(lr_map, (encoder.encode(image)["relu3_1"] for image in blurred))
+    return match(
+        encoder.encode(lr_up)["relu3_1"],
+        (encoder.encode(image)["relu3_1"] for image in blurred),
+        masks,
+        max_memory=max_memory,
+        precision=precision,
+    )
 
 
 def swap_features(
