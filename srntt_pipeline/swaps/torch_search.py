@@ -1,4 +1,7 @@
-"""Search for the best Ref patch in plain PyTorch: for CUDA, and for precisions below float32."""
+"""Search for the best Ref patch in PyTorch: for CUDA, and for precisions below float32.
+
+On CUDA, where Triton is at hand, its kernel takes the place of `best_of_tile`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from srntt_pipeline.swaps import triton_search
 from srntt_pipeline.swaps.search import HALO, PATCH
 
 Precision = Literal["float32", "tf32", "float16", "bfloat16"]
@@ -35,6 +39,7 @@ def best_in(
         scale, ref_scale = (maps.square().sum(0).max().sqrt().clamp_min(1e-6) for maps in (lr, ref))
         low, ref_low = (lr / scale).to(dtype), (ref / ref_scale).to(dtype)
         factors = factors * (scale * ref_scale)
+    best_of = triton_search.best_of if triton_search.available(lr.device) else best_of_tile
     with _tf32(precision == "tf32"):
         for top in range(0, rows, tile):
             bottom = min(top + tile, rows)
@@ -42,9 +47,8 @@ def best_in(
             for ref_top in range(0, factors.shape[0], tile):
                 band = slice(ref_top, ref_top + tile)
                 ref_block = ref_low[:, ref_top : ref_top + tile + HALO]
-                scores = _shift_sums(_products(block, ref_block))
-                scores = scores * factors[band] + penalties[band]
-                score, local = scores.flatten(2).max(dim=2)
+                products = _products(block, ref_block)
+                score, local = best_of(products, factors[band], penalties[band])
                 better = score > best[top:bottom]
                 best[top:bottom] = torch.where(better, score, best[top:bottom])
                 found = local + ref_top * factors.shape[1]
@@ -70,6 +74,13 @@ def _products(lr: Tensor, ref: Tensor) -> Tensor:
     """Return G, float32 [h, w, h', w'], of maps [C, h, w] and [C, h', w']."""
     products = lr.flatten(1).T @ ref.flatten(1)
     return products.float().view(*lr.shape[1:], *ref.shape[1:])
+
+
+def best_of_tile(products: Tensor, factors: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
+    """Return best score, float32, and Ref patch, int64, both [h-2, w-2], in G [h, w, h', w']."""
+    scores = (_shift_sums(products) * factors + penalties).flatten(2)
+    score, index = scores.max(dim=2)
+    return score, index
 
 
 def _shift_sums(products: Tensor) -> Tensor:
