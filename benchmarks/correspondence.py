@@ -133,11 +133,18 @@ def compare(title: str, lr: Tensor, refs: list[Tensor], names: Sequence[str], re
     """Print time, ratio and peak memory of each way, in turns, and the bound by arithmetic."""
     count = (lr.shape[1] - 2) * (lr.shape[2] - 2)
     scale = {name: count / LOOPED if WAYS[name] is looped else 1.0 for name in names}
-    peaks = {name: peak(lambda name=name: WAYS[name](lr, refs)) for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(repeats):
+    peaks: dict[str, int] = {}
+    for turn in range(repeats):
         for name in names:
-            times[name].append(scale[name] * seconds(lambda name=name: WAYS[name](lr, refs)))
+
+            def run(name: str = name) -> None:
+                times[name].append(scale[name] * seconds(lambda: WAYS[name](lr, refs)))
+
+            if turn:
+                run()
+            else:
+                peaks[name] = peak(run)
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(f"\n{title} (median of {repeats})")
     for name, median in medians.items():
