@@ -1,27 +1,67 @@
-"""Matching on relu3_1, against unfolded patches and against patches as convolution kernels."""
+"""Matching on relu3_1, against the usual ways, with the bound by arithmetic and peak memory.
 
+One thread, then two where the machine has them. The loop over patches is timed on some LR patches
+and scaled up.
+"""
+
+import argparse
+import ctypes
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import torch
 from photographs import album
-from timing import compare, parse
+from threadpoolctl import threadpool_limits
+from timing import processor, seconds
 from torch import Tensor
 from torch.nn import functional as F
 
-from srntt_pipeline.images import crop_to_multiple, downscale, upscale
-from srntt_pipeline.swaps.correspondence import match
-from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.references import down_up
+from srntt_pipeline.images import RGB, crop_to_multiple, downscale, upscale
+from srntt_pipeline.swaps.correspondence import MAX_MEMORY, match, patch_count, patch_norms
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder
+from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, down_up
+from srntt_pipeline.swaps.swap import correspond
+
+try:
+    import faiss
+except ImportError:
+    faiss = None
+
+LOOPED = 20  # LR patches that the loop is timed on
 
 
-def unfolded(lr: Tensor, ref: Tensor) -> Tensor:
-    """Return the best match of each LR patch from one product of all 2304-long patches."""
-    kernels = F.unfold(ref[None], 3)[0]
-    return ((kernels / kernels.norm(dim=0)).T @ F.unfold(lr[None], 3)[0]).argmax(0)
+def ours(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
+    """Return the best match of each LR patch, [patches], as the pipeline finds it."""
+    return match(lr, refs).index.flatten()
 
 
-def convolved(lr: Tensor, ref: Tensor, batch: int = 512) -> Tensor:
+def patches(maps: Tensor) -> Tensor:
+    """Return the 3×3 patches as columns, [C·9, patches], each of unit length."""
+    columns = F.unfold(maps[None], 3)[0]
+    return columns / columns.norm(dim=0)
+
+
+def unfolded(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
+    """Return it from one product of all 2304-long patches for each version."""
+    columns = F.unfold(lr[None], 3)[0]
+    best = lr.new_full((columns.shape[1],), -1)
+    index = torch.zeros_like(best, dtype=torch.int64)
+    first = 0
+    for ref in refs:
+        score, found = (patches(ref).T @ columns).max(0)
+        index = torch.where(score > best, found + first, index)
+        best = torch.maximum(score, best)
+        first += patch_count([(ref.shape[1], ref.shape[2])])
+    return index
+
+
+def convolved(lr: Tensor, refs: Sequence[Tensor], batch: int = 512) -> Tensor:
     """Return it as Eq. 2 has it: Ref patches are kernels, `batch` at a time for memory's sake."""
-    kernels = F.unfold(ref[None], 3)[0]
-    kernels = (kernels / kernels.norm(dim=0)).T.reshape(-1, lr.shape[0], 3, 3)
+    kernels = torch.cat([patches(ref).T for ref in refs]).view(-1, lr.shape[0], 3, 3)
     best = lr.new_full((lr.shape[1] - 2, lr.shape[2] - 2), -1)
     index = torch.zeros_like(best, dtype=torch.int64)
     for start in range(0, len(kernels), batch):
@@ -31,26 +71,172 @@ def convolved(lr: Tensor, ref: Tensor, batch: int = 512) -> Tensor:
     return index.flatten()
 
 
-def main() -> None:
-    """Time both sizes that matter: a training pair and a CUFED5 test pair."""
-    options = parse(str(__doc__))
-    encoder = load_encoder("random", 0, torch.device("cpu"))
-    photos = [crop_to_multiple(photo) for photo in album()[:2]]
-    for height, width in ((160, 160), (332, 500)):
-        hr, ref = (photo[:height, :width] for photo in photos)
-        lr_map = encoder.encode(upscale(downscale(hr)))["relu3_1"]
-        ref_map = encoder.encode(down_up(ref))["relu3_1"]
-        compare(
-            f"Correspondence of {width}×{height} px with one reference version",
-            {
-                "ours: sums of shifted products": lambda a=lr_map, b=ref_map: match(a, [b]),
-                "unfold and one matrix product": lambda a=lr_map, b=ref_map: unfolded(a, b),
-                "convolution (Eq. 2 as written)": lambda a=lr_map, b=ref_map: convolved(a, b),
-            },
-            options.repeats,
+def looped(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
+    """Return it for LOOPED patches: each LR patch is a kernel over the map divided by norms."""
+    norms = [patch_norms(ref).flatten() for ref in refs]  # too quick to falsify the scaling
+    columns = lr.shape[2] - 2
+    found = []
+    for number in range(LOOPED):
+        row, column = divmod(number, columns)
+        kernel = lr[None, :, row : row + 3, column : column + 3]
+        scores = [
+            F.conv2d(ref[None], kernel).flatten() / norm
+            for ref, norm in zip(refs, norms, strict=True)
+        ]
+        found.append(torch.cat(scores).argmax())
+    return torch.stack(found)
+
+
+def searched(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
+    """Return it from faiss's exact inner-product index of all Ref patches."""
+    index = faiss.IndexFlatIP(9 * lr.shape[0])
+    for ref in refs:
+        index.add(np.ascontiguousarray(patches(ref).T.numpy()))
+    queries = np.ascontiguousarray(F.unfold(lr[None], 3)[0].T.numpy())
+    return torch.from_numpy(index.search(queries, 1)[1][:, 0])
+
+
+Way = Callable[[Tensor, Sequence[Tensor]], Tensor]
+WAYS: dict[str, Way] = {
+    "ours: sums of shifted products": ours,
+    "unfold and one matrix product": unfolded,
+    "convolution (Eq. 2 as written)": convolved,
+    f"loop over patches ({LOOPED} timed, scaled)": looped,
+}
+if faiss is not None:
+    WAYS["faiss: exact inner-product index"] = searched
+UNFOLD = list(WAYS)[1]
+
+
+def memory(key: str) -> int:
+    """Return VmRSS or VmHWM of this process, bytes; 0 where there is no /proc."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def peak(run: Callable[[], Any]) -> int:
+    """Return how many bytes `run` takes at most beside what there is; 0 where it cannot be told."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is freed but kept would hide the next peak
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets VmHWM
+    except OSError:
+        return 0
+    before = memory("VmRSS")
+    run()
+    return memory("VmHWM") - before
+
+
+def compare(title: str, lr: Tensor, refs: list[Tensor], names: Sequence[str], repeats: int) -> None:
+    """Print time, ratio and peak memory of each way, in turns, and the bound by arithmetic."""
+    count = (lr.shape[1] - 2) * (lr.shape[2] - 2)
+    scale = {name: count / LOOPED if WAYS[name] is looped else 1.0 for name in names}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    peaks: dict[str, int] = {}
+    for turn in range(repeats):
+        for name in names:
+
+            def run(name: str = name) -> None:
+                times[name].append(scale[name] * seconds(lambda: WAYS[name](lr, refs)))
+
+            if turn:
+                run()
+            else:
+                peaks[name] = peak(run)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print(f"\n{title} (median of {repeats})")
+    for name, median in medians.items():
+        ratio = median / medians[names[0]]
+        print(
+            f"  {name:<42} {1000 * median:10.1f} ms {ratio:7.2f} × ours"
+            f"{peaks[name] / 2**20:8.0f} MiB"
         )
-        same = match(lr_map, [ref_map]).index.flatten() == unfolded(lr_map, ref_map)
-        print(f"  same match as unfold: {same.float().mean():.2%} of patches")
+    multiplied = 2 * lr.numel() * sum(ref[0].numel() for ref in refs)
+    print(
+        f"  {'bound by arithmetic: the products alone':<42} {1000 * multiplied / rate():10.1f} ms"
+    )
+    same = ours(lr, refs) == unfolded(lr, refs)
+    print(f"  same match as unfold: {same.float().mean():.2%} of patches", flush=True)
+
+
+def rate() -> float:
+    """Return the rate of a matrix product of this kind, operations a second, best of three."""
+    a, b = np.ones((4000, 256), np.float32), np.ones((256, 2000), np.float32)
+    return 2 * a.size * b.shape[1] / min(seconds(lambda: np.matmul(a, b)) for _ in range(3))
+
+
+def precisions(lr: Tensor, refs: list[Tensor]) -> None:
+    """Print what reduced precisions cost and change."""
+    exact = match(lr, refs)
+    for precision in ("bfloat16", "float16"):
+        found = match(lr, refs, precision=precision)
+        taken = seconds(lambda precision=precision: match(lr, refs, precision=precision))
+        print(
+            f"  {precision} products (CPU) {1000 * taken:10.1f} ms: "
+            f"{found.agreement(exact):.2%} of matches are float32's"
+        )
+
+
+def relu3_1(encoder: Encoder, image: RGB) -> Tensor:
+    """Return the map of Ref↓↑."""
+    return encoder.encode(down_up(image))["relu3_1"]
+
+
+def whole(encoder: Encoder, photos: list[RGB]) -> None:
+    """Time the largest search: 500×332, four references in twelve versions each."""
+    hr, *refs = (photo[:332, :500] for photo in photos[:5])
+    versions = augmentations((1.0, 0.7, 1.4), (0.0, -20.0, 20.0, 180.0))
+    low = upscale(downscale(hr))
+    taken = 0.0
+
+    def run() -> None:
+        nonlocal taken
+        taken = seconds(lambda: correspond(low, refs, versions, encoder))
+
+    added = peak(run)
+    print(
+        f"\n500×332 with {len(refs)} references × {len(versions)} versions, encoder included: "
+        f"{taken:.1f} s; peak memory of the process {memory('VmHWM') / 2**20:.0f} MiB, of which "
+        f"{added / 2**20:.0f} MiB for this (bound on the search: {MAX_MEMORY / 2**20:.0f} MiB)"
+    )
+
+
+def main() -> None:
+    """Compare both sizes that matter: a training pair and a CUFED5 test group."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5, help="of the small cases")
+    parser.add_argument("--encoder-weights", default="random")
+    parser.add_argument("--whole", action="store_true", help="only 500×332 with 4 × 12 versions")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    encoder = load_encoder(options.encoder_weights, 0, torch.device("cpu"))
+    photos = [crop_to_multiple(photo) for photo in album()]
+    if options.whole:
+        whole(encoder, photos)
+        return
+    small = [photo[:160, :160] for photo in photos]
+    turned = [Augmentation(s, r) for s in (1.0, 0.7, 1.4) for r in (0.0, -20.0, 20.0, 180.0)]
+    cases = []
+    for title, hr, refs, names, repeats in (
+        ("160×160, 1 version", small[0], small[1:2], list(WAYS), options.repeats),
+        ("160×160, 12 versions", small[0], [augment(small[1], t) for t in turned], list(WAYS), 1),
+        ("500×332, 1 reference", photos[0], photos[1:2], list(WAYS), 1),
+        ("500×332, 4 references", photos[0], photos[1:5], list(WAYS)[:2], 1),
+    ):
+        maps = [relu3_1(encoder, ref[:332, :500]) for ref in refs]
+        cases.append((title, relu3_1(encoder, hr[:332, :500]), maps, names, repeats))
+    for threads in (1, 2) if (os.cpu_count() or 1) > 1 else (1,):
+        torch.set_num_threads(threads)
+        if faiss is not None:
+            faiss.omp_set_num_threads(threads)
+        with threadpool_limits(threads, user_api="blas"):
+            print(f"\n{processor()}, {threads} thread(s), {rate() / 1e9:.0f} GFLOP/s")
+            for case in cases:
+                compare(*case)
+            if threads == 1:
+                precisions(cases[0][1], cases[0][2])
 
 
 if __name__ == "__main__":

@@ -161,6 +161,12 @@ class MatchParams(Section):
     rotations_deg: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = Field(
         (0.0, -20.0, 20.0), min_length=1, description="Rotations of the references, degrees."
     )
+    shifts_px: tuple[Annotated[int, Field(ge=0, le=3)], ...] = Field(
+        (0,),
+        min_length=1,
+        description="Shifts of the references, px, each down with each right: relu3_1 sees a "
+        "4-pixel grid.",
+    )
 
 
 class SwapParams(MatchParams):

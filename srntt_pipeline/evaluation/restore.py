@@ -40,7 +40,9 @@ class Restorer:
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
-        self.versions = augmentations(info.swaps.scales, info.swaps.rotations_deg)
+        self.versions = augmentations(
+            info.swaps.scales, info.swaps.rotations_deg, info.swaps.shifts_px
+        )
         self._model = checkpoint.model.to(device)
 
     def correspond(self, lr: RGB, refs: Sequence[RGB]) -> Correspondence:

@@ -5,19 +5,23 @@ s(i, j) = ⟨P_i, P_j / ‖P_j‖⟩, over all patches of all references and the
 
 The 2304-long inner products are not computed one by one. With G[p, q] = ⟨f(p), g(q)⟩ over single
 positions, s(i, j) ‖P_j‖ is the sum of G over the nine equal shifts of p and q: a ninth of the
-multiplications, and the shifts sum by rows, then by columns. Tiles of LR rows by Ref rows bound the
-memory and keep it in the processor's cache.
+multiplications. `search` does it on the CPU, `torch_search` elsewhere; both in tiles, so that
+memory is bounded whatever the sizes.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-PATCH = 3
-_TILE_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
+from srntt_pipeline.swaps import search, torch_search
+from srntt_pipeline.swaps.torch_search import Precision
+
+PATCH = search.PATCH
+MAX_MEMORY = 2 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Correspondence:
     weight: Tensor
     shapes: tuple[tuple[int, int], ...]
 
+    def agreement(self, other: "Correspondence") -> float:
+        """Return the share of LR patches, 0…1, whose match is the same in both."""
+        return float((self.index == other.index).float().mean())
+
     def __add__(self, other: "Correspondence") -> "Correspondence":
         """Return the correspondence over the versions of both: ties go to the first."""
         better = other.score > self.score
@@ -51,24 +59,41 @@ def patch_count(shapes: Iterable[tuple[int, int]]) -> int:
     return sum((height - PATCH + 1) * (width - PATCH + 1) for height, width in shapes)
 
 
-def match(lr: Tensor, refs: Iterable[Tensor]) -> Correspondence:
+def match(
+    lr: Tensor,
+    refs: Iterable[Tensor],
+    valid: Iterable[Tensor | None] | None = None,
+    *,
+    max_memory: int = MAX_MEMORY,
+    precision: Precision = "float32",
+) -> Correspondence:
     """Return the best match of each 3×3 patch of `lr` in `refs`; ties go to the lowest index.
 
     Ties of scores as computed, in float32: equal patches can differ there by a rounding.
 
     `lr`: φ(LR↑) on relu3_1, float32 [C, h, w]; `refs`: φ(Ref↓↑) of each version, float32
-    [C, h', w'] of any sizes, all at least 3×3. Raises ValueError when a map is smaller.
+    [C, h', w'] of any sizes, all at least 3×3; they are taken one at a time. `valid`: for each of
+    them the patches that may be matched, bool [h'-2, w'-2], or None for all.
+
+    `max_memory`: bytes that the search may take beside the maps given; tiles are cut to fit.
+    `precision`: of the products; sums are float32 always. Other than float32, which is exact to
+    1e-5, they change matches: `Correspondence.agreement` with float32's tells how many.
+
+    Raises ValueError when a map is too small, no patch may be matched, or `max_memory` is too
+    little for any tile.
     """
     norms = patch_norms(lr)
     result: Correspondence | None = None
-    for ref in refs:
-        score, index = _best_in(lr, ref)
+    for ref, mask in zip(refs, repeat(None) if valid is None else valid, strict=valid is not None):
+        score, index = _best_in(lr, ref, mask, max_memory, precision)
         found = Correspondence(
             index, score, (score / norms).clamp(0, 1), ((ref.shape[1], ref.shape[2]),)
         )
         result = found if result is None else result + found
     if result is None:
         raise ValueError("no reference to match with")
+    if bool((result.score == -torch.inf).any()):
+        raise ValueError("no patch of any reference may be matched")
     return result
 
 
@@ -76,49 +101,35 @@ def patch_norms(maps: Tensor) -> Tensor:
     """Return ‖P‖ of every 3×3 patch of a map [C, h, w], float32 [h-2, w-2], never zero."""
     if min(maps.shape[1:]) < PATCH:
         raise ValueError(f"a map of {tuple(maps.shape[1:])} holds no {PATCH}×{PATCH} patch")
-    squares = maps.square().sum(0)[None, None]
-    sums = F.avg_pool2d(squares, PATCH, stride=1, divisor_override=1)[0, 0]
+    if maps.device.type == "cpu":  # NumPy: too little work to wake PyTorch's threads for
+        values = maps.numpy()
+        squares = torch.from_numpy(np.einsum("chw,chw->hw", values, values))
+    else:
+        squares = maps.square().sum(0)
+    by_rows = squares[:-2] + squares[1:-1] + squares[2:]
+    sums = by_rows[:, :-2] + by_rows[:, 1:-1] + by_rows[:, 2:]
     return sums.clamp_min(1e-12).sqrt()
 
 
-def _best_in(lr: Tensor, ref: Tensor) -> tuple[Tensor, Tensor]:
-    """Return best score and patch index in one `ref`, each [h-2, w-2]."""
-    rows, columns = lr.shape[1] - PATCH + 1, lr.shape[2] - PATCH + 1
-    ref_rows, ref_columns = ref.shape[1] - PATCH + 1, ref.shape[2] - PATCH + 1
-    inverse = 1 / patch_norms(ref)
-    best = lr.new_full((rows, columns), -torch.inf)
-    index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
-    tile = _tile_rows(lr.shape[2], ref.shape[2], lr.device.type)
-    for top in range(0, rows, tile):
-        bottom = min(top + tile, rows)
-        block = lr[:, top : bottom + PATCH - 1].flatten(1).T
-        for ref_top in range(0, ref_rows, tile):
-            ref_bottom = min(ref_top + tile, ref_rows)
-            ref_block = ref[:, ref_top : ref_bottom + PATCH - 1].flatten(1)
-            products = (block @ ref_block).view(
-                bottom - top + PATCH - 1, lr.shape[2], ref_bottom - ref_top + PATCH - 1, -1
-            )
-            scores = _shift_sums(products) * inverse[ref_top:ref_bottom]
-            score, local = scores.flatten(2).max(dim=2)
-            better = score > best[top:bottom]
-            best[top:bottom] = torch.where(better, score, best[top:bottom])
-            found = local + ref_top * ref_columns
-            index[top:bottom] = torch.where(better, found, index[top:bottom])
-    return best, index
-
-
-def _shift_sums(products: Tensor) -> Tensor:
-    """Sum G [h, w, h', w'] over nine equal shifts of both positions: [h-2, w-2, h'-2, w'-2]."""
-    height, width, ref_height, ref_width = (size - PATCH + 1 for size in products.shape)
-    by_rows = products[:height, :, :ref_height] + products[1 : height + 1, :, 1 : ref_height + 1]
-    by_rows += products[2:, :, 2:]
-    sums = by_rows[:, :width, :, :ref_width] + by_rows[:, 1 : width + 1, :, 1 : ref_width + 1]
-    sums += by_rows[:, 2:, :, 2:]
-    return sums
-
-
-def _tile_rows(width: int, ref_width: int, device: str) -> int:
-    """Return how many patch rows of LR and Ref go into a tile, so that G fits the budget."""
-    floats = _TILE_BYTES[device] / 4
-    side = int((floats / (width * ref_width)) ** 0.5)
-    return max(1, side - PATCH + 1)
+def _best_in(
+    lr: Tensor, ref: Tensor, valid: Tensor | None, max_memory: int, precision: Precision
+) -> tuple[Tensor, Tensor]:
+    """Return best score and patch index in one `ref`, each [h-2, w-2]; -inf where none is valid."""
+    factors = 1 / patch_norms(ref)
+    penalties = torch.zeros_like(factors)
+    if valid is not None:
+        if not bool(valid.any()):
+            size = (lr.shape[1] - PATCH + 1, lr.shape[2] - PATCH + 1)
+            return lr.new_full(size, -torch.inf), lr.new_zeros(size, dtype=torch.int64)
+        penalties.masked_fill_(~valid.to(lr.device), -torch.inf)
+    if lr.device.type != "cpu" or precision != "float32":
+        return torch_search.best_in(lr, ref, factors, penalties, max_memory, precision)
+    score, index = search.best_in(
+        lr.contiguous().numpy(),
+        ref.contiguous().numpy(),
+        factors.numpy(),
+        penalties.numpy(),
+        room=max_memory,
+        threads=torch.get_num_threads(),
+    )
+    return torch.from_numpy(score), torch.from_numpy(index)

@@ -42,6 +42,8 @@ from srntt_pipeline.swaps.shards import (
 )
 from srntt_pipeline.swaps.swap import correspond, swap_features
 
+MATCHING = 2  # what is matched with what; 2: never the corners that rotation leaves empty
+
 log = logging.getLogger(__name__)
 
 SHARD_BYTES = 256_000_000  # of stored maps in one shard, before compression
@@ -196,7 +198,7 @@ def _fingerprint(job: ShardJob) -> str:
         {
             "software": srntt_pipeline.__version__,
             "encoder": job.encoder.as_dict(),
-            "matching": job.params.matching,
+            "matching": [MATCHING, job.params.matching],
             "storing": job.params.storing,
             "pairs": [
                 [pair.name, _file_sha256(pair.hr), _file_sha256(pair.ref)] for pair in job.pairs

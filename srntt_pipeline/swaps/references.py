@@ -1,9 +1,16 @@
-"""Reference images for matching: Ref↓↑, and scaled and rotated versions (paper 3.1 and 3.4)."""
+"""Reference images for matching: Ref↓↑, and scaled, rotated and shifted versions (paper 3.1, 3.4).
+
+Rotation leaves corners empty. They are filled with the mirrored image, so that nothing breaks at
+their edges, but no patch that sees them may be matched: `valid_patches`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, resize, upscale
 from srntt_pipeline.swaps.encoder import STRIDE
@@ -11,18 +18,39 @@ from srntt_pipeline.swaps.encoder import STRIDE
 # Three positions of relu3_1 make one patch; a version smaller than that could match nothing.
 MIN_SIDE_PX = 3 * STRIDE
 
+# Position i of relu3_1 sees pixels 4i-10 … 4i+13 along each side: conv3_1 reaches one position of
+# pool2 farther, its convolutions two of pool1, theirs two pixels. Three positions see 32 pixels.
+_REACH_PX = 10
+_PATCH_SEES_PX = 2 * _REACH_PX + MIN_SIDE_PX
+
+Mask = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One version of a reference: scaled by `scale`, then turned by `rotation_deg` degrees."""
+    """One version of a reference: scaled by `scale`, turned by `rotation_deg` degrees, then cut by
+    `shift_px` (down, right) pixels at the top and the left.
+    """
 
     scale: float
     rotation_deg: float
+    shift_px: tuple[int, int] = (0, 0)
 
 
-def augmentations(scales: Sequence[float], rotations: Sequence[float]) -> list[Augmentation]:
-    """Return every scale with every rotation, scales outermost, in the order given."""
-    return [Augmentation(scale, rotation) for scale in scales for rotation in rotations]
+def augmentations(
+    scales: Sequence[float], rotations: Sequence[float], shifts: Sequence[int] = (0,)
+) -> list[Augmentation]:
+    """Return every scale with every rotation with every shift, in the order given.
+
+    Scales are outermost, then rotations; then shifts, every one down with every one right.
+    """
+    return [
+        Augmentation(scale, rotation, (down, right))
+        for scale in scales
+        for rotation in rotations
+        for down in shifts
+        for right in shifts
+    ]
 
 
 def augment(ref: RGB, augmentation: Augmentation) -> RGB:
@@ -30,25 +58,72 @@ def augment(ref: RGB, augmentation: Augmentation) -> RGB:
 
     Scaling is bicubic and low-passes. Rotation is about the centre, counter-clockwise; the frame
     keeps its size, so what turns out of it is left to the unturned version, and corners that turn
-    in are filled with the mirrored image, which is texture of the reference too.
+    in are filled with the mirrored image. A side that a shift would leave below 12 px is not
+    shifted. What makes sides multiples of 4 is cut off right and bottom.
     """
-    height, width = ref.shape[:2]
-    size = [
-        max(MIN_SIDE_PX, round(side * augmentation.scale) // STRIDE * STRIDE)
-        for side in (height, width)
-    ]
-    if augmentation.scale == 1 and min(height, width) >= MIN_SIDE_PX:
-        version = crop_to_multiple(ref)
-    else:
-        version = resize(ref, *size)
+    version = _scale(ref, augmentation.scale)
+    if augmentation.rotation_deg != 0:
+        version = crop_to_multiple(version)
+        version = cv2.warpAffine(  # type: ignore[assignment]
+            version,
+            _turn(version.shape, augmentation.rotation_deg),
+            version.shape[1::-1],
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+    down, right = _shift(version.shape, augmentation)
+    return crop_to_multiple(version[down:, right:])
+
+
+def valid_patches(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | None:
+    """Return the relu3_1 patches of a version that see nothing but the reference, None if all.
+
+    `shape`: that of the reference, [H, W, …]. Bool [h-2, w-2]: False where the 32×32 px that the
+    patch is computed from touch a corner that rotation left empty.
+    """
+    return _valid_patches(shape[0], shape[1], augmentation)
+
+
+@lru_cache(maxsize=256)
+def _valid_patches(height: int, width: int, augmentation: Augmentation) -> Mask | None:
     if augmentation.rotation_deg == 0:
-        return version
+        return None
+    version = crop_to_multiple(_scale(np.zeros((height, width, 3), np.uint8), augmentation.scale))
     rows, columns = version.shape[:2]
-    centre = (columns - 1) / 2, (rows - 1) / 2
-    turn = cv2.getRotationMatrix2D(centre, augmentation.rotation_deg, 1.0)
-    return cv2.warpAffine(  # type: ignore[return-value]
-        version, turn, (columns, rows), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
+    back = cv2.invertAffineTransform(_turn(version.shape, augmentation.rotation_deg))
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+    from_x, from_y = (row[0] * x + row[1] * y + row[2] for row in back)
+    slack = 1e-3  # of a pixel: a quarter turn leaves no corner
+    empty = (np.minimum(from_x, from_y) < -slack) | (from_x > columns - 1 + slack)
+    empty |= from_y > rows - 1 + slack
+    down, right = _shift(version.shape, augmentation)
+    empty = crop_to_multiple(empty[down:, right:])
+    # Beyond the frame lies the encoder's zero padding, as for any image.
+    padded = np.pad(empty, _REACH_PX)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH_SEES_PX,) * 2)
+    valid: Mask = ~np.any(windows[::STRIDE, ::STRIDE], axis=(2, 3))
+    valid.flags.writeable = False
+    return valid
+
+
+def _scale(ref: RGB, scale: float) -> RGB:
+    height, width = ref.shape[:2]
+    if scale == 1 and min(height, width) >= MIN_SIDE_PX:
+        return ref
+    size = [max(MIN_SIDE_PX, round(side * scale) // STRIDE * STRIDE) for side in (height, width)]
+    return resize(ref, *size)
+
+
+def _turn(shape: tuple[int, ...], degrees: float) -> npt.NDArray[np.float64]:
+    """Return the affine map, [2, 3], that turns an image [H, W, …] about its centre."""
+    centre = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    return np.asarray(cv2.getRotationMatrix2D(centre, degrees, 1.0), np.float64)
+
+
+def _shift(shape: tuple[int, ...], augmentation: Augmentation) -> list[int]:
+    """Return how far down and right a version of this shape is cut."""
+    sides = zip(shape[:2], augmentation.shift_px, strict=True)
+    return [shift if side - shift >= MIN_SIDE_PX else 0 for side, shift in sides]
 
 
 def down_up(image: RGB) -> RGB:

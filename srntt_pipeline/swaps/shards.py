@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import srntt_pipeline
-from srntt_pipeline.config import SwapParams, validate
+from srntt_pipeline.config import MatchParams, SwapParams, validate
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, read_json, write_json
 from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
@@ -57,9 +57,9 @@ class ShardHeader:
     made_from: str
 
 
-def versions(params: SwapParams) -> list[Augmentation]:
+def versions(params: MatchParams) -> list[Augmentation]:
     """Return the versions of each reference that indices number, in their order."""
-    return augmentations(params.scales, params.rotations_deg)
+    return augmentations(params.scales, params.rotations_deg, params.shifts_px)
 
 
 def write_shard(path: Path, header: ShardHeader, swaps: Iterable[StoredSwap]) -> None:

@@ -34,7 +34,7 @@ from srntt_pipeline.images import (
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence
 from srntt_pipeline.swaps.encoder import CELLS, STRIDE, Maps, load_encoder, to_tensor
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, Augmentation, augment, augmentations
+from srntt_pipeline.swaps.references import MIN_SIDE_PX, Augmentation, augment
 from srntt_pipeline.swaps.shards import Shards, versions
 from srntt_pipeline.swaps.swap import correspond, swap
 
@@ -110,7 +110,7 @@ def _computed(path: Path, refs: Sequence[Path], params: MatchParams, device: str
     hr = crop_to_multiple(read_rgb(path, min_side=MIN_SIDE_PX))
     images = [read_rgb(ref, min_side=MIN_SIDE_PX) for ref in refs]
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, choose_device(device))
-    tried = augmentations(params.scales, params.rotations_deg)
+    tried = versions(params)
     return Match(hr, images, tried, correspond(upscale(downscale(hr)), images, tried, encoder))
 
 
@@ -147,8 +147,7 @@ def sources(match: Match) -> Sources:
         ref, version = divmod(number, len(match.tried))
         box = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * _PATCH_PX
         places = np.stack([left, top], 1)[:, None] * STRIDE + box
-        size = height * STRIDE, width * STRIDE
-        corners[here] = _undo(places, match.tried[version], size, match.refs[ref].shape[:2])
+        corners[here] = _undo(places, match.tried[version], match.refs[ref])
         version_of[here] = number
         first += count
     per_ref = len(match.tried)
@@ -156,21 +155,17 @@ def sources(match: Match) -> Sources:
 
 
 def _undo(
-    places: npt.NDArray[np.float64],
-    version: Augmentation,
-    size: tuple[int, int],
-    original: tuple[int, ...],
+    places: npt.NDArray[np.float64], version: Augmentation, ref: RGB
 ) -> npt.NDArray[np.float64]:
-    """Return `places` (x, y; px) of a version of `size` in the reference of size `original`."""
-    turn = cv2.getRotationMatrix2D((size[1] / 2, size[0] / 2), version.rotation_deg, 1.0)
+    """Return `places` (x, y; px) of a version in the reference that it was made of."""
+    height, width = augment(ref, Augmentation(version.scale, 0)).shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), version.rotation_deg, 1.0)
     back = cv2.invertAffineTransform(turn)
-    turned = places @ back[:, :2].T + back[:, 2]
+    down, right = version.shift_px
+    turned = (places + np.array([right, down])) @ back[:, :2].T + back[:, 2]
     if version.scale == 1:
-        return turned  # cut to whole cells, not resized
-    result: npt.NDArray[np.float64] = turned * np.array(
-        [original[1] / size[1], original[0] / size[0]]
-    )
-    return result
+        return np.asarray(turned)  # cut to whole cells, not resized
+    return np.asarray(turned * np.array([ref.shape[1] / width, ref.shape[0] / height]))
 
 
 def paste(match: Match) -> RGB:
@@ -295,10 +290,8 @@ def _versions(
 
 
 def _name(version: Augmentation) -> str:
-    return ", ".join(
-        f"{key.removesuffix('_deg').removesuffix('_px')} {value:g}"
-        for key, value in vars(version).items()
-    )
+    name = f"scale {version.scale:g}, rotation {version.rotation_deg:g}"
+    return name if version.shift_px == (0, 0) else f"{name}, shift {version.shift_px}"
 
 
 def _lines(figure: Figure, axes: Sequence[Axes], found: Sources, size: tuple[int, int]) -> None:

@@ -2,7 +2,7 @@
 
 Each LR patch is replaced by its matched patch of the raw reference's maps, and overlaps are
 averaged. Patches are 3×3 on relu3_1, 6×6 on relu2_1 and 12×12 on relu1_1, with the stride of one
-relu3_1 position: so a map is nine shifted gathers of r×r cells, r = 1, 2, 4.
+relu3_1 position: so each r×r cell of a map, r = 1, 2, 4, is the mean of up to nine gathered cells.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.images import RGB
-from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, match, patch_count
+from srntt_pipeline.swaps.correspondence import (
+    MAX_MEMORY,
+    PATCH,
+    Correspondence,
+    match,
+    patch_count,
+)
 from srntt_pipeline.swaps.encoder import CELLS, LAYERS, Encoder, Maps
-from srntt_pipeline.swaps.references import Augmentation, augment, down_up
+from srntt_pipeline.swaps.references import Augmentation, augment, down_up, valid_patches
+from srntt_pipeline.swaps.torch_search import Precision
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,32 @@ class Swapped:
 
 
 def correspond(
-    lr_up: RGB, refs: Sequence[RGB], versions: Sequence[Augmentation], encoder: Encoder
+    lr_up: RGB,
+    refs: Sequence[RGB],
+    versions: Sequence[Augmentation],
+    encoder: Encoder,
+    *,
+    max_memory: int = MAX_MEMORY,
+    precision: Precision = "float32",
 ) -> Correspondence:
-    """Return the correspondence of LR↑ with all versions of all references, by reference first."""
-    lr_map = encoder.encode(lr_up)["relu3_1"]
+    """Return the correspondence of LR↑ with all versions of all references, by reference first.
+
+    Versions are encoded one at a time. `max_memory` (bytes) and `precision` are those of `match`.
+    Corners that rotation left empty are never matched, unless no version of any reference has a
+    patch without them: then all may be matched, so that every LR patch has a match.
+    """
+    valid = [valid_patches(ref.shape, version) for ref in refs for version in versions]
+    masks = [None if mask is None else torch.from_numpy(mask.copy()) for mask in valid]
+    if not any(mask is None or bool(mask.any()) for mask in masks):
+        masks = [None] * len(masks)
     blurred = (down_up(augment(ref, version)) for ref in refs for version in versions)
-    return match(lr_map, (encoder.encode(image)["relu3_1"] for image in blurred))
+    return match(
+        encoder.encode(lr_up)["relu3_1"],
+        (encoder.encode(image)["relu3_1"] for image in blurred),
+        masks,
+        max_memory=max_memory,
+        precision=precision,
+    )
 
 
 def swap_features(
@@ -68,15 +95,17 @@ def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
         here = (index >= first) & (index < first + count)
         if bool(here.any()):
             maps = encode(number)
+            places = _places(index - first, here, shape[1])
             for layer in LAYERS:
                 cells = _to_cells(maps[layer], CELLS[layer])
                 if layer not in sums:
                     sums[layer] = cells.new_zeros(height * width, cells.shape[1])
-                _gather(sums[layer], cells, index - first, here, shape[1], width)
+                _gather(sums[layer], cells, places)
         first += count
     overlaps = _overlaps(height, width, index.device).view(-1, 1)
     return {
-        layer: _from_cells(sums[layer] / overlaps, height, width, CELLS[layer]) for layer in LAYERS
+        layer: _from_cells(sums[layer].div_(overlaps), height, width, CELLS[layer])
+        for layer in LAYERS
     }
 
 
@@ -89,26 +118,41 @@ def weight_map(correspondence: Correspondence) -> Tensor:
     return sums / _overlaps(height, width, weight.device)
 
 
-def _gather(
-    sums: Tensor, cells: Tensor, index: Tensor, here: Tensor, ref_width: int, width: int
-) -> None:
-    """Add to `sums` the cells of the patches `index` where `here`, at all nine shifts."""
+def _places(index: Tensor, here: Tensor, ref_width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which cells of a version go where, for its patches `index` where `here`.
+
+    Int64: the source cells, in the order of the cells they go to; the target cells that get any,
+    ascending; and for each of these where its sources begin.
+    """
     rows, columns = here.nonzero(as_tuple=True)
-    patches = index[here]
+    patches, width = index[here], here.shape[1] + PATCH - 1
     patch_columns = ref_width - PATCH + 1
-    source = patches // patch_columns * ref_width + patches % patch_columns
-    target = rows * width + columns
-    for down in range(PATCH):
-        for right in range(PATCH):
-            found = cells.index_select(0, source + (down * ref_width + right))
-            sums.index_add_(0, target + (down * width + right), found)
+    down, right = torch.meshgrid(*[torch.arange(PATCH, device=index.device)] * 2, indexing="ij")
+    shifted = [
+        (row[:, None] + down.flatten()) * line + column[:, None] + right.flatten()
+        for row, column, line in (
+            (patches // patch_columns, patches % patch_columns, ref_width),
+            (rows, columns, width),
+        )
+    ]
+    sources, targets = (cells.flatten() for cells in shifted)
+    order = targets.argsort(stable=True)
+    reached, counts = targets[order].unique_consecutive(return_counts=True)
+    return sources[order], reached, counts.cumsum(0) - counts
+
+
+def _gather(sums: Tensor, cells: Tensor, places: tuple[Tensor, Tensor, Tensor]) -> None:
+    """Add to `sums` the cells that `_places` sends there: one fused pass of gather and sum."""
+    sources, reached, starts = places
+    sums.index_add_(0, reached, F.embedding_bag(sources, cells, starts, mode="sum"))
 
 
 def _to_cells(maps: Tensor, side: int) -> Tensor:
     """Cut a map [C, h·r, w·r] into cells [h·w, C·r·r]."""
     channels, height, width = maps.shape
     cells = maps.view(channels, height // side, side, width // side, side)
-    return cells.permute(1, 3, 0, 2, 4).reshape(-1, channels * side * side)
+    cells = cells.permute(1, 3, 0, 2, 4).contiguous()
+    return cells.view(-1, channels * side * side)
 
 
 def _from_cells(cells: Tensor, height: int, width: int, side: int) -> Tensor:

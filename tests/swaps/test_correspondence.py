@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from srntt_pipeline.swaps import correspondence
+from srntt_pipeline.swaps import search, torch_search
 from srntt_pipeline.swaps.correspondence import Correspondence, match, patch_norms
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.swap import weight_map
@@ -105,23 +107,173 @@ def assert_equal(found: Correspondence, expected: Correspondence) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 1000])
+@pytest.mark.parametrize("columns", [1, 7, 1000])
 def test_tiles_change_nothing(
-    real_maps: tuple[Tensor, list[Tensor]], monkeypatch: pytest.MonkeyPatch, rows: int
+    real_maps: tuple[Tensor, list[Tensor]],
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    columns: int,
 ) -> None:
     expected = match(*real_maps)
-    monkeypatch.setattr(correspondence, "_tile_rows", lambda *sizes: rows)
+    lr, refs = real_maps
+    tiles = search.Tiles(
+        min(columns, lr.shape[2] - 2), min(rows, min(r.shape[1] for r in refs) - 2)
+    )
+    monkeypatch.setattr(search, "choose_tiles", lambda *sizes: tiles)
     assert_equal(match(*real_maps), expected)
 
 
-@pytest.mark.parametrize("width", [8, 160, 4000])
-@pytest.mark.parametrize("ref_width", [8, 160, 4000])
-def test_tiles_fit_their_budget(
-    monkeypatch: pytest.MonkeyPatch, width: int, ref_width: int
+@pytest.mark.parametrize("band", [1, 2, 3, 100])
+def test_bands_change_nothing(
+    real_maps: tuple[Tensor, list[Tensor]], monkeypatch: pytest.MonkeyPatch, band: int
 ) -> None:
-    monkeypatch.setitem(correspondence._TILE_BYTES, "cpu", 1 << 20)
-    rows = correspondence._tile_rows(width, ref_width, "cpu")
-    assert rows >= 1
-    assert rows == 1 or 4 * (rows + 2) ** 2 * width * ref_width <= 1 << 20
+    expected = match(*real_maps)
+    monkeypatch.setattr(search, "_BAND_ROWS", band)
+    assert_equal(match(*real_maps), expected)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7, 1000])
+def test_threads_change_nothing(real_maps: tuple[Tensor, list[Tensor]], threads: int) -> None:
+    lr, (ref, _) = real_maps
+    factors = (1 / patch_norms(ref)).numpy()
+    arguments = lr.numpy(), ref.numpy(), factors, np.zeros_like(factors)
+    expected_score, expected = search.best_in(*arguments, room=1 << 30, threads=1)
+    score, index = search.best_in(*arguments, room=1 << 30, threads=threads)
+    assert np.array_equal(index, expected)
+    np.testing.assert_allclose(score, expected_score, rtol=1e-6)
+
+
+@given(
+    st.integers(3, 5000),
+    st.tuples(st.integers(3, 5000), st.integers(3, 5000)),
+    st.integers(1, 1 << 40),
+)
+def test_tiles_fit_their_room(width: int, ref_shape: tuple[int, int], room: int) -> None:
+    if search.Tiles(1, 1).bytes(ref_shape[1]) > room:
+        with pytest.raises(ValueError, match="max_memory"):
+            search.choose_tiles(width, ref_shape, room)
+        return
+    tiles = search.choose_tiles(width, ref_shape, room)
+    assert 1 <= tiles.columns <= width - 2
+    assert 1 <= tiles.ref_rows <= ref_shape[0] - 2
+    assert tiles.bytes(ref_shape[1]) <= room
+
+
+@few
+@given(seeds, shapes, st.lists(shapes, min_size=1, max_size=2), st.integers(2600, 40_000))
+def test_little_memory_changes_nothing(
+    seed: int, lr_shape: tuple[int, int], ref_shapes: list, max_memory: int
+) -> None:
+    lr = relu_map(seed, lr_shape)
+    refs = [relu_map(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
+    assert_is_naive(match(lr, refs, max_memory=max_memory), lr, refs)
+
+
+def test_too_little_memory() -> None:
+    with pytest.raises(ValueError, match="max_memory"):
+        match(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], max_memory=1000)
+    with pytest.raises(ValueError, match="max_memory"):
+        match(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], max_memory=1000, precision="bfloat16")
+
+
+_PEAK = """
+import torch
+from srntt_pipeline.swaps.correspondence import match
+
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+
+torch.set_num_threads(1)
+maps = lambda: torch.rand(8, 83, 125)
+match(maps(), [maps()], max_memory=2_000_000)  # whatever is loaded once
+before = peak()
+match(maps(), (maps() for _ in range(48)), max_memory=20_000_000)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
+def test_memory_stays_below_the_bound() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _PEAK], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert int(run.stdout) <= 20_000_000
+
+
+@few
+@given(seeds, shapes, st.lists(shapes, min_size=1, max_size=3))
+def test_only_valid_patches_are_matched(
+    seed: int, lr_shape: tuple[int, int], ref_shapes: list
+) -> None:
+    lr = relu_map(seed, lr_shape)
+    refs = [relu_map(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
+    rng = np.random.default_rng(seed)
+    masks = [rng.random((h - 2, w - 2)) < 0.4 for h, w in ref_shapes]
+    masks[-1][-1, -1] = True
+    scores = naive_scores(lr, refs)
+    scores[:, ~np.concatenate([mask.ravel() for mask in masks])] = -np.inf
+    for precision in ("float32", "bfloat16"):
+        valid = [torch.from_numpy(mask) for mask in masks]
+        found = match(lr, refs, valid, precision=precision)
+        chosen = np.take_along_axis(scores, found.index.numpy().reshape(-1, 1), 1)[:, 0]
+        tolerance = 1e-5 if precision == "float32" else 0.03
+        np.testing.assert_allclose(chosen, scores.max(1), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(found.score.numpy().ravel(), chosen, rtol=tolerance, atol=0.03)
+
+
+def test_no_valid_patch() -> None:
+    lr, ref = relu_map(0, (5, 6)), relu_map(1, (6, 5))
+    none = torch.zeros(4, 3, dtype=torch.bool)
+    with pytest.raises(ValueError, match="no patch"):
+        match(lr, [ref], [none])
+    found = match(lr, [ref, ref], [none, None])
+    assert torch.equal(found.index, match(lr, [ref]).index + 12)
+    with pytest.raises(ValueError, match="zip"):
+        match(lr, [ref, ref], [none])
+
+
+def plain(lr: Tensor, ref: Tensor, room: int = 1 << 30) -> tuple[Tensor, Tensor]:
+    factors = 1 / patch_norms(ref)
+    return torch_search.best_in(lr, ref, factors, torch.zeros_like(factors), room, "float32")
+
+
+@pytest.mark.parametrize("room", [1 << 20, 8 << 20, 1 << 30])
+def test_plain_pytorch_agrees(real_maps: tuple[Tensor, list[Tensor]], room: int) -> None:
+    lr, refs = real_maps
+    for ref in refs:
+        score, index = plain(lr, ref, room)
+        found = match(lr, [ref])
+        assert torch.equal(index, found.index)
+        torch.testing.assert_close(score, found.score, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_mostly_agrees(
+    real_maps: tuple[Tensor, list[Tensor]], precision: torch_search.Precision
+) -> None:
+    lr, refs = real_maps
+    exact = match(lr, refs)
+    half = match(lr, refs, precision=precision)
+    assert exact.agreement(exact) == 1
+    assert 0.5 < half.agreement(exact) <= 1
+    torch.testing.assert_close(half.score, exact.score, rtol=0.02, atol=0)
+
+
+def test_tf32_needs_cuda() -> None:
+    with pytest.raises(ValueError, match="CUDA"):
+        match(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], precision="tf32")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees(real_maps: tuple[Tensor, list[Tensor]]) -> None:
+    lr, refs = real_maps
+    found = match(lr.cuda(), [ref.cuda() for ref in refs])
+    assert_is_naive(
+        Correspondence(found.index.cpu(), found.score.cpu(), found.weight.cpu(), found.shapes),
+        lr,
+        refs,
+    )
 
 
 @few
@@ -137,7 +289,8 @@ def test_ties_go_to_the_lowest_index(
     inverse = np.float32(1) / np.sqrt(np.maximum(squares, np.float32(1e-12)))
     scores = (patches(lr) @ candidates.T).astype(np.float32) * inverse
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(correspondence, "_tile_rows", lambda *sizes: rows)
+        tiles = search.Tiles(min(rows, lr_shape[1] - 2), 1)
+        patch.setattr(search, "choose_tiles", lambda *sizes: tiles)
         found = match(lr, refs)
     assert np.array_equal(found.index.numpy().ravel(), scores.argmax(1))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
-from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
+from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, valid_patches
 from srntt_pipeline.swaps.swap import correspond, swap, swap_features
 
 # Patch size and stride of each layer (paper section 3.1).
@@ -123,6 +123,43 @@ def test_an_image_swapped_with_itself_keeps_its_maps(
     for layer, maps in encoder.encode(hr).items():
         torch.testing.assert_close(swapped.maps[layer], maps, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(swapped.weight, torch.ones(1, 12, 14), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("shift", [(1, 0), (3, 2)])
+def test_a_shifted_reference_is_matched_exactly_with_shifts(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray], shift: tuple[int, int]
+) -> None:
+    hr, _ = pair
+    ref = np.pad(hr, ((shift[0], 0), (shift[1], 0), (0, 0)), mode="reflect")
+    for shifts, exact in (((0,), False), ((0, 1, 2, 3), True)):
+        versions = augmentations((1.0,), (0.0,), shifts)
+        found = correspond(lr_up(hr), [ref], versions, encoder)
+        swapped = swap_features(found, [ref], versions, encoder)
+        for layer, maps in encoder.encode(hr).items():
+            assert torch.allclose(swapped.maps[layer], maps, rtol=1e-5, atol=1e-5) == exact
+        assert torch.allclose(swapped.weight, torch.ones(1, 12, 14), rtol=1e-5, atol=0) == exact
+
+
+def test_empty_corners_are_never_matched(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    hr, ref = pair
+    ref = np.tile(ref, (2, 2, 1))
+    versions = augmentations((1.0,), (30.0, -30.0))  # the unturned version is not among them
+    found = correspond(lr_up(hr), [ref], versions, encoder)
+    valid = np.concatenate([valid_patches(ref.shape, version).ravel() for version in versions])
+    assert valid[found.index.numpy()].all()
+
+
+def test_every_patch_has_a_match_where_no_corner_can_be_avoided(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    hr, ref = pair
+    versions = [Augmentation(1.0, 45.0)]
+    assert not valid_patches((20, 24), versions[0]).any()
+    found = correspond(lr_up(hr), [ref[:20, :24]], versions, encoder)
+    assert found.score.isfinite().all()
+    assert found.index.max() < patch_count(found.shapes)
 
 
 def test_an_unrelated_reference_lowers_the_weight(

@@ -1,0 +1,104 @@
+"""Search for the best Ref patch in PyTorch: for CUDA, and for precisions below float32.
+
+On CUDA, where Triton is at hand, its kernel takes the place of `best_of_tile`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from srntt_pipeline.swaps import triton_search
+from srntt_pipeline.swaps.search import HALO, PATCH
+
+Precision = Literal["float32", "tf32", "float16", "bfloat16"]
+
+_REDUCED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+_TILE_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
+
+
+def best_in(
+    lr: Tensor, ref: Tensor, factors: Tensor, penalties: Tensor, room: int, precision: Precision
+) -> tuple[Tensor, Tensor]:
+    """Return score and index of the best match of each LR patch, as `search.best_in` does.
+
+    `precision` is that of the products' factors; the products are summed in float32 on CUDA, and
+    rounded to `precision` on the CPU. `tf32` needs CUDA. Raises ValueError.
+    """
+    if precision == "tf32" and lr.device.type != "cuda":
+        raise ValueError("tf32 is a precision of CUDA devices")
+    dtype = _REDUCED.get(precision, torch.float32)
+    rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
+    best = lr.new_full((rows, columns), -torch.inf)
+    index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
+    tile = tile_rows(lr.shape[2], ref.shape[2], min(room, _TILE_BYTES[lr.device.type]))
+    low, ref_low = lr, ref
+    if dtype != torch.float32:  # scaled to products of at most 1, lest float16 overflow
+        scale, ref_scale = (maps.square().sum(0).max().sqrt().clamp_min(1e-6) for maps in (lr, ref))
+        low, ref_low = (lr / scale).to(dtype), (ref / ref_scale).to(dtype)
+        factors = factors * (scale * ref_scale)
+    best_of = triton_search.best_of if triton_search.available(lr.device) else best_of_tile
+    with _tf32(precision == "tf32"):
+        for top in range(0, rows, tile):
+            bottom = min(top + tile, rows)
+            block = low[:, top : bottom + HALO]
+            for ref_top in range(0, factors.shape[0], tile):
+                band = slice(ref_top, ref_top + tile)
+                ref_block = ref_low[:, ref_top : ref_top + tile + HALO]
+                products = _products(block, ref_block)
+                score, local = best_of(products, factors[band], penalties[band])
+                better = score > best[top:bottom]
+                best[top:bottom] = torch.where(better, score, best[top:bottom])
+                found = local + ref_top * factors.shape[1]
+                index[top:bottom] = torch.where(better, found, index[top:bottom])
+    return best, index
+
+
+def tile_rows(width: int, ref_width: int, room: int) -> int:
+    """Return how many patch rows of LR and Ref go into a tile: G and its sums fit `room` bytes.
+
+    Raises ValueError when not one does.
+    """
+    # G; the sums over rows; one of: sums over both and a temporary; scores and a temporary.
+    side = int((room / (4 * 4 * width * ref_width)) ** 0.5)
+    if side < PATCH:
+        raise ValueError(
+            f"max_memory is too small for maps {width} and {ref_width} wide: {room} bytes"
+        )
+    return side - HALO
+
+
+def _products(lr: Tensor, ref: Tensor) -> Tensor:
+    """Return G, float32 [h, w, h', w'], of maps [C, h, w] and [C, h', w']."""
+    products = lr.flatten(1).T @ ref.flatten(1)
+    return products.float().view(*lr.shape[1:], *ref.shape[1:])
+
+
+def best_of_tile(products: Tensor, factors: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
+    """Return best score, float32, and Ref patch, int64, both [h-2, w-2], in G [h, w, h', w']."""
+    scores = (_shift_sums(products) * factors + penalties).flatten(2)
+    score, index = scores.max(dim=2)
+    return score, index
+
+
+def _shift_sums(products: Tensor) -> Tensor:
+    """Sum G [h, w, h', w'] over nine equal shifts of both positions: [h-2, w-2, h'-2, w'-2]."""
+    height, width, ref_height, ref_width = (size - HALO for size in products.shape)
+    by_rows = products[:height, :, :ref_height] + products[1 : height + 1, :, 1 : ref_height + 1]
+    by_rows += products[2:, :, 2:]
+    sums = by_rows[:, :width, :, :ref_width] + by_rows[:, 1 : width + 1, :, 1 : ref_width + 1]
+    sums += by_rows[:, 2:, :, 2:]
+    return sums
+
+
+@contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid TF32 products meanwhile."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
