@@ -52,8 +52,5 @@ def _use(swaps: list[StoredSwap], tried: list[Augmentation]) -> list[str]:
     return [
         f"score       {middle:.3f} median cosine, {low:.3f} to {high:.3f} for nine patches in ten",
         "versions    share of the LR patches matched in each:",
-        *(
-            f"  {share:6.1%}  {', '.join(f'{k} {v:g}' for k, v in vars(version).items())}"
-            for version, share in zip(tried, shares, strict=True)
-        ),
+        *(f"  {share:6.1%}  {version}" for version, share in zip(tried, shares, strict=True)),
     ]

@@ -36,6 +36,11 @@ class Augmentation:
     rotation_deg: float
     shift_px: tuple[int, int] = (0, 0)
 
+    def __str__(self) -> str:
+        text = f"scale {self.scale:g}, rotation {self.rotation_deg:g}"
+        down, right = self.shift_px
+        return f"{text}, shift {down} {right}" if down or right else text
+
 
 def augmentations(
     scales: Sequence[float], rotations: Sequence[float], shifts: Sequence[int] = (0,)

@@ -276,7 +276,7 @@ def _versions(
     handles = [
         Patch(
             color=tuple(colours[number]),
-            label=f"{_name(match.tried[number])}: {counts[number] / counts.sum():.0%}",
+            label=f"{match.tried[number]}: {counts[number] / counts.sum():.0%}",
         )
         for number in used
     ]
@@ -287,11 +287,6 @@ def _versions(
         frameon=False,
     )  # fmt: skip
     legend.set_in_layout(False)  # it may be wider than the column
-
-
-def _name(version: Augmentation) -> str:
-    name = f"scale {version.scale:g}, rotation {version.rotation_deg:g}"
-    return name if version.shift_px == (0, 0) else f"{name}, shift {version.shift_px}"
 
 
 def _lines(figure: Figure, axes: Sequence[Axes], found: Sources, size: tuple[int, int]) -> None:
