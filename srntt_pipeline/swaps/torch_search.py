@@ -1,6 +1,6 @@
 """Search for the best Ref patch in PyTorch: for CUDA, and for precisions below float32.
 
-On CUDA, where Triton is at hand, its kernel takes the place of `best_of_tile`.
+On CUDA a Triton kernel can take the place of `best_of_tile`.
 """
 
 from collections.abc import Iterator
