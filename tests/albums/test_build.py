@@ -253,6 +253,11 @@ def test_killed_build_goes_on_to_the_same_bytes(albums, built, tmp_path, content
 KILLS = 24
 
 
+def begin(begun, albums, out, params):
+    begun.set()
+    build_cufed5(albums, out, params, workers=1)
+
+
 def test_build_killed_at_random_moments_again_and_again_ends_with_the_same_bytes(
     albums, built, tmp_path, contents
 ):
@@ -261,9 +266,10 @@ def test_build_killed_at_random_moments_again_and_again_ends_with_the_same_bytes
     context.set_forkserver_preload(["srntt_pipeline.albums.build", "matplotlib.figure"])
 
     def start(out):
-        arguments = (albums, out, PARAMS)
-        process = context.Process(target=build_cufed5, args=arguments, kwargs={"workers": 1})
+        begun = context.Event()
+        process = context.Process(target=begin, args=(begun, albums, out, PARAMS))
         process.start()
+        assert begun.wait(60)
         return process
 
     undisturbed = start(tmp_path / "undisturbed")

@@ -158,8 +158,8 @@ def test_a_long_list_of_jobs_is_handed_out_bit_by_bit(on_cluster, monkeypatch):
 
     monkeypatch.setattr(backend, "submit", counting_submit)
     monkeypatch.setattr(backend, "retrieve_result_callback", counting_retrieve)
-    assert run(square, range(1200)) == [i * i for i in range(1200)]
-    assert 100 < most[0] <= 1000
+    assert run(square, range(2000)) == [i * i for i in range(2000)]
+    assert 100 < most[0] < 1800  # joblib takes a while to count what is done as done
 
 
 def test_worker_with_other_versions_is_refused(on_cluster, monkeypatch):

@@ -6,10 +6,11 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import is_intact
 from srntt_pipeline.shard import Shard
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 
@@ -101,24 +103,40 @@ def test_damage_is_made_good_by_another_run(
         assert {file: file.stat().st_mtime_ns for file in kept} == kept
 
 
-def start(dataset: Path, out: Path, store: str, **options: object) -> BaseProcess:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["srntt_pipeline.swaps.precompute"])
-    params = PARAMS.model_copy(update={"store": store})
-    process = context.Process(
-        target=precompute_swaps, args=(dataset, out, params), kwargs={**JOB, **options}
-    )
-    process.start()
-    return process
+class Run:
+    """A run in a process of its own; `begun` once it has started and loaded what it needs."""
+
+    def __init__(self, dataset: Path, out: Path, store: str, **options: object) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["srntt_pipeline.swaps.precompute"])
+        params = PARAMS.model_copy(update={"store": store})
+        self.begun = context.Event()
+        self.process = context.Process(
+            target=begin, args=(self.begun, dataset, out, params), kwargs={**JOB, **options}
+        )
+        self.process.start()
+
+    def wait_and_kill(self, seconds: float) -> int | None:
+        """Kill it so many seconds after it has begun, if it is not done; return its exit code."""
+        assert self.begun.wait(60)
+        self.process.join(seconds)
+        self.process.kill()
+        self.process.join()
+        return self.process.exitcode
+
+
+def begin(begun: Event, dataset: Path, out: Path, params: SwapParams, **options: object) -> None:
+    load_encoder("random", 0, torch.device("cpu"))
+    begun.set()
+    precompute_swaps(dataset, out, params, **options)  # type: ignore[arg-type]
 
 
 def seconds_undisturbed(dataset: Path, out: Path, store: str) -> float:
-    process = start(dataset, out.with_name("warm-up"), store)
-    process.join(60)
+    """Return how long the work itself takes."""
+    run = Run(dataset, out, store)
+    assert run.begun.wait(60)
     began = time.monotonic()
-    process = start(dataset, out, store)
-    process.join(60)
-    assert process.exitcode == 0
+    assert run.wait_and_kill(60) == 0
     return time.monotonic() - began
 
 
@@ -134,18 +152,15 @@ def test_killed_at_random_moments_again_and_again_ends_with_the_same_bytes(
     left_behind = set()
     while kills < KILLS:
         out = tmp_path / f"out {runs}"
-        process = start(tiny_dataset, out, store)
-        process.join(1.05 * duration * rng.random())
-        process.kill()
-        process.join()
+        exit_code = Run(tiny_dataset, out, store).wait_and_kill(1.05 * duration * rng.random())
         made = contents(out) if out.exists() else {}
         whole = {name: made[name] for name in made if ".partial" not in name}
         assert whole.items() <= expected.items()  # under its name each file is whole, or not there
-        if process.exitcode == 0:
+        if exit_code == 0:
             assert made == expected
             runs += 1
             continue
-        assert process.exitcode == -signal.SIGKILL
+        assert exit_code == -signal.SIGKILL
         kills += 1
         left_behind.add(tuple(sorted(name for name in made if ".partial" not in name)))
         if "index.json" not in made:
@@ -169,17 +184,15 @@ def test_a_killed_array_task_costs_at_most_the_shard_in_hand(
     out, rng = tmp_path / "out", random.Random(1)
     tasks = [Shard(1, 2), Shard(2, 2)]
     for _ in range(4):
-        running = [start(tiny_dataset, out, "correspondence", shard=task) for task in tasks]
+        running = [Run(tiny_dataset, out, "correspondence", shard=task) for task in tasks]
+        for run in running:
+            assert run.begun.wait(60)
         time.sleep(duration * rng.random())
         before = {path: path.stat().st_mtime_ns for path in out.glob("shard-*.h5")}
-        for process in running:
-            process.kill()
-            process.join()
+        for run in running:
+            run.wait_and_kill(0)
     for task in tasks:
-        process = start(tiny_dataset, out, "correspondence", shard=task)
-        process.join(60)
-        assert process.exitcode == 0
+        assert Run(tiny_dataset, out, "correspondence", shard=task).wait_and_kill(60) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    merged = start(tiny_dataset, out, "correspondence", merge=True)
-    merged.join(60)
+    assert Run(tiny_dataset, out, "correspondence", merge=True).wait_and_kill(60) == 0
     assert contents(out) == contents(tmp_path / "undisturbed")
