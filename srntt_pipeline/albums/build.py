@@ -73,14 +73,15 @@ def build_cufed5(
     is_test = choose_test_albums(collection, params)
     training = [album for album, test in zip(collection.albums, is_test, strict=True) if not test]
     groups = choose_groups(collection, is_test, params)
-    leaks = find_near_duplicates(_test_photos(groups), training, params, workers)
+    test_photos = _test_photos(groups)
+    leaks = find_near_duplicates(list(test_photos.values()), training, params, workers)
     kept_out = [] if params.keep_near_duplicates else leaks
     rejected += [Rejected(leak.album, leak.photo, str(leak)) for leak in kept_out]
     train = choose_train_pairs(
         training, collection.pairs[~is_test, 1:], _by_album(kept_out), params, workers
     )
     train = [_labelled(row, labels) for row in train]
-    test = _test_rows(groups, labels)
+    test = _test_rows(groups, test_photos, labels)
 
     origin = origin_of(
         name=params.name or albums.resolve().name,
@@ -129,14 +130,17 @@ def _by_album(leaks: list[NearDuplicate]) -> dict[str, frozenset[str]]:
     return {a: frozenset(leak.photo for leak in leaks if leak.album == a) for a in albums}
 
 
-def _test_photos(groups: list[ChosenGroup]) -> list[tuple[CountedAlbum, PhotoRecord]]:
-    """Return each photo of the test groups once, with its album."""
-    photos: dict[tuple[str, str], tuple[CountedAlbum, PhotoRecord]] = {}
+TestPhotos = dict[tuple[str, str], tuple[CountedAlbum, PhotoRecord]]
+
+
+def _test_photos(groups: list[ChosenGroup]) -> TestPhotos:
+    """Return each photo of the test groups by the names of album and photo, in their order."""
+    photos: TestPhotos = {}
     for group in groups:
         records = {photo.name: photo for photo in group.album.index().photos}
         for name in (group.hr, *(ref for ref, _ in group.refs)):
             photos[group.album.name, name] = group.album, records[name]
-    return [photos[key] for key in sorted(photos)]
+    return dict(sorted(photos.items(), key=lambda item: item[0]))
 
 
 def _labelled(row: TrainRow, labels: Labels) -> TrainRow:
@@ -144,11 +148,10 @@ def _labelled(row: TrainRow, labels: Labels) -> TrainRow:
     return replace(row, event=labels.event(row.album), hr_importance=importance)
 
 
-def _test_rows(groups: list[ChosenGroup], labels: Labels) -> list[TestRow]:
+def _test_rows(groups: list[ChosenGroup], photos: TestPhotos, labels: Labels) -> list[TestRow]:
     rows = []
     for number, group in enumerate(groups):
         album = group.album.name
-        digests = {photo.name: photo.sha256 for photo in group.album.index().photos}
         images: list[tuple[str, int | None, str]] = [("HR", None, group.hr)]
         images += [(level_name(k), n, ref) for k, (ref, n) in enumerate(group.refs, start=1)]
         rows += [
@@ -160,7 +163,7 @@ def _test_rows(groups: list[ChosenGroup], labels: Labels) -> list[TestRow]:
                 level=level,
                 matches=matches,
                 photo=photo,
-                sha256=digests[photo],
+                sha256=photos[album, photo][1].sha256,
                 importance=labels.importance(album, photo),
             )
             for k, (level, matches, photo) in enumerate(images)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srntt_pipeline.albums.matching import match_both_ways
-from srntt_pipeline.albums.sift import PhotoRecord
+from srntt_pipeline.albums.sift import PhotoRecord, read_features
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.parallel import progress, run_all
@@ -101,17 +101,22 @@ def hamming(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[n
 def compare(job: CompareJob) -> list[NearDuplicate]:
     """Return the candidates of an album whose features match; the first test photo for each."""
     found: dict[str, NearDuplicate] = {}
-    index = job.album.index()
     for candidate in job.candidates:
         photo, test = candidate.photo, candidate.test_photo
         if photo.name in found:
             continue
-        (a,), (b,) = index.features([photo]), candidate.test_album.index().features([test])
+        (a,) = read_features(job.album.features, [photo])
+        (b,) = read_features(candidate.test_album.features, [test])
         forth, back = match_both_ways(a.descriptors, b.descriptors, job.params.matching)
         matches = int(max(forth.is_match.sum(), back.is_match.sum()))
         share = matches / max(1, min(len(a.xy), len(b.xy)))
         if share >= job.params.near_duplicate_share:
             found[photo.name] = NearDuplicate(
-                index.album, photo.name, candidate.test_album.name, test.name, candidate.bits, share
+                job.album.name,
+                photo.name,
+                candidate.test_album.name,
+                test.name,
+                candidate.bits,
+                share,
             )
     return list(found.values())

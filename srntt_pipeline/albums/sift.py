@@ -58,9 +58,7 @@ class AlbumIndex:
 
     def features(self, photos: Iterable[PhotoRecord]) -> list[SiftFeatures]:
         """Return the features of `photos` of this album."""
-        with h5py.File(self.path) as file:
-            groups = [file[photo.place] for photo in photos]
-            return [SiftFeatures(group["xy"][:], group["descriptors"][:]) for group in groups]
+        return read_features(self.path, photos)
 
 
 def to_grey(image: RGB) -> npt.NDArray[np.uint8]:
@@ -173,3 +171,10 @@ def read_index(path: Path) -> AlbumIndex:
     return AlbumIndex(
         path, album, photos, tuple(Rejected(album, *row) for row in index["rejected"])
     )
+
+
+def read_features(path: Path, photos: Iterable[PhotoRecord]) -> list[SiftFeatures]:
+    """Return the features of `photos` of the album that `extract_album` wrote to `path`."""
+    with h5py.File(path) as file:
+        groups = [file[photo.place] for photo in photos]
+        return [SiftFeatures(group["xy"][:], group["descriptors"][:]) for group in groups]

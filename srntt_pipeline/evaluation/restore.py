@@ -15,7 +15,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, upscale, write_png
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import load_encoder, to_tensor
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, augmentations
+from srntt_pipeline.swaps.references import MIN_SIDE_PX, versions
 from srntt_pipeline.swaps.swap import correspond, swap_features
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,7 @@ class Restorer:
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
-        self.versions = augmentations(
-            info.swaps.scales, info.swaps.rotations_deg, info.swaps.shifts_px
-        )
+        self.versions = versions(info.swaps)
         self._model = checkpoint.model.to(device)
 
     def correspond(self, lr: RGB, refs: Sequence[RGB]) -> Correspondence:

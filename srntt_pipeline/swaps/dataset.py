@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import sha256
-from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
+from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.swaps.encoder import Encoder, Maps, to_tensor
-from srntt_pipeline.swaps.shards import Shards, StoredSwap, versions
+from srntt_pipeline.swaps.references import versions
+from srntt_pipeline.swaps.shards import Shards, StoredSwap
 from srntt_pipeline.swaps.swap import swap_features, weight_map
 
 
@@ -99,10 +99,4 @@ class SwappedPairs(Dataset[SwappedPair]):
         return to_tensor(downscale(hr)), to_tensor(hr)
 
     def _image(self, path: Path, made_from: str) -> RGB:
-        content = read_bytes(path)
-        if sha256(content) != made_from:
-            raise InputError(
-                f"{path} is not the image that {self._shards.folder} was made from; run "
-                "precompute-swaps again"
-            )
-        return decode(content, path)
+        return decode(self._shards.image_bytes(path, made_from), path)

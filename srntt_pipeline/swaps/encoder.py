@@ -21,6 +21,8 @@ CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
 # Cells of a layer under one position of relu3_1, along each side; relu3_1 itself is HR / STRIDE.
 CELLS = {"relu3_1": 1, "relu2_1": 2, "relu1_1": 4}
 STRIDE = 4
+# Values of all layers under one position of relu3_1.
+VALUES = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
 
 Maps = dict[str, Tensor]
 

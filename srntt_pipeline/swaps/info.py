@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS
-from srntt_pipeline.swaps.references import Augmentation
-from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap, versions
+from srntt_pipeline.swaps.encoder import VALUES
+from srntt_pipeline.swaps.references import Augmentation, versions
+from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap
 
 
 def shards_info(folder: Path) -> str:
@@ -35,7 +35,7 @@ def shards_info(folder: Path) -> str:
 def _maps_bytes(swap: StoredSwap) -> int:
     """Return the size of a pair's maps in float32."""
     height, width = (size + 2 for size in swap.correspondence.index.shape)
-    return height * width * 4 * sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
+    return height * width * VALUES * 4
 
 
 def _use(swaps: list[StoredSwap], tried: list[Augmentation]) -> list[str]:

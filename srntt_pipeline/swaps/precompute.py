@@ -23,20 +23,19 @@ from srntt_pipeline.parallel import run_all
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
 from srntt_pipeline.swaps.encoder import (
-    CELLS,
-    CHANNELS,
     LAYERS,
+    STRIDE,
+    VALUES,
     Encoder,
     EncoderIdentity,
     load_encoder,
 )
-from srntt_pipeline.swaps.references import MIN_SIDE_PX
+from srntt_pipeline.swaps.references import MIN_SIDE_PX, versions
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
     Shards,
     StoredSwap,
     is_whole,
-    versions,
     write_index,
     write_shard,
 )
@@ -140,8 +139,7 @@ def _maps_bytes(pair: TrainPair, params: SwapParams) -> int:
             pixels = image.width * image.height
     except OSError:  # the job that reads the image says what is wrong with it
         return 0
-    cells = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
-    return pixels // 16 * cells * (2 if params.maps_dtype == "float16" else 4)
+    return pixels // STRIDE**2 * VALUES * (2 if params.maps_dtype == "float16" else 4)
 
 
 def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> list[str]:
@@ -243,11 +241,7 @@ def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
     """Return the swap of a pair from other shards, if they are of the same images."""
     swap = source[pair.name]
     for path, made_from in ((pair.hr, swap.hr_sha256), (pair.ref, swap.ref_sha256[0])):
-        if _file_sha256(path) != made_from:
-            raise InputError(
-                f"{path} is not the image that {source.folder} was made from; run "
-                "precompute-swaps again"
-            )
+        source.image_bytes(path, made_from)
     return swap
 
 

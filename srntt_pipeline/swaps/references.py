@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from srntt_pipeline.config import MatchParams
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, resize, upscale
 from srntt_pipeline.swaps.encoder import STRIDE
 
@@ -56,6 +57,11 @@ def augmentations(
         for down in shifts
         for right in shifts
     ]
+
+
+def versions(params: MatchParams) -> list[Augmentation]:
+    """Return the versions of each reference that indices of correspondences number, in order."""
+    return augmentations(params.scales, params.rotations_deg, params.shifts_px)
 
 
 def augment(ref: RGB, augmentation: Augmentation) -> RGB:

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 import srntt_pipeline
-from srntt_pipeline.config import MatchParams, SwapParams, validate
+from srntt_pipeline.config import SwapParams, validate
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import file_sha256, read_json, write_json
+from srntt_pipeline.files import file_sha256, read_json, sha256, write_json
 from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
+from srntt_pipeline.images import read_bytes
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import LAYERS, EncoderIdentity, Maps
-from srntt_pipeline.swaps.references import Augmentation, augmentations
 
 FORMAT, VERSION = "srntt_pipeline swaps", 2
 INDEX = "index.json"
@@ -55,11 +55,6 @@ class ShardHeader:
     encoder: EncoderIdentity
     params: SwapParams
     made_from: str
-
-
-def versions(params: MatchParams) -> list[Augmentation]:
-    """Return the versions of each reference that indices number, in their order."""
-    return augmentations(params.scales, params.rotations_deg, params.shifts_px)
 
 
 def write_shard(path: Path, header: ShardHeader, swaps: Iterable[StoredSwap]) -> None:
@@ -205,6 +200,16 @@ class Shards:
             raise InputError(f"{self.folder} holds correspondences, no maps: shards convert")
         maps: Maps = self._read(name, _maps)
         return maps
+
+    def image_bytes(self, path: Path, made_from: str) -> bytes:
+        """Return the image file at `path`; raise InputError unless its SHA-256 is `made_from`."""
+        content = read_bytes(path)
+        if sha256(content) != made_from:
+            raise InputError(
+                f"{path} is not the image that {self.folder} was made from; run precompute-swaps "
+                "again"
+            )
+        return content
 
     def check(self, path: Path) -> None:
         """Raise InputError unless the shard at `path` is the file that the index lists."""

@@ -21,21 +21,19 @@ from srntt_pipeline.config import MatchParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.figures import save_figure, spread
-from srntt_pipeline.files import sha256
 from srntt_pipeline.images import (
     RGB,
     crop_to_multiple,
     decode,
     downscale,
-    read_bytes,
     read_rgb,
     upscale,
 )
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence
 from srntt_pipeline.swaps.encoder import CELLS, STRIDE, Maps, load_encoder, to_tensor
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, Augmentation, augment
-from srntt_pipeline.swaps.shards import Shards, versions
+from srntt_pipeline.swaps.references import MIN_SIDE_PX, Augmentation, augment, versions
+from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.swap import correspond, swap
 
 log = logging.getLogger(__name__)
@@ -125,10 +123,7 @@ def _stored(name: str, swaps: Path, dataset: Path) -> Match:
         (pairs[name].hr, stored.hr_sha256),
         (pairs[name].ref, stored.ref_sha256[0]),
     ):
-        content = read_bytes(path)
-        if sha256(content) != made_from:
-            raise InputError(f"{path} is not the image that {swaps} was made from")
-        images.append(decode(content, path))
+        images.append(decode(shards.image_bytes(path, made_from), path))
     hr, ref = images
     return Match(crop_to_multiple(hr), [ref], versions(shards.params), stored.correspondence)
 

@@ -12,7 +12,8 @@ from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
-from srntt_pipeline.swaps.shards import Shards, versions
+from srntt_pipeline.swaps.references import versions
+from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.swap import correspond, swap_features
 
 
