@@ -82,7 +82,8 @@ def small_jobs(site, monkeypatch):
 
 
 def test_array_job_and_merge_build_the_same_bytes(small_jobs, site, built, contents):
-    submitted = submit(small_jobs / "submit_build.sh", 3, "albums", "dataset", *OPTIONS, cwd=site)
+    arguments = ["build-cufed5", 3, "albums", "dataset", *OPTIONS]
+    submitted = submit(small_jobs / "submit.sh", *arguments, cwd=site)
     assert submitted.returncode == 0, submitted.stderr
     outputs = wait_for_jobs(site)
     assert contents(site / "dataset") == built, outputs
@@ -102,10 +103,8 @@ def test_array_job_of_swaps_and_merge_make_the_same_bytes(small_jobs, site, buil
     )
     precompute_swaps(site / "dataset", site / "expected", params, workers=1, device="cpu")
     options = ["--encoder-weights=random", "--scales=1.0", "--rotations-deg=0"]
-    submitted = submit(
-        small_jobs / "submit_swaps.sh", 2, "dataset", "swaps", *options, "--pairs-per-shard=4",
-        cwd=site,
-    )  # fmt: skip
+    arguments = ["precompute-swaps", 2, "dataset", "swaps", *options, "--pairs-per-shard=4"]
+    submitted = submit(small_jobs / "submit.sh", *arguments, cwd=site)
     assert submitted.returncode == 0, submitted.stderr
     outputs = wait_for_jobs(site)
     assert contents(site / "swaps") == contents(site / "expected"), outputs
