@@ -25,7 +25,8 @@ FORMAT = "srntt_pipeline checkpoint"
 class CheckpointInfo(BaseModel):
     """How a checkpoint was made; the JSON beside its weights.
 
-    `encoder`: identity of the VGG19 whose maps it was trained on; `dataset`: fingerprint of the
+    `encoder`: identity of the VGG19 whose maps it was trained on, made with `swaps`; both None for
+    a model that takes no maps; `dataset`: fingerprint of the
     training pairs; `metrics`: of the last validation.
     """
 
@@ -36,8 +37,8 @@ class CheckpointInfo(BaseModel):
     model: str
     sizes: dict[str, Any]
     step: int
-    encoder: EncoderIdentity
-    swaps: SwapParams
+    encoder: EncoderIdentity | None
+    swaps: SwapParams | None
     train: TrainParams
     dataset: str
     metrics: dict[str, float]

@@ -268,8 +268,8 @@ def _notes(restorer: Restorer | None) -> list[str]:
         f"{_method(restorer)}: {info.step} steps, sizes {json.dumps(info.sizes)}, checkpoint "
         f"{restorer.checkpoint.path.name} (sha256 {info.weights_sha256[:12]}).",
         f"Encoder: {identity}.",
-        f"References at scales {list(info.swaps.scales)} and rotations "
-        f"{list(info.swaps.rotations_deg)}°.",
+        f"References at scales {list(restorer.swaps.scales)} and rotations "
+        f"{list(restorer.swaps.rotations_deg)}°.",
     ]
     if identity.is_random:
         notes.insert(

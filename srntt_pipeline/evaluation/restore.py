@@ -31,7 +31,11 @@ class Restorer:
         self, checkpoint: Checkpoint, device: torch.device, encoder_weights: str | None = None
     ) -> None:
         info = checkpoint.info
-        self.checkpoint, self.device = checkpoint, device
+        if info.encoder is None or info.swaps is None:
+            raise InputError(
+                f"{checkpoint.path}: {info.model} takes no references; name a checkpoint of SRNTT"
+            )
+        self.checkpoint, self.device, self.swaps = checkpoint, device, info.swaps
         self.encoder = load_encoder(
             encoder_weights or info.swaps.encoder_weights, info.swaps.encoder_seed, device
         )

@@ -10,57 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from srntt_pipeline.models.content import (
+    ContentExtractor,
+    conv,
+    residual_body,
+    to_image,
+    upscale_2x,
+)
 from srntt_pipeline.models.registry import register
 
-SCALE = 4
 # Swapped maps join from LR size upwards: relu3_1 at LR size, relu2_1 at ×2, relu1_1 at ×4.
 MAP_CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
-
-
-def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """Return a 3×3 convolution that keeps the size."""
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(ReLU(conv(x))), without the released code's batch norm, which costs PSNR."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(conv(channels, channels), nn.ReLU(), conv(channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, C, H, W] to [N, C, H, W]."""
-        return x + self.body(x)
-
-
-def residual_body(channels: int, blocks: int) -> nn.Sequential:
-    """Return `blocks` residual blocks and a convolution."""
-    return nn.Sequential(
-        *(ResidualBlock(channels) for _ in range(blocks)), conv(channels, channels)
-    )
-
-
-def upscale_2x(channels: int) -> nn.Sequential:
-    """Return ↑2× by sub-pixel convolution: [N, C, H, W] to [N, C, 2H, 2W]."""
-    return nn.Sequential(conv(channels, 4 * channels), nn.PixelShuffle(2), nn.ReLU())
-
-
-class ContentExtractor(nn.Module):
-    """ψ_0: features of the LR image at LR size, with a tail of its own for plain SISR."""
-
-    def __init__(self, channels: int, blocks: int) -> None:
-        super().__init__()
-        self.head = nn.Sequential(conv(3, channels), nn.ReLU())
-        self.body = residual_body(channels, blocks)
-        self.sisr_tail = nn.Sequential(
-            upscale_2x(channels), upscale_2x(channels), conv(channels, 3)
-        )
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Map LR [N, 3, h, w] in [-1, 1] to features [N, C, h, w]."""
-        x = self.head(lr)
-        return self.body(x) + x
 
 
 class TextureTransfer(nn.Module):
@@ -129,15 +89,9 @@ class SRNTT(nn.Module):
             x = self.transfer[layer](x, scaled)
             if layer in self.upscale:
                 x = self.upscale[layer](x)
-        return self._image(self.tail(x), lr)
+        return to_image(self.tail(x), lr, self.bicubic_skip)
 
     def sisr(self, lr: Tensor) -> Tensor:
         """Return SR from LR alone, by the content extractor and its own tail (the warm-up)."""
-        return self._image(self.content.sisr_tail(self.content(lr * 2 - 1)), lr)
-
-    def _image(self, output: Tensor, lr: Tensor) -> Tensor:
-        if not self.bicubic_skip:
-            return (torch.tanh(output) + 1) / 2
-        # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑.
-        up = F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
-        return up + output / 2
+        output = self.content.sisr_tail(self.content(lr * 2 - 1))
+        return to_image(output, lr, self.bicubic_skip)

@@ -1,0 +1,90 @@
+"""The content extractor ψ_0 and its blocks; alone with its own tail it is a plain SISR network.
+
+`sisr` is what the paper's released code pre-trains before SRNTT, and with what it upscales LR and
+Ref↓ instead of by bicubic interpolation (paper section 3.2).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from srntt_pipeline.models.registry import register
+
+SCALE = 4
+
+
+def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
+    """Return a 3×3 convolution that keeps the size."""
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(ReLU(conv(x))), without the released code's batch norm, which costs PSNR."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(channels, channels), nn.ReLU(), conv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, C, H, W]."""
+        return x + self.body(x)
+
+
+def residual_body(channels: int, blocks: int) -> nn.Sequential:
+    """Return `blocks` residual blocks and a convolution."""
+    return nn.Sequential(
+        *(ResidualBlock(channels) for _ in range(blocks)), conv(channels, channels)
+    )
+
+
+def upscale_2x(channels: int) -> nn.Sequential:
+    """Return ↑2× by sub-pixel convolution: [N, C, H, W] to [N, C, 2H, 2W]."""
+    return nn.Sequential(conv(channels, 4 * channels), nn.PixelShuffle(2), nn.ReLU())
+
+
+class ContentExtractor(nn.Module):
+    """ψ_0: features of the LR image at LR size, with a tail of its own for plain SISR."""
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.head = nn.Sequential(conv(3, channels), nn.ReLU())
+        self.body = residual_body(channels, blocks)
+        self.sisr_tail = nn.Sequential(
+            upscale_2x(channels), upscale_2x(channels), conv(channels, 3)
+        )
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map LR [N, 3, h, w] in [-1, 1] to features [N, C, h, w]."""
+        x = self.head(lr)
+        return self.body(x) + x
+
+
+def to_image(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
+    """Return the image [N, 3, 4h, 4w], about [0, 1], that a tail's `output` stands for.
+
+    With `bicubic_skip` the output is what LR↑ lacks, else the image itself, bounded by tanh. `lr`:
+    [N, 3, h, w] in [0, 1].
+    """
+    if not bicubic_skip:
+        return (torch.tanh(output) + 1) / 2
+    # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑.
+    up = F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
+    return up + output / 2
+
+
+@register("sisr")
+class SISR(nn.Module):
+    """Single-image super-resolution ×4: the content extractor with its own tail.
+
+    `channels` and `blocks`: of its residual body; `bicubic_skip`: as in `SRNTT`.
+    """
+
+    def __init__(self, channels: int = 64, blocks: int = 16, bicubic_skip: bool = False) -> None:
+        super().__init__()
+        self.bicubic_skip = bicubic_skip
+        self.content = ContentExtractor(channels, blocks)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Return SR [N, 3, 4h, 4w], about [0, 1], not clipped, of LR [N, 3, h, w] in [0, 1]."""
+        output = self.content.sisr_tail(self.content(lr * 2 - 1))
+        return to_image(output, lr, self.bicubic_skip)
