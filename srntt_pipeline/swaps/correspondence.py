@@ -12,6 +12,7 @@ memory is bounded whatever the sizes.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,14 +102,19 @@ def patch_norms(maps: Tensor) -> Tensor:
     """Return ‖P‖ of every 3×3 patch of a map [C, h, w], float32 [h-2, w-2], never zero."""
     if min(maps.shape[1:]) < PATCH:
         raise ValueError(f"a map of {tuple(maps.shape[1:])} holds no {PATCH}×{PATCH} patch")
-    if maps.device.type == "cpu":  # NumPy: too little work to wake PyTorch's threads for
+    if maps.device.type == "cpu":
+        # NumPy alone: PyTorch's square root wakes its threads, which then spin for milliseconds on
+        # the cores that the search wants.
         values = maps.numpy()
-        squares = torch.from_numpy(np.einsum("chw,chw->hw", values, values))
-    else:
-        squares = maps.square().sum(0)
-    by_rows = squares[:-2] + squares[1:-1] + squares[2:]
-    sums = by_rows[:, :-2] + by_rows[:, 1:-1] + by_rows[:, 2:]
-    return sums.clamp_min(1e-12).sqrt()
+        squares = np.einsum("chw,chw->hw", values, values)
+        return torch.from_numpy(np.sqrt(np.maximum(_box_sums(squares), 1e-12)))
+    return _box_sums(maps.square().sum(0)).clamp_min(1e-12).sqrt()
+
+
+def _box_sums(values: Any) -> Any:
+    """Return the sums over 3×3 positions, [h-2, w-2], of an array or tensor [h, w]."""
+    by_rows = values[:-2] + values[1:-1] + values[2:]
+    return by_rows[:, :-2] + by_rows[:, 1:-1] + by_rows[:, 2:]
 
 
 def _best_in(
