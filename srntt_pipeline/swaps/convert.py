@@ -42,5 +42,7 @@ def convert_shards(
         replace(job, weights=weights, source=swaps)
         for job in shard_jobs(pairs, out, params, source.encoder, str(choose_device(device)))
     ]
-    finish(jobs, make_shards(jobs, workers, f"Converting to {store}"), out)
+    finish(
+        jobs, make_shards(jobs, workers, f"Converting to {store}"), out, source.float32_agreement
+    )
     return len(pairs)

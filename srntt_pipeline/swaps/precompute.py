@@ -17,19 +17,13 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
-from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_bytes, upscale
+from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes, upscale
 from srntt_pipeline.layout import TrainPair, read_train_pairs
-from srntt_pipeline.parallel import run_all
+from srntt_pipeline.parallel import ahead, run_all
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.encoder import (
-    LAYERS,
-    STRIDE,
-    VALUES,
-    Encoder,
-    EncoderIdentity,
-    load_encoder,
-)
+from srntt_pipeline.swaps.correspondence import MAX_MEMORY, share
+from srntt_pipeline.swaps.encoder import VALUES, Encoder, EncoderIdentity, load_encoder
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, versions
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
@@ -40,13 +34,14 @@ from srntt_pipeline.swaps.shards import (
     write_shard,
 )
 from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.windows import STRIDE
 
 MATCHING = 2  # what is matched with what; 2: never the corners that rotation leaves empty
 
 log = logging.getLogger(__name__)
 
+_AGREEMENT_PAIRS = 8
 SHARD_BYTES = 256_000_000  # of stored maps in one shard, before compression
-_REMEMBERED_BYTES = 256 << 20  # of references' maps, for matching and for swapping each
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,7 @@ class ShardJob:
     encoder: EncoderIdentity
     weights: str
     device: str
+    max_memory: int = MAX_MEMORY
     source: Path | None = None
 
 
@@ -73,6 +69,7 @@ def precompute_swaps(
     *,
     workers: int,
     device: str = "auto",
+    max_memory: int = MAX_MEMORY,
     shard: Shard | None = None,
     merge: bool = False,
 ) -> int:
@@ -81,13 +78,14 @@ def precompute_swaps(
     Shards that are there, made from the same images and parameters, are kept: a killed run resumes.
     With `shard`, only every nth is made, and no index; others can be made at once, here or
     elsewhere, with the same `out`. With `merge` all must be there, and the index is written.
-    On GPUs there is one worker for each (`device.device_workers`). Raises InputError.
+    On GPUs there is one worker for each (`device.device_workers`). `max_memory`: bytes of a worker,
+    at least 1.5 GiB; no result depends on it. Raises InputError.
     """
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
     output_folder(out, clear=shard is None)
-    jobs = shard_jobs(pairs, out, params, encoder.identity, str(chosen))
+    jobs = shard_jobs(pairs, out, params, encoder.identity, str(chosen), max_memory)
     if merge:
         parts = _check_made(jobs, workers)
     else:
@@ -101,7 +99,14 @@ def precompute_swaps(
             made, len(pairs), shard, out,
         )  # fmt: skip
         return made
-    finish(jobs, parts, out)
+    agreement = 1.0
+    if params.precision != "float32":
+        agreement = float32_agreement(jobs, encoder)
+        log.info(
+            "Precision %s: %.2f %% of the matches (of the first pairs) are those of float32",
+            params.precision, 100 * agreement,
+        )  # fmt: skip
+    finish(jobs, parts, out, agreement)
     return len(pairs)
 
 
@@ -111,6 +116,7 @@ def shard_jobs(
     params: SwapParams,
     encoder: EncoderIdentity,
     device: str,
+    max_memory: int = MAX_MEMORY,
 ) -> list[ShardJob]:
     """Return a job per shard, which depend on pairs and parameters alone.
 
@@ -127,7 +133,9 @@ def shard_jobs(
         room -= size
     weights = params.encoder_weights
     return [
-        ShardJob(tuple(part), out / f"shard-{i:05d}.h5", params, encoder, weights, device)
+        ShardJob(
+            tuple(part), out / f"shard-{i:05d}.h5", params, encoder, weights, device, max_memory
+        )
         for i, part in enumerate(parts)
     ]
 
@@ -154,11 +162,31 @@ def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> lis
     )
 
 
-def finish(jobs: Sequence[ShardJob], parts: Sequence[str], out: Path) -> None:
-    """Write the index over all shards, whose fingerprints are `parts`."""
+def float32_agreement(jobs: Sequence[ShardJob], encoder: Encoder) -> float:
+    """Return the share of matches, 0…1, that float32 finds too, over the first pairs.
+
+    They are matched anew in both precisions.
+    """
+    job = jobs[0]
+    exact = replace(job, params=job.params.model_copy(update={"precision": "float32"}))
+    shares = []
+    for pair in map(read_images, job.pairs[:_AGREEMENT_PAIRS]):
+        both = (_swap(pair, way, encoder).correspondence for way in (job, exact))
+        shares.append(next(both).agreement(next(both)))
+    return sum(shares) / len(shares)
+
+
+def finish(
+    jobs: Sequence[ShardJob], parts: Sequence[str], out: Path, agreement: float = 1.0
+) -> None:
+    """Write the index over all shards, whose fingerprints are `parts`.
+
+    `agreement`: with float32, where the precision of matching is another.
+    """
     remove_partials(out)  # of workers that were killed, whose jobs others have done
     header = ShardHeader(jobs[0].encoder, jobs[0].params, fingerprint(list(parts)))
-    write_index(out, header, [(job.path, [pair.name for pair in job.pairs]) for job in jobs])
+    shards = [(job.path, [pair.name for pair in job.pairs]) for job in jobs]
+    write_index(out, header, shards, agreement)
     count = sum(len(job.pairs) for job in jobs)
     log.info("Wrote swaps of %d pairs in %d shards to %s", count, len(jobs), out)
 
@@ -221,20 +249,50 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
             f"{job.source} was made with {job.encoder}, not with {encoder.identity}; name that "
             "file with --encoder-weights"
         )
-    matcher = CachedEncoder(encoder, ["relu3_1"], _REMEMBERED_BYTES)
-    swapper = CachedEncoder(encoder, LAYERS, _REMEMBERED_BYTES)
-    for pair in job.pairs:
-        swap = _copied(pair, source) if source else _swap(pair, job.params, matcher)
-        yield _with_maps(swap, pair, job.params, swapper) if job.params.store == "maps" else swap
+    encoder = CachedEncoder(encoder, share(job.max_memory))
+    if source:
+        swaps = (_copied(pair, source) for pair in job.pairs)
+    else:
+        images = ahead(read_images, job.pairs)  # the next pair's are decoded meanwhile
+        swaps = (_swap(pair, job, encoder) for pair in images)
+    for pair, swap in zip(job.pairs, swaps, strict=True):
+        yield _with_maps(swap, pair, job.params, encoder) if job.params.store == "maps" else swap
 
 
-def _swap(pair: TrainPair, params: SwapParams, encoder: Encoder) -> StoredSwap:
-    """Match a pair."""
+@dataclass(frozen=True)
+class PairImages:
+    """A pair's images, uint8 [H, W, 3], HR cut to multiples of 4 px, and their files' hashes."""
+
+    name: str
+    hr: RGB
+    ref: RGB
+    hr_sha256: str
+    ref_sha256: str
+
+
+def read_images(pair: TrainPair) -> PairImages:
+    """Read a pair; raise InputError where an image is damaged or below 12 px a side."""
     hr, ref = read_bytes(pair.hr), read_bytes(pair.ref)
-    hr_image = crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX))
-    ref_image = decode(ref, pair.ref, min_side=MIN_SIDE_PX)
-    found = correspond(upscale(downscale(hr_image)), [ref_image], versions(params), encoder)
-    return StoredSwap(pair.name, sha256(hr), (sha256(ref),), found)
+    return PairImages(
+        pair.name,
+        crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX)),
+        decode(ref, pair.ref, min_side=MIN_SIDE_PX),
+        sha256(hr),
+        sha256(ref),
+    )
+
+
+def _swap(pair: PairImages, job: ShardJob, encoder: Encoder) -> StoredSwap:
+    """Match a pair."""
+    found = correspond(
+        upscale(downscale(pair.hr)),
+        [pair.ref],
+        versions(job.params),
+        encoder,
+        max_memory=job.max_memory,
+        precision=job.params.precision,
+    )
+    return StoredSwap(pair.name, pair.hr_sha256, (pair.ref_sha256,), found)
 
 
 def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
