@@ -130,7 +130,7 @@ def test_a_reference_that_pairs_share_is_encoded_once(
     )
     run(dataset, tmp_path / "out", pairs_per_shard=4)
     assert len(passes) == 4 + 2 * 2  # each LR, and two versions of two references
-    monkeypatch.setattr(precompute, "_REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(precompute, "share", lambda max_memory: 0)
     run(dataset, tmp_path / "again", pairs_per_shard=4)
     assert len(passes) == 8 + 4 + 2 * 4
     assert contents(tmp_path / "out") == contents(tmp_path / "again")
