@@ -1,12 +1,14 @@
 """The whole precompute of a pair, stage by stage, against the usual ways to do it in PyTorch.
 
 Ours, against ways named by how they match and how they swap: a loop over patches (for matching
-LOOPED of them are timed, and scaled), a convolution with patches as kernels, unfold and a matrix
-product; and a loop over patches or fold. All these keep the maps of all versions, and write float32
-maps with np.savez; images and the encoder of what is matched are the same for all. Bounds:
-operations over the rate of a matrix product measured here, and the bytes that must be read and
-written over the rate of copying measured here. A whole is the sum of its stages; its peak is that
-of one run.
+LOOPED patches are timed, and scaled), a convolution with patches as kernels, unfold and a matrix
+product; and a loop over patches or fold. These keep the maps of all versions, mask no corners that
+rotation left empty, and write float32 maps with np.savez; ours are float16 with checksums. Images
+and the encoder of what is matched are the same for all.
+
+Bounds: operations over the rate of a matrix product measured here, and the bytes that must be read
+and written over the rate of copying measured here. A whole is the sum of its stages; its peak is
+that of one run.
 """
 
 import os

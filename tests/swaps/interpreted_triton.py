@@ -101,6 +101,18 @@ def test_splitting_changes_nothing(
     assert torch.equal(found[1], expected[1])
 
 
+def test_torch_search_scales_float16_for_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of these values are beyond float16; scores are those of float32 all the same."""
+    monkeypatch.setattr(triton_search, "available", lambda device: True)
+    lr, ref = 1000 * features(8, (7, 6), 20), 1000 * features(9, (6, 8), 20)
+    more = weights(8, (6, 8))
+    exact = torch_search.best_in(lr, ref, *more, ROOM, "float32")
+    assert_best(exact, naive(lr, ref, *more), 1e-5)
+    score, _ = torch_search.best_in(lr, ref, *more, ROOM, "float16")
+    torch.testing.assert_close(score, exact[0], rtol=2e-3, atol=0)
+    assert not torch.equal(score, exact[0])
+
+
 def test_full_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_TILE_ROWS", 16), ("_TILE_COLUMNS", 8), ("_BLOCK", 64), ("_DEPTH", 32)):
         monkeypatch.setattr(triton_search, name, value)

@@ -31,6 +31,21 @@ def test_interpreted_kernel() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tiles", "blocks", "lag", "parts"),
+    [(21, 24, 2, 6), (126, 159, 4, 1), (1, 24, 2, 24), (1000, 159, 4, 1)],
+)
+def test_parts_of_ref_fill_132_multiprocessors(
+    tiles: int, blocks: int, lag: int, parts: int
+) -> None:
+    """The docstring's cases, 160×160 and 500×332 px; one tile, and more than enough."""
+    assert triton_search._choose_parts(tiles, blocks, lag, [132] * min(blocks, 64)) == parts
+
+
+def test_parts_that_leave_no_room_for_a_program_are_not_chosen() -> None:
+    assert triton_search._choose_parts(1, 24, 2, [1, 2, 0, -3]) == 2
+
+
+@pytest.mark.parametrize(
     ("dtype", "precision", "products"),
     [
         ("fp32", "ieee", None),
