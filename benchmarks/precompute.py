@@ -89,7 +89,7 @@ def report(title: str, pair: Pair, repeats: int, rates: Rates) -> None:
                 line += f"{'':>25}"
         if name in bounds:
             line += "{:>17.1f}{:>9.2f}".format(*(1000 * bound for bound in bounds[name]))
-        print(line)
+        print(line.rstrip())
     for way in USUAL:
         pasted, ours = (times[who][MATCH] + times[who][SWAP] for who in (way, OURS))
         whole = times[way][KEPT_MAPS]
