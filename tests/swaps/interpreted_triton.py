@@ -12,7 +12,7 @@ from srntt_pipeline.swaps import torch_search, triton_search
 sides = st.integers(3, 9)
 shapes = st.tuples(sides, sides)
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=10, deadline=None)
+few = settings(max_examples=6, deadline=None)
 ROOM = 1 << 24
 
 
@@ -88,7 +88,7 @@ def test_float16_inputs_are_summed_in_float32() -> None:
     assert_best(found, naive(lr, ref, *weights(0, (8, 12))), 1e-5)
 
 
-@pytest.mark.parametrize(("parts", "programs"), [(1, 1), (2, 3), (3, 1000), (7, 5)])
+@pytest.mark.parametrize(("parts", "programs"), [(1, 1), (2, 3), (7, 1000)])
 def test_splitting_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, parts: int, programs: int
 ) -> None:
