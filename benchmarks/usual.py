@@ -87,27 +87,23 @@ def swap_folded(found: Correspondence, versions: Sequence[Maps]) -> Maps:
 
 
 def swap_looped(found: Correspondence, versions: Sequence[Maps]) -> Maps:
-    """Return the swapped maps by pasting patch after patch, as published implementations do."""
-    ends = torch.tensor([patch_count([shape]) for shape in found.shapes]).cumsum(0)
-    numbers = torch.searchsorted(ends, found.index, right=True)
-    firsts = torch.cat([ends.new_zeros(1), ends[:-1]])
-    local = (found.index - firsts[numbers]).tolist()
+    """Return the swapped maps as published implementations do: all patches of the maps are cut out,
+    then the matched ones are pasted one by one.
+    """
     swapped = {}
     for layer, side in CELLS.items():
-        patch = 3 * side
+        channels, patch = versions[0][layer].shape[0], 3 * side
+        cut = [F.unfold(maps[layer][None], patch, stride=side)[0].T for maps in versions]
+        patches = torch.cat(cut).view(-1, channels, patch, patch)
         size = [(length + 2) * side for length in found.index.shape]
-        sums = torch.zeros(versions[0][layer].shape[0], *size)
-        overlaps = torch.zeros(size)
-        for row, line in enumerate(numbers.tolist()):
-            for column, number in enumerate(line):
-                columns = found.shapes[number][1] - 2
-                top, left = (side * place for place in divmod(local[row][column], columns))
+        sums, overlaps = torch.zeros(channels, *size), torch.zeros(size)
+        for row, line in enumerate(found.index.tolist()):
+            for column, index in enumerate(line):
                 here = (
                     slice(row * side, row * side + patch),
                     slice(column * side, column * side + patch),
                 )
-                source = versions[number][layer][:, top : top + patch, left : left + patch]
-                sums[:, here[0], here[1]] += source
+                sums[:, here[0], here[1]] += patches[index]
                 overlaps[here] += 1
         swapped[layer] = sums / overlaps
     return swapped

@@ -148,12 +148,14 @@ def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
         here = (index >= first) & (index < first + count)
         if bool(here.any()):
             maps = encode(number)
-            places = _places(index - first, here, shape[1])
+            sources, reached, starts = _places(index - first, here, shape[1])
+            used, places = sources.unique(return_inverse=True)
+            few = 2 * len(used) < shape[0] * shape[1]  # else to copy all cells is as fast
             for layer in LAYERS:
-                cells = _to_cells(maps[layer], CELLS[layer])
+                cells = _to_cells(maps[layer], CELLS[layer], used if few else None)
                 if layer not in sums:
                     sums[layer] = cells.new_zeros(height * width, cells.shape[1])
-                _gather(sums[layer], cells, places)
+                _gather(sums[layer], cells, (places if few else sources, reached, starts))
         first += count
     overlaps = _overlaps(height, width, index.device).view(-1, 1)
     return {
@@ -200,12 +202,13 @@ def _gather(sums: Tensor, cells: Tensor, places: tuple[Tensor, Tensor, Tensor]) 
     sums.index_add_(0, reached, F.embedding_bag(sources, cells, starts, mode="sum"))
 
 
-def _to_cells(maps: Tensor, side: int) -> Tensor:
-    """Cut a map [C, h·r, w·r] into cells [h·w, C·r·r]."""
+def _to_cells(maps: Tensor, side: int, used: Tensor | None) -> Tensor:
+    """Cut a map [C, h·r, w·r] into cells [n, C·r·r]: those `used`, int64 [n], of h·w, or all."""
     channels, height, width = maps.shape
     cells = maps.view(channels, height // side, side, width // side, side)
-    cells = cells.permute(1, 3, 0, 2, 4).contiguous()
-    return cells.view(-1, channels * side * side)
+    if used is not None:
+        return cells[:, used // cells.shape[3], :, used % cells.shape[3]].flatten(1)
+    return cells.permute(1, 3, 0, 2, 4).reshape(-1, channels * side * side)
 
 
 def _from_cells(cells: Tensor, height: int, width: int, side: int) -> Tensor:
