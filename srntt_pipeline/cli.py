@@ -176,6 +176,15 @@ def checkpoint_encoder_option(command: Command) -> Command:
     )(command)
 
 
+def checkpoint_upscaler_option(command: Command) -> Command:
+    """Add `--upscaler` where a file must be found again, not chosen."""
+    return click.option(
+        "--upscaler",
+        metavar="FILE",
+        help="Where the upscaler's checkpoint lies now, if swaps were computed with one.",
+    )(command)
+
+
 @cli.command()
 @click.argument("out", type=_PATH)
 @parameters(config.DemoAlbumsParams, "demo_albums")
@@ -373,6 +382,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 @workers_options
 @device_option
 @checkpoint_encoder_option
+@checkpoint_upscaler_option
 def evaluate(
     dataset: Path,
     out: Path,
@@ -381,6 +391,7 @@ def evaluate(
     workers: int,
     device: str,
     encoder_weights: str | None,
+    upscaler: str | None,
 ) -> None:
     """Measure PSNR and SSIM on a test set, and draw what they mean.
 
@@ -400,6 +411,7 @@ def evaluate(
         workers=workers,
         device=device,
         encoder_weights=encoder_weights,
+        upscaler=upscaler,
     )
 
 
@@ -411,6 +423,7 @@ def evaluate(
 @parameters(config.SuperResolveParams, "super_resolve")
 @device_option
 @checkpoint_encoder_option
+@checkpoint_upscaler_option
 def super_resolve(
     lr: Path,
     refs: tuple[Path, ...],
@@ -419,6 +432,7 @@ def super_resolve(
     params: config.SuperResolveParams,
     device: str,
     encoder_weights: str | None,
+    upscaler: str | None,
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
@@ -429,7 +443,8 @@ def super_resolve(
     """
     from srntt_pipeline.evaluation.restore import super_resolve as run
 
-    run(lr, refs, checkpoint, out, params, device=device, encoder_weights=encoder_weights)
+    found = {"encoder_weights": encoder_weights, "upscaler": upscaler}
+    run(lr, refs, checkpoint, out, params, device=device, **found)
 
 
 @cli.command()
@@ -478,7 +493,8 @@ def show_match(
 
     if swaps:
         own = "with --swaps, which tell how they were matched"
-        _refuse(["refs", "params_file", *config.MatchParams.model_fields], own)
+        known = set(config.MatchParams.model_fields) - {"upscaler"}  # its file may have moved
+        _refuse(["refs", "params_file", *known], own)
     run(sample, out, params, refs=refs, swaps=swaps, dataset=dataset, device=device)
 
 

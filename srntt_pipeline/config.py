@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from srntt_pipeline.errors import InputError
 
+BICUBIC = "bicubic"  # the upscaler that needs no file
+
 _Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[
     int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
@@ -155,6 +157,12 @@ class MatchParams(Section):
         "torchvision's VGG19 parameters, whole or cut off after conv3_1.",
     )
     encoder_seed: int = Field(0, ge=0, lt=2**63, description="Seed of a `random` encoder.")
+    upscaler: str = Field(
+        BICUBIC,
+        min_length=1,
+        description="What enlarges LR to LR↑ and Ref↓ to Ref↓↑: `bicubic` (paper), or a checkpoint "
+        "of `sisr` (released code).",
+    )
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         (1.0, 0.7, 1.4), min_length=1, description="Scales of the augmented references."
     )
@@ -197,9 +205,9 @@ class SwapParams(MatchParams):
         return {"store": self.store, "dtype": self.maps_dtype, "codec": self.maps_codec}
 
     @property
-    def matching(self) -> dict[str, Any]:
-        """What decides correspondences beside the encoder and the images."""
-        own = {"encoder_weights", "encoder_seed", "pairs_per_shard"}
+    def matched_by(self) -> dict[str, Any]:
+        """What decides correspondences beside the networks and the images."""
+        own = {"encoder_weights", "encoder_seed", "upscaler", "pairs_per_shard"}
         stored = {"store", "maps_dtype", "maps_codec"}
         return self.model_dump(mode="json", exclude=own | stored)
 

@@ -61,6 +61,7 @@ class GroupJob:
     checkpoint: Path | None
     device: str
     encoder_weights: str | None
+    upscaler: str | None = None
 
 
 def evaluate(
@@ -72,6 +73,7 @@ def evaluate(
     workers: int,
     device: str = "auto",
     encoder_weights: str | None = None,
+    upscaler: str | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate the test set in `dataset`, bicubic and the checkpoint's method; return the table.
 
@@ -89,7 +91,7 @@ def evaluate(
     restorer = None
     if checkpoint is not None:
         checkpoint = load_checkpoint(checkpoint).path
-        restorer = load_restorer(checkpoint, str(chosen), encoder_weights)
+        restorer = load_restorer(checkpoint, str(chosen), encoder_weights, upscaler)
     output_folder(out)
     _forget_other_runs(out, test_set, checkpoint, params.seed)
     name = canonical_dataset(test_set.name)
@@ -104,6 +106,7 @@ def evaluate(
             checkpoint,
             str(chosen),
             encoder_weights,
+            upscaler,
         )
         for group in test_set.groups
     ]
@@ -178,7 +181,7 @@ def evaluate_group(job: GroupJob) -> list[dict[str, Any]]:
     images = {(BICUBIC, NONE): upscale(lr)}
     _keep(job.out / report.image_path(BICUBIC, NONE, name), images[BICUBIC, NONE])
     if job.checkpoint is not None:
-        restorer = load_restorer(job.checkpoint, job.device, job.encoder_weights)
+        restorer = load_restorer(job.checkpoint, job.device, job.encoder_weights, job.upscaler)
         images |= _restored(job, restorer, hr, lr)
     rows = []
     for (method, reference), sr in images.items():

@@ -22,7 +22,8 @@ def shards_info(folder: Path) -> str:
     lines = [
         f"{folder}: {len(swaps)} pairs in {len(shards.files)} shards by {shards.software}",
         f"encoder     {shards.encoder}",
-        "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matching.items()),
+        "upscaler    " + _network(params.upscaler, shards.networks.get("upscaler")),
+        "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matched_by.items()),
         "store       " + " ".join(params.storing.values()),
         f"size        {size / max(len(swaps), 1) / 1e3:.1f} kB a pair, {size / 1e6:.2f} MB in all; "
         f"maps in float32 would take {in_full / 1e6:.1f} MB, {in_full / max(size, 1):.0f} times it",
@@ -30,6 +31,11 @@ def shards_info(folder: Path) -> str:
     if swaps:
         lines += _use(swaps, versions(params))
     return "\n".join(lines)
+
+
+def _network(name: str, made_with: str | None) -> str:
+    """Return the name of a network with its hash, if it has one."""
+    return f"{Path(name).name} (sha256 {made_with[:12]})" if made_with else name
 
 
 def _maps_bytes(swap: StoredSwap) -> int:

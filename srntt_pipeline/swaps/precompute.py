@@ -6,8 +6,9 @@ shards in hand.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +18,7 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
-from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_bytes, upscale
+from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.shard import Shard
@@ -30,6 +31,7 @@ from srntt_pipeline.swaps.encoder import (
     EncoderIdentity,
     load_encoder,
 )
+from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, versions
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
@@ -39,7 +41,7 @@ from srntt_pipeline.swaps.shards import (
     write_index,
     write_shard,
 )
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 
 MATCHING = 2  # what is matched with what; 2: never the corners that rotation leaves empty
 
@@ -54,7 +56,8 @@ class ShardJob:
     """The swaps of `pairs`, to be written to `path`.
 
     `params.encoder_weights` may lie elsewhere than when `encoder` was first loaded: `weights` says
-    where. With `source`, correspondences are taken from the shards there, not computed.
+    where. With `source`, correspondences are taken from the shards there, not computed. `networks`:
+    of the matcher, by hash.
     """
 
     pairs: tuple[TrainPair, ...]
@@ -64,6 +67,7 @@ class ShardJob:
     weights: str
     device: str
     source: Path | None = None
+    networks: Mapping[str, str] = field(default_factory=dict)
 
 
 def precompute_swaps(
@@ -86,8 +90,9 @@ def precompute_swaps(
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
+    networks = load_matcher(params, encoder).networks
     output_folder(out, clear=shard is None)
-    jobs = shard_jobs(pairs, out, params, encoder.identity, str(chosen))
+    jobs = shard_jobs(pairs, out, params, encoder.identity, str(chosen), networks)
     if merge:
         parts = _check_made(jobs, workers)
     else:
@@ -111,6 +116,7 @@ def shard_jobs(
     params: SwapParams,
     encoder: EncoderIdentity,
     device: str,
+    networks: Mapping[str, str],
 ) -> list[ShardJob]:
     """Return a job per shard, which depend on pairs and parameters alone.
 
@@ -127,7 +133,15 @@ def shard_jobs(
         room -= size
     weights = params.encoder_weights
     return [
-        ShardJob(tuple(part), out / f"shard-{i:05d}.h5", params, encoder, weights, device)
+        ShardJob(
+            tuple(part),
+            out / f"shard-{i:05d}.h5",
+            params,
+            encoder,
+            weights,
+            device,
+            networks=networks,
+        )
         for i, part in enumerate(parts)
     ]
 
@@ -157,7 +171,8 @@ def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> lis
 def finish(jobs: Sequence[ShardJob], parts: Sequence[str], out: Path) -> None:
     """Write the index over all shards, whose fingerprints are `parts`."""
     remove_partials(out)  # of workers that were killed, whose jobs others have done
-    header = ShardHeader(jobs[0].encoder, jobs[0].params, fingerprint(list(parts)))
+    job = jobs[0]
+    header = ShardHeader(job.encoder, job.params, fingerprint(list(parts)), job.networks)
     write_index(out, header, [(job.path, [pair.name for pair in job.pairs]) for job in jobs])
     count = sum(len(job.pairs) for job in jobs)
     log.info("Wrote swaps of %d pairs in %d shards to %s", count, len(jobs), out)
@@ -186,7 +201,8 @@ def swap_shard(job: ShardJob) -> str:
     """Write one shard unless it is there, whole; return the fingerprint of what made it."""
     made_from = _fingerprint(job)
     if not is_whole(job.path, made_from):
-        write_shard(job.path, ShardHeader(job.encoder, job.params, made_from), _swaps(job))
+        header = ShardHeader(job.encoder, job.params, made_from, job.networks)
+        write_shard(job.path, header, _swaps(job))
     return made_from
 
 
@@ -196,7 +212,8 @@ def _fingerprint(job: ShardJob) -> str:
         {
             "software": srntt_pipeline.__version__,
             "encoder": job.encoder.as_dict(),
-            "matching": [MATCHING, job.params.matching],
+            "matching": [MATCHING, job.params.matched_by],
+            **job.networks,
             "storing": job.params.storing,
             "pairs": [
                 [pair.name, _file_sha256(pair.hr), _file_sha256(pair.ref)] for pair in job.pairs
@@ -221,19 +238,24 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
             f"{job.source} was made with {job.encoder}, not with {encoder.identity}; name that "
             "file with --encoder-weights"
         )
-    matcher = CachedEncoder(encoder, ["relu3_1"], _REMEMBERED_BYTES)
+    if source:
+        find = partial(_copied, source=source)
+    else:
+        matcher = load_matcher(job.params, CachedEncoder(encoder, ["relu3_1"], _REMEMBERED_BYTES))
+        check_networks(f"the index of {job.path.parent}", job.networks, matcher.networks)
+        find = partial(_swap, matcher=matcher)
     swapper = CachedEncoder(encoder, LAYERS, _REMEMBERED_BYTES)
     for pair in job.pairs:
-        swap = _copied(pair, source) if source else _swap(pair, job.params, matcher)
+        swap = find(pair)
         yield _with_maps(swap, pair, job.params, swapper) if job.params.store == "maps" else swap
 
 
-def _swap(pair: TrainPair, params: SwapParams, encoder: Encoder) -> StoredSwap:
+def _swap(pair: TrainPair, matcher: Matcher) -> StoredSwap:
     """Match a pair."""
     hr, ref = read_bytes(pair.hr), read_bytes(pair.ref)
     hr_image = crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX))
     ref_image = decode(ref, pair.ref, min_side=MIN_SIDE_PX)
-    found = correspond(upscale(downscale(hr_image)), [ref_image], versions(params), encoder)
+    found = matcher.correspond(downscale(hr_image), [ref_image])
     return StoredSwap(pair.name, sha256(hr), (sha256(ref),), found)
 
 

@@ -4,7 +4,7 @@ Rotation leaves corners empty. They are filled with the mirrored image, so that 
 their edges, but no patch that sees them may be matched: `valid_patches`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -137,6 +137,9 @@ def _shift(shape: tuple[int, ...], augmentation: Augmentation) -> list[int]:
     return [shift if side - shift >= MIN_SIDE_PX else 0 for side, shift in sides]
 
 
-def down_up(image: RGB) -> RGB:
-    """Return Ref↓↑: `image` bicubic ↓4 then ↑4, of the frequency band of LR↑ (paper 3.1)."""
-    return upscale(downscale(image))
+def down_up(image: RGB, upscaler: Callable[[RGB], RGB] = upscale) -> RGB:
+    """Return Ref↓↑: `image` bicubic ↓4 then ↑4, of the frequency band of LR↑ (paper 3.1).
+
+    `upscaler` must be what made LR↑ of LR.
+    """
+    return upscaler(downscale(image))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srntt_pipeline.images import RGB
+from srntt_pipeline.images import RGB, upscale
 from srntt_pipeline.swaps.correspondence import (
     MAX_MEMORY,
     PATCH,
@@ -43,20 +43,22 @@ def correspond(
     versions: Sequence[Augmentation],
     encoder: Encoder,
     *,
+    upscaler: Callable[[RGB], RGB] = upscale,
     max_memory: int = MAX_MEMORY,
     precision: Precision = "float32",
 ) -> Correspondence:
     """Return the correspondence of LR↑ with all versions of all references, by reference first.
 
-    Versions are encoded one at a time. `max_memory` (bytes) and `precision` are those of `match`.
-    Corners that rotation left empty are never matched, unless no version of any reference has a
-    patch without them: then all may be matched, so that every LR patch has a match.
+    `upscaler`: what made LR↑; it makes Ref↓↑ too. Versions are encoded one at a time. `max_memory`
+    (bytes) and `precision` are those of `match`. Corners that rotation left empty are never
+    matched, unless no version of any reference has a patch without them: then all may be matched,
+    so that every LR patch has a match.
     """
     valid = [valid_patches(ref.shape, version) for ref in refs for version in versions]
     masks = [None if mask is None else torch.from_numpy(mask.copy()) for mask in valid]
     if not any(mask is None or bool(mask.any()) for mask in masks):
         masks = [None] * len(masks)
-    blurred = (down_up(augment(ref, version)) for ref in refs for version in versions)
+    blurred = (down_up(augment(ref, version), upscaler) for ref in refs for version in versions)
     return match(
         encoder.encode(lr_up)["relu3_1"],
         (encoder.encode(image)["relu3_1"] for image in blurred),
