@@ -17,8 +17,8 @@ from srntt_pipeline.images import RGB, SCALE, upscale
 from srntt_pipeline.swaps.encoder import to_tensor
 
 MODEL = "sisr"
-# LR pixels along each side that a tile gives. What lies around it goes through the network too: with
-# 64 channels and 16 blocks 202×202 pixels at once, for which 430 MiB were measured.
+# LR pixels along each side that a tile gives. What lies around it goes through the network too:
+# with 64 channels and 16 blocks 202×202 pixels at once, for which 430 MiB were measured.
 TILE_PX = 128
 
 

@@ -8,9 +8,11 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from srntt_pipeline.cli import cli
 from srntt_pipeline.config import MatchParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.restore import Restorer
@@ -301,6 +303,27 @@ def test_restorer_finds_an_upscaler_that_moved_and_refuses_another(
         made_with = f"made with upscaler sha256 {networks['upscaler'][:12]}, not with {called};"
         assert made_with in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_commands_are_told_where_the_upscaler_lies_now(
+    tmp_path: Path, sisr: str, photograph: np.ndarray
+) -> None:
+    networks = {"upscaler": weights_sha256(sisr)}
+    path = trained_with(tmp_path / "model" / "srntt.safetensors", params(sisr), networks)
+    here = str(Path(sisr).parent.rename(tmp_path / "here") / "sisr.safetensors")
+    (tmp_path / "test").mkdir()
+    Image.fromarray(photograph[100:132, 150:182]).save(tmp_path / "test" / "a.png")
+    calls = (
+        ["super-resolve", tmp_path / "test" / "a.png", "-o", tmp_path / "sr.png"],
+        ["evaluate", tmp_path / "test", tmp_path / "results", "--workers", 1],
+    )
+    for call in calls:
+        command = [*map(str, call), "--checkpoint", str(path), "--device", "cpu"]
+        lost = CliRunner().invoke(cli, command)
+        assert str(lost.exception).startswith("--upscaler")
+        found = CliRunner().invoke(cli, [*command, "--upscaler", here], catch_exceptions=False)
+        assert found.exit_code == 0
+    assert Image.open(tmp_path / "sr.png").size == (128, 128)
 
 
 def test_a_checkpoint_of_bicubic_swaps_refuses_a_trained_upscaler(
