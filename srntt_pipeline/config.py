@@ -180,6 +180,11 @@ class MatchParams(Section):
 class SwapParams(MatchParams):
     """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
 
+    references: Literal["ref", "lr"] = Field(
+        "ref",
+        description="What a pair is matched with: its reference (`ref`), or its LR image alone, at "
+        "its own size (`lr`, the paper's SISR setting).",
+    )
     pairs_per_shard: int = Field(
         256,
         ge=1,
@@ -207,9 +212,10 @@ class SwapParams(MatchParams):
     @property
     def matched_by(self) -> dict[str, Any]:
         """What decides correspondences beside the networks and the images."""
-        own = {"encoder_weights", "encoder_seed", "upscaler", "pairs_per_shard"}
-        stored = {"store", "maps_dtype", "maps_codec"}
-        return self.model_dump(mode="json", exclude=own | stored)
+        names = {"scales", "rotations_deg", "shifts_px"}
+        # Left out at their default: shards made before they were parameters are of these too.
+        changed = self.model_dump(mode="json", include={"references"}, exclude_defaults=True)
+        return changed | self.model_dump(mode="json", include=names)
 
 
 class TrainParams(Section):

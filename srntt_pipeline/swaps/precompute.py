@@ -32,7 +32,7 @@ from srntt_pipeline.swaps.encoder import (
     load_encoder,
 )
 from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, versions
+from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
     Shards,
@@ -216,7 +216,8 @@ def _fingerprint(job: ShardJob) -> str:
             **job.networks,
             "storing": job.params.storing,
             "pairs": [
-                [pair.name, _file_sha256(pair.hr), _file_sha256(pair.ref)] for pair in job.pairs
+                [pair.name, _file_sha256(pair.hr), _file_sha256(ref_file(pair, job.params))]
+                for pair in job.pairs
             ],
         }
     )
@@ -243,26 +244,28 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
     else:
         matcher = load_matcher(job.params, CachedEncoder(encoder, ["relu3_1"], _REMEMBERED_BYTES))
         check_networks(f"the index of {job.path.parent}", job.networks, matcher.networks)
-        find = partial(_swap, matcher=matcher)
+        find = partial(_swap, params=job.params, matcher=matcher)
     swapper = CachedEncoder(encoder, LAYERS, _REMEMBERED_BYTES)
     for pair in job.pairs:
         swap = find(pair)
         yield _with_maps(swap, pair, job.params, swapper) if job.params.store == "maps" else swap
 
 
-def _swap(pair: TrainPair, matcher: Matcher) -> StoredSwap:
+def _swap(pair: TrainPair, params: SwapParams, matcher: Matcher) -> StoredSwap:
     """Match a pair."""
-    hr, ref = read_bytes(pair.hr), read_bytes(pair.ref)
+    ref_path = ref_file(pair, params)
+    hr, ref = read_bytes(pair.hr), read_bytes(ref_path)
     hr_image = crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX))
-    ref_image = decode(ref, pair.ref, min_side=MIN_SIDE_PX)
-    found = matcher.correspond(downscale(hr_image), [ref_image])
+    decoded = decode(ref, ref_path, min_side=MIN_SIDE_PX)
+    found = matcher.correspond(downscale(hr_image), [ref_image(decoded, params)])
     return StoredSwap(pair.name, sha256(hr), (sha256(ref),), found)
 
 
 def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
     """Return the swap of a pair from other shards, if they are of the same images."""
     swap = source[pair.name]
-    for path, made_from in ((pair.hr, swap.hr_sha256), (pair.ref, swap.ref_sha256[0])):
+    ref = ref_file(pair, source.params)
+    for path, made_from in ((pair.hr, swap.hr_sha256), (ref, swap.ref_sha256[0])):
         source.image_bytes(path, made_from)
     return swap
 
@@ -270,6 +273,7 @@ def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
 def _with_maps(
     swap: StoredSwap, pair: TrainPair, params: SwapParams, encoder: Encoder
 ) -> StoredSwap:
-    ref = decode(read_bytes(pair.ref), pair.ref)
+    path = ref_file(pair, params)
+    ref = ref_image(decode(read_bytes(path), path), params)
     swapped = swap_features(swap.correspondence, [ref], versions(params), encoder)
     return replace(swap, maps=swapped.maps)

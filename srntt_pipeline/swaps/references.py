@@ -7,13 +7,15 @@ their edges, but no patch that sees them may be matched: `valid_patches`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from srntt_pipeline.config import MatchParams
+from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, resize, upscale
+from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.swaps.encoder import STRIDE
 
 # Three positions of relu3_1 make one patch; a version smaller than that could match nothing.
@@ -25,6 +27,16 @@ _REACH_PX = 10
 _PATCH_SEES_PX = 2 * _REACH_PX + MIN_SIDE_PX
 
 Mask = npt.NDArray[np.bool_]
+
+
+def ref_file(pair: TrainPair, params: SwapParams) -> Path:
+    """Return the file that a pair's reference comes from: HR's where LR is its own reference."""
+    return pair.hr if params.references == "lr" else pair.ref
+
+
+def ref_image(image: RGB, params: SwapParams) -> RGB:
+    """Return the reference from the image in `ref_file`: itself, or LR of HR (paper 5.1, SISR)."""
+    return downscale(crop_to_multiple(image)) if params.references == "lr" else image
 
 
 @dataclass(frozen=True)

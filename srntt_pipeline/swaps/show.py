@@ -32,7 +32,14 @@ from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence
 from srntt_pipeline.swaps.encoder import CELLS, STRIDE, Maps, load_encoder, to_tensor
 from srntt_pipeline.swaps.matcher import check_networks, load_matcher
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, Augmentation, augment, versions
+from srntt_pipeline.swaps.references import (
+    MIN_SIDE_PX,
+    Augmentation,
+    augment,
+    ref_file,
+    ref_image,
+    versions,
+)
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.swap import swap
 from srntt_pipeline.swaps.upscaler import load_upscaler
@@ -128,10 +135,10 @@ def _stored(name: str, swaps: Path, dataset: Path, moved: str, device: str) -> M
     images = []
     for path, made_from in (
         (pairs[name].hr, stored.hr_sha256),
-        (pairs[name].ref, stored.ref_sha256[0]),
+        (ref_file(pairs[name], shards.params), stored.ref_sha256[0]),
     ):
         images.append(decode(shards.image_bytes(path, made_from), path))
-    hr, ref = crop_to_multiple(images[0]), images[1]
+    hr, ref = crop_to_multiple(images[0]), ref_image(images[1], shards.params)
     lr_up = upscaler(downscale(hr))
     return Match(hr, lr_up, [ref], versions(shards.params), stored.correspondence)
 
