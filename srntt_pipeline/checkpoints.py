@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 import srntt_pipeline
-from srntt_pipeline.config import BICUBIC, SwapParams, TrainParams
+from srntt_pipeline.config import SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, read_json, write_bytes, write_json
 from srntt_pipeline.models import build_model, model_names
@@ -48,8 +48,8 @@ class CheckpointInfo(BaseModel):
 
     @model_validator(mode="after")
     def _named(self) -> "CheckpointInfo":
-        if self.swaps and (self.swaps.upscaler != BICUBIC) != ("upscaler" in self.networks):
-            raise ValueError(f"upscaler {self.swaps.upscaler}, but networks {self.networks}")
+        if self.swaps and self.swaps.networks != set(self.networks):
+            raise ValueError(f"networks {self.networks}, but swaps use {self.swaps.networks}")
         return self
 
 

@@ -22,6 +22,9 @@ from srntt_pipeline.parallel import default_workers
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.training import CACHE_GIB
 
+if typing.TYPE_CHECKING:
+    from srntt_pipeline.swaps.matcher import NetworkFiles
+
 Command = Callable[..., None]
 _PATH = click.Path(path_type=Path)
 
@@ -176,13 +179,19 @@ def checkpoint_encoder_option(command: Command) -> Command:
     )(command)
 
 
-def checkpoint_upscaler_option(command: Command) -> Command:
-    """Add `--upscaler` where a file must be found again, not chosen."""
-    return click.option(
-        "--upscaler",
-        metavar="FILE",
-        help="Where the upscaler's checkpoint lies now, if swaps were computed with one.",
-    )(command)
+def checkpoint_networks_options(command: Command) -> Command:
+    """Add `--upscaler` and `--flow-weights` where files must be found again; pass `networks`."""
+
+    @functools.wraps(command)
+    def run(*args: Any, upscaler: str | None, flow_weights: str | None, **options: Any) -> None:
+        from srntt_pipeline.swaps.matcher import NetworkFiles
+
+        command(*args, networks=NetworkFiles(upscaler, flow_weights), **options)
+
+    for name, what in (("flow-weights", "RAFT's weights lie"), ("upscaler", "the upscaler lies")):
+        words = f"Where {what} now, if swaps were computed with a file of it that has moved."
+        run = click.option(f"--{name}", metavar="FILE", help=words)(run)
+    return run
 
 
 @cli.command()
@@ -382,7 +391,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 @workers_options
 @device_option
 @checkpoint_encoder_option
-@checkpoint_upscaler_option
+@checkpoint_networks_options
 def evaluate(
     dataset: Path,
     out: Path,
@@ -391,7 +400,7 @@ def evaluate(
     workers: int,
     device: str,
     encoder_weights: str | None,
-    upscaler: str | None,
+    networks: "NetworkFiles",
 ) -> None:
     """Measure PSNR and SSIM on a test set, and draw what they mean.
 
@@ -411,7 +420,7 @@ def evaluate(
         workers=workers,
         device=device,
         encoder_weights=encoder_weights,
-        upscaler=upscaler,
+        networks=networks,
     )
 
 
@@ -423,7 +432,7 @@ def evaluate(
 @parameters(config.SuperResolveParams, "super_resolve")
 @device_option
 @checkpoint_encoder_option
-@checkpoint_upscaler_option
+@checkpoint_networks_options
 def super_resolve(
     lr: Path,
     refs: tuple[Path, ...],
@@ -432,7 +441,7 @@ def super_resolve(
     params: config.SuperResolveParams,
     device: str,
     encoder_weights: str | None,
-    upscaler: str | None,
+    networks: "NetworkFiles",
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
@@ -443,8 +452,8 @@ def super_resolve(
     """
     from srntt_pipeline.evaluation.restore import super_resolve as run
 
-    found = {"encoder_weights": encoder_weights, "upscaler": upscaler}
-    run(lr, refs, checkpoint, out, params, device=device, **found)
+    files: dict[str, Any] = {"encoder_weights": encoder_weights, "networks": networks}
+    run(lr, refs, checkpoint, out, params, device=device, **files)
 
 
 @cli.command()

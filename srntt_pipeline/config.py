@@ -163,6 +163,18 @@ class MatchParams(Section):
         description="What enlarges LR to LR↑ and Ref↓ to Ref↓↑: `bicubic` (paper), or a checkpoint "
         "of `sisr` (released code).",
     )
+    matching: Literal["patches", "flow-dis", "flow-raft"] = Field(
+        "patches",
+        description="How the match of an LR patch is found: the best of all `patches` (paper 3.1), "
+        "or where optical flow leads (Table 2, SRNTT-flow): OpenCV's DIS (`flow-dis`) or "
+        "torchvision's RAFT (`flow-raft`). Flow uses no scales, rotations and shifts.",
+    )
+    flow_weights: str = Field(
+        "raft_large",
+        min_length=1,
+        description="RAFT: `raft_large` or `raft_small` (torchvision's, downloaded), or a file of "
+        "torchvision's parameters of either.",
+    )
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         (1.0, 0.7, 1.4), min_length=1, description="Scales of the augmented references."
     )
@@ -175,6 +187,12 @@ class MatchParams(Section):
         description="Shifts of the references, px, each down with each right: relu3_1 sees a "
         "4-pixel grid.",
     )
+
+    @property
+    def networks(self) -> set[str]:
+        """The keys that name networks in use beside the encoder."""
+        used = {"upscaler": self.upscaler != BICUBIC, "flow_weights": self.matching == "flow-raft"}
+        return {name for name, in_use in used.items() if in_use}
 
 
 class SwapParams(MatchParams):
@@ -212,10 +230,14 @@ class SwapParams(MatchParams):
     @property
     def matched_by(self) -> dict[str, Any]:
         """What decides correspondences beside the networks and the images."""
-        names = {"scales", "rotations_deg", "shifts_px"}
         # Left out at their default: shards made before they were parameters are of these too.
-        changed = self.model_dump(mode="json", include={"references"}, exclude_defaults=True)
-        return changed | self.model_dump(mode="json", include=names)
+        names = {"references", "matching"}
+        changed = self.model_dump(mode="json", include=names, exclude_defaults=True)
+        if self.matching != "patches":
+            return changed
+        return changed | self.model_dump(
+            mode="json", include={"scales", "rotations_deg", "shifts_px"}
+        )
 
 
 class TrainParams(Section):

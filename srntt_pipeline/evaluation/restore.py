@@ -15,7 +15,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, write_png
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import load_encoder, to_tensor
-from srntt_pipeline.swaps.matcher import check_networks, load_matcher
+from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 from srntt_pipeline.swaps.swap import swap_features
 
@@ -28,7 +28,7 @@ MAX_LR_PIXELS = 512 * 512  # SR of 4 megapixels: about 10 GB of maps and feature
 class Restorer:
     """A trained network with the encoder, upscaler and reference versions of its training.
 
-    `encoder_weights` and `upscaler`: where these files lie now, if not where they lay then.
+    `encoder_weights` and `networks`: where these files lie now, if not where they lay then.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Restorer:
         checkpoint: Checkpoint,
         device: torch.device,
         encoder_weights: str | None = None,
-        upscaler: str | None = None,
+        networks: NetworkFiles = AS_NAMED,
     ) -> None:
         info = checkpoint.info
         if info.encoder is None or info.swaps is None:
@@ -52,8 +52,7 @@ class Restorer:
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
-        found = {"upscaler": upscaler or info.swaps.upscaler}
-        self.matcher = load_matcher(info.swaps.model_copy(update=found), self.encoder)
+        self.matcher = load_matcher(info.swaps, self.encoder, networks)
         check_networks(checkpoint.path, info.networks, self.matcher.networks)
         self.versions = self.matcher.versions
         self._model = checkpoint.model.to(device)
@@ -82,7 +81,10 @@ class Restorer:
 
 
 def load_restorer(
-    checkpoint: Path, device: str, encoder_weights: str | None, upscaler: str | None = None
+    checkpoint: Path,
+    device: str,
+    encoder_weights: str | None,
+    networks: NetworkFiles = AS_NAMED,
 ) -> Restorer:
     """Return the Restorer of a checkpoint, the last one again while its file is unchanged.
 
@@ -90,14 +92,14 @@ def load_restorer(
     """
     path = weights_file(checkpoint)
     changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _load_restorer(path, changed, device, encoder_weights, upscaler)
+    return _load_restorer(path, changed, device, encoder_weights, networks)
 
 
 @functools.lru_cache(maxsize=1)
 def _load_restorer(
-    path: Path, changed: int, device: str, encoder_weights: str | None, upscaler: str | None
+    path: Path, changed: int, device: str, encoder_weights: str | None, networks: NetworkFiles
 ) -> Restorer:
-    return Restorer(load_checkpoint(path), choose_device(device), encoder_weights, upscaler)
+    return Restorer(load_checkpoint(path), choose_device(device), encoder_weights, networks)
 
 
 def super_resolve(
@@ -109,7 +111,7 @@ def super_resolve(
     *,
     device: str = "auto",
     encoder_weights: str | None = None,
-    upscaler: str | None = None,
+    networks: NetworkFiles = AS_NAMED,
 ) -> None:
     """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
 
@@ -126,6 +128,6 @@ def super_resolve(
         )
     long_side = params.reference_long_side_px or SCALE * max(height, width)
     images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
-    restorer = load_restorer(checkpoint, device, encoder_weights, upscaler)
+    restorer = load_restorer(checkpoint, device, encoder_weights, networks)
     write_png(out, restorer.super_resolve(image, images or [image]))
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)

@@ -23,6 +23,11 @@ def shards_info(folder: Path) -> str:
         f"{folder}: {len(swaps)} pairs in {len(shards.files)} shards by {shards.software}",
         f"encoder     {shards.encoder}",
         "upscaler    " + _network(params.upscaler, shards.networks.get("upscaler")),
+        *(
+            f"flow        {_network(params.flow_weights, made_with)}"
+            for key, made_with in shards.networks.items()
+            if key == "flow_weights"
+        ),
         "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matched_by.items()),
         "store       " + " ".join(params.storing.values()),
         f"size        {size / max(len(swaps), 1) / 1e3:.1f} kB a pair, {size / 1e6:.2f} MB in all; "

@@ -72,7 +72,12 @@ def augmentations(
 
 
 def versions(params: MatchParams) -> list[Augmentation]:
-    """Return the versions of each reference that indices of correspondences number, in order."""
+    """Return the versions of each reference that indices of correspondences number, in order.
+
+    Optical flow takes references as they are.
+    """
+    if params.matching != "patches":
+        return [Augmentation(1.0, 0.0)]
     return augmentations(params.scales, params.rotations_deg, params.shifts_px)
 
 

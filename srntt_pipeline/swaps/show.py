@@ -128,7 +128,8 @@ def _stored(name: str, swaps: Path, dataset: Path, moved: str, device: str) -> M
     stored = shards[name]
     named = shards.params.upscaler if moved == BICUBIC else moved
     upscaler = load_upscaler(named, choose_device(device))
-    check_networks(swaps, shards.networks, upscaler.networks)
+    made_with = {key: hash_ for key, hash_ in shards.networks.items() if key == "upscaler"}
+    check_networks(swaps, made_with, upscaler.networks)  # flow is not computed again
     pairs = {pair.name: pair for pair in read_train_pairs(dataset)}
     if name not in pairs:
         raise InputError(f"{dataset} has no training pair {name}")

@@ -41,6 +41,9 @@ class Upscaler:
         self._model = None if model is None else model.to(device)
         self._reach_px, self._device = reach_px, device
 
+    def __str__(self) -> str:
+        return BICUBIC if self._model is None else f"{MODEL} (sha256 {self.identity[:12]})"
+
     @property
     def networks(self) -> dict[str, str]:
         """The hash of the network by the parameter that names it; empty for bicubic."""

@@ -22,6 +22,7 @@ from srntt_pipeline.swaps.convert import convert_shards
 from srntt_pipeline.swaps.correspondence import match
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.info import shards_info
+from srntt_pipeline.swaps.matcher import NetworkFiles
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import Augmentation, augment
 from srntt_pipeline.swaps.shards import Shards
@@ -271,7 +272,7 @@ def trained_with(path: Path, swaps_params: SwapParams, networks: dict[str, str])
 
 
 def restorer(path: Path, upscaler: str | None = None) -> Restorer:
-    return Restorer(load_checkpoint(path), CPU, upscaler=upscaler)
+    return Restorer(load_checkpoint(path), CPU, networks=NetworkFiles(upscaler))
 
 
 def test_restorer_matches_as_the_precompute_did(
