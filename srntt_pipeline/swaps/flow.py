@@ -37,7 +37,7 @@ Displacements = npt.NDArray[np.float32]
 
 _DIS_MIN_PX, _DIS_MAX_RATIO = 32, 3  # OpenCV's DIS reads beyond images that are smaller or narrower
 _RAFT_MIN_PX, _RAFT_STRIDE = 128, 8
-_RAFT_MAX_PX = 1 << 20  # products of all positions of two images; then 1.4 GB
+_RAFT_MAX_PX = 1 << 19  # RAFT holds the products of all positions of two images
 _RAFTS: dict[str, tuple[Callable[[], nn.Module], Any]] = {
     "raft_large": (raft_large, Raft_Large_Weights.DEFAULT),
     "raft_small": (raft_small, Raft_Small_Weights.DEFAULT),
@@ -157,7 +157,7 @@ def _padded(image: RGB, height: int, width: int) -> RGB:
 
 
 class Raft:
-    """RAFT flow by `model`, on `device`; images above a megapixel are shrunk for it."""
+    """RAFT flow by `model`, on `device`; images above half a megapixel are shrunk for it."""
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
         self._model, self._device = model.to(device), device

@@ -56,7 +56,7 @@ class Matcher:
         """Return the correspondence of LR↑ with all versions of `refs`, by reference first.
 
         `lr`: uint8 [h, w, 3], `refs`: uint8 [H, W, 3] each; `max_memory`: as in `swap.correspond`,
-        flow needs less.
+        nothing to flow.
         """
         lr_up = self.upscaler(lr)
         if self.flow:
