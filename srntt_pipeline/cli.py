@@ -170,6 +170,19 @@ def device_option(command: Command) -> Command:
     )(command)
 
 
+def memory_option(command: Command) -> Command:
+    """Add `--max-memory`, passed in bytes."""
+    return click.option(
+        "--max-memory",
+        type=click.FloatRange(min=1.5, max=2**20),
+        default=2,
+        show_default=True,
+        metavar="GIB",
+        callback=lambda ctx, parameter, value: int(value * 2**30),
+        help="Most memory of a worker, GiB, at least 1.5; it changes no result.",
+    )(command)
+
+
 def checkpoint_encoder_option(command: Command) -> Command:
     """Add `--encoder-weights` where a file must be found again, not chosen."""
     return click.option(
@@ -293,12 +306,14 @@ def build_cufed5(
 @parameters(config.SwapParams, "swaps")
 @workers_options
 @device_option
+@memory_option
 def precompute_swaps(
     dataset: Path,
     out: Path,
     params: config.SwapParams,
     workers: int,
     device: str,
+    max_memory: int,
     shard: Shard | None,
     merge: bool,
 ) -> None:
@@ -314,7 +329,16 @@ def precompute_swaps(
 
     if shard:
         _refuse(["merge"], "with --shard: first all shards, then --merge")
-    run(dataset, out, params, workers=workers, device=device, shard=shard, merge=merge)
+    run(
+        dataset,
+        out,
+        params,
+        workers=workers,
+        device=device,
+        max_memory=max_memory,
+        shard=shard,
+        merge=merge,
+    )
 
 
 @cli.command()

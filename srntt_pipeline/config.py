@@ -187,6 +187,11 @@ class MatchParams(Section):
         description="Shifts of the references, px, each down with each right: relu3_1 sees a "
         "4-pixel grid.",
     )
+    precision: Literal["float32", "tf32", "float16", "bfloat16"] = Field(
+        "float32",
+        description="Of the products in matching. Others than `float32` change matches; how many "
+        "is measured on some pairs and said. `tf32` needs CUDA.",
+    )
 
     @property
     def networks(self) -> set[str]:
@@ -236,7 +241,7 @@ class SwapParams(MatchParams):
         if self.matching != "patches":
             return changed
         return changed | self.model_dump(
-            mode="json", include={"scales", "rotations_deg", "shifts_px"}
+            mode="json", include={"scales", "rotations_deg", "shifts_px", "precision"}
         )
 
 

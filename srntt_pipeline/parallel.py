@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -90,6 +92,21 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(before[0])
         if torch:
             torch.set_num_threads(before[1])
+
+
+def ahead(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+    """Yield `function(job)` of each job in order; a thread computes the next one meanwhile.
+
+    For what waits for a disk or leaves Python's lock alone, as decoding does.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for job in jobs:
+            waiting.append(pool.submit(function, job))
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def progress(description: str, unit: str, total: int, initial: int = 0) -> Any:

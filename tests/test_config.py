@@ -307,7 +307,12 @@ def test_default_is_equal_to_the_same_value_given():
 
 
 def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not_used() -> None:
-    plain = {"scales": [1.0, 0.7, 1.4], "rotations_deg": [0.0, -20.0, 20.0], "shifts_px": [0]}
+    plain = {
+        "scales": [1.0, 0.7, 1.4],
+        "rotations_deg": [0.0, -20.0, 20.0],
+        "shifts_px": [0],
+        "precision": "float32",
+    }
     assert SwapParams().matched_by == plain  # or shards made before would be made again
     assert SwapParams(upscaler="sisr.safetensors", encoder_weights="a.pth").matched_by == plain
     assert SwapParams(references="lr").matched_by == {**plain, "references": "lr"}

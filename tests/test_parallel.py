@@ -1,11 +1,12 @@
 import os
+import threading
 import time
 
 import cv2
 import pytest
 
 from srntt_pipeline.errors import InputError, UnusableImage
-from srntt_pipeline.parallel import default_workers, progress, run_all
+from srntt_pipeline.parallel import ahead, default_workers, progress, run_all
 
 
 def run(function, jobs, workers):
@@ -119,3 +120,31 @@ def test_wrong_number_of_workers_is_an_input_error(monkeypatch, given):
 def test_number_of_workers_is_otherwise_that_of_usable_processors(monkeypatch):
     monkeypatch.delenv("SRNTT_WORKERS", raising=False)
     assert default_workers() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_ahead_is_map(count: int) -> None:
+    assert list(ahead(lambda number: number**2, range(count))) == [n**2 for n in range(count)]
+
+
+def test_ahead_works_on_the_next_while_one_is_used() -> None:
+    started = [threading.Event() for _ in range(3)]
+
+    def work(number: int) -> int:
+        started[number].set()
+        return number
+
+    for number in ahead(work, range(3)):
+        if number < 2:
+            assert started[number + 1].wait(10)
+
+
+def test_ahead_raises_where_the_job_would_have_come() -> None:
+    def work(number: int) -> float:
+        return 1 / (2 - number)
+
+    found = ahead(work, range(5))
+    assert next(found) == 0.5
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(found)

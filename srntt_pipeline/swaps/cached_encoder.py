@@ -7,33 +7,39 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB
 from srntt_pipeline.swaps.encoder import Encoder, Maps
 
+_Key = tuple[str, tuple[int, ...], tuple[str, ...]]
+
 
 class CachedEncoder(Encoder):
-    """`encoder`, keeping the maps of the images it saw last, up to `room` bytes.
+    """`encoder`, keeping the maps that it made last, up to `room` bytes.
 
-    Images are told apart by their pixels, so versions of equal files are equal too. Only `layers`
-    are kept and returned: matching needs relu3_1 alone, a seventh of all.
+    Images are told apart by their pixels, so versions of equal files are equal too.
     """
 
-    def __init__(self, encoder: Encoder, layers: Sequence[str], room: int) -> None:
+    def __init__(self, encoder: Encoder, room: int) -> None:
         super().__init__(encoder.features, encoder.identity)
         self.to(encoder.mean.device)
-        self._layers, self._room = tuple(layers), room
-        self._kept: OrderedDict[tuple[str, tuple[int, ...]], Maps] = OrderedDict()
+        self._room = room
+        self._kept: OrderedDict[_Key, Maps] = OrderedDict()
 
-    def encode(self, image: RGB) -> Maps:
-        """Return the maps [C, H, W] of one image, uint8 [H, W, 3], on the encoder's device."""
-        key = sha256(image.tobytes()), image.shape
+    def _encode_batch(self, images: Sequence[RGB], layers: Sequence[str]) -> list[Maps]:
+        keys = [(sha256(image.tobytes()), image.shape, tuple(layers)) for image in images]
+        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._kept}
+        made = dict(self._kept)
+        if new:
+            made |= zip(new, super()._encode_batch(list(new.values()), layers), strict=True)
+        for key in keys:
+            self._keep(key, made[key])
+        return [made[key] for key in keys]
+
+    def _keep(self, key: _Key, maps: Maps) -> None:
         if key not in self._kept:
-            maps = super().encode(image)
-            # A copy: what is kept must not hold on to the memory of the other layers.
-            self._kept[key] = {layer: maps[layer].clone() for layer in self._layers}
-            self._room -= _size(self._kept[key])
+            # A copy: what is kept must not hold on to the memory of a batch.
+            self._kept[key] = {layer: values.clone() for layer, values in maps.items()}
+            self._room -= _size(maps)
         self._kept.move_to_end(key)
-        maps = self._kept[key]
         while self._room < 0:
             self._room += _size(self._kept.popitem(last=False)[1])
-        return maps
 
 
 def _size(maps: Maps) -> int:

@@ -41,7 +41,9 @@ def convert_shards(
     weights = encoder_weights or params.encoder_weights
     jobs = [
         replace(job, weights=weights, source=swaps)
-        for job in shard_jobs(pairs, out, params, source.encoder, chosen, source.networks)
+        for job in shard_jobs(pairs, out, params, source.encoder, source.networks, chosen)
     ]
-    finish(jobs, make_shards(jobs, workers, f"Converting to {store}"), out)
+    finish(
+        jobs, make_shards(jobs, workers, f"Converting to {store}"), out, source.float32_agreement
+    )
     return len(pairs)

@@ -9,9 +9,10 @@ multiplications. `search` does it on the CPU, `torch_search` elsewhere; both in 
 memory is bounded whatever the sizes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +20,13 @@ from torch import Tensor
 
 from srntt_pipeline.swaps import search, torch_search
 from srntt_pipeline.swaps.torch_search import Precision
+from srntt_pipeline.swaps.windows import Window
 
 PATCH = search.PATCH
-MAX_MEMORY = 2 << 30  # bytes
+MAX_MEMORY = 2 << 30  # bytes, of a process
+# Of these, what Python, PyTorch's CUDA build and an encoder at work on one window take (measured:
+# 1.18 GiB).
+_FIXED = 5 << 28
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,14 @@ class Correspondence:
         )
 
 
+def share(max_memory: int) -> int:
+    """Return the bytes for each of what can be cut to fit `max_memory`, that of a process.
+
+    These are the maps of LR↑, the buffers of the search, and the maps of references remembered.
+    """
+    return max(16 << 20, (max_memory - _FIXED) // 3)
+
+
 def patch_count(shapes: Iterable[tuple[int, int]]) -> int:
     """Return the number of 3×3 patches in maps of these shapes (h, w)."""
     return sum((height - PATCH + 1) * (width - PATCH + 1) for height, width in shapes)
@@ -82,33 +95,91 @@ def match(
     Raises ValueError when a map is too small, no patch may be matched, or `max_memory` is too
     little for any tile.
     """
-    norms = patch_norms(lr)
-    result: Correspondence | None = None
+    search = Search(lr, max_memory=max_memory, precision=precision)
     for ref, mask in zip(refs, repeat(None) if valid is None else valid, strict=valid is not None):
-        score, index = _best_in(lr, ref, mask, max_memory, precision)
-        found = Correspondence(
-            index, score, (score / norms).clamp(0, 1), ((ref.shape[1], ref.shape[2]),)
-        )
-        result = found if result is None else result + found
-    if result is None:
-        raise ValueError("no reference to match with")
-    if bool((result.score == -torch.inf).any()):
-        raise ValueError("no patch of any reference may be matched")
-    return result
+        search.add(ref, mask)
+    return search.result()
+
+
+class Search:
+    """The best matches so far of the patches of one LR map, over the Ref maps added to it.
+
+    Arguments and errors are those of `match`. A Ref map may be added in windows, in any order.
+    """
+
+    def __init__(
+        self, lr: Tensor, *, max_memory: int = MAX_MEMORY, precision: Precision = "float32"
+    ) -> None:
+        self._lr, self._norms = lr, patch_norms(lr)
+        self._room, self._precision = max_memory, precision
+        self._score = torch.full_like(self._norms, -torch.inf)
+        self._index = torch.zeros_like(self._norms, dtype=torch.int64)
+        self._shapes: list[tuple[int, int]] = []
+
+    def add(self, ref: Tensor, valid: Tensor | None = None) -> None:
+        """Search in the map of the next version, [C, h', w']; `valid` as in `match`."""
+        shape = (ref.shape[1], ref.shape[2])
+        self.begin(shape)
+        self.add_window(ref, Window(0, shape[0], 0, shape[1]), valid)
+
+    def begin(self, shape: tuple[int, int]) -> None:
+        """Begin the next version, whose map of [h', w'] positions `add_window` gives in parts."""
+        self._shapes.append(shape)
+
+    def add_window(self, ref: Tensor, window: Window, valid: Tensor | None = None) -> None:
+        """Search in one window, [C, h, w], of the version begun last; `valid` is of the window."""
+        score, index = _best_in(self._lr, ref, valid, self._room, self._precision)
+        columns, all_columns = ref.shape[2] - PATCH + 1, self._shapes[-1][1] - PATCH + 1
+        rows = index // columns + window.top
+        index = rows * all_columns + index % columns + window.left
+        index += patch_count(self._shapes[:-1])
+        # Windows do not come in the order of patches: the lower index may come later.
+        better = (score > self._score) | ((score == self._score) & (index < self._index))
+        self._score = torch.where(better, score, self._score)
+        self._index = torch.where(better, index, self._index)
+
+    def result(self) -> Correspondence:
+        """Return the correspondence over all versions; raise ValueError where nothing matched."""
+        if not self._shapes:
+            raise ValueError("no reference to match with")
+        if bool((self._score == -torch.inf).any()):
+            raise ValueError("no patch of any reference may be matched")
+        weight = (self._score / self._norms).clamp(0, 1)
+        return Correspondence(self._index, self._score, weight, tuple(self._shapes))
+
+
+def join(found: Sequence[Correspondence], parts: Sequence[Window]) -> Correspondence:
+    """Return the correspondence of an LR map from those of `parts`, which share two positions."""
+    lost = PATCH - 1
+    height, width = parts[-1].bottom - lost, parts[-1].right - lost
+    whole = {
+        name: getattr(found[0], name).new_empty(height, width)
+        for name in ("index", "score", "weight")
+    }
+    for one, part in zip(found, parts, strict=True):
+        for name, values in whole.items():
+            here = values[part.top : part.bottom - lost, part.left : part.right - lost]
+            here.copy_(getattr(one, name))
+    return Correspondence(**whole, shapes=found[0].shapes)
 
 
 def patch_norms(maps: Tensor) -> Tensor:
     """Return ‖P‖ of every 3×3 patch of a map [C, h, w], float32 [h-2, w-2], never zero."""
     if min(maps.shape[1:]) < PATCH:
         raise ValueError(f"a map of {tuple(maps.shape[1:])} holds no {PATCH}×{PATCH} patch")
-    if maps.device.type == "cpu":  # NumPy: too little work to wake PyTorch's threads for
+    if maps.device.type == "cpu":
+        # NumPy alone: PyTorch's square root wakes its threads, which then spin for milliseconds on
+        # the cores that the search wants.
         values = maps.numpy()
-        squares = torch.from_numpy(np.einsum("chw,chw->hw", values, values))
-    else:
-        squares = maps.square().sum(0)
-    by_rows = squares[:-2] + squares[1:-1] + squares[2:]
-    sums = by_rows[:, :-2] + by_rows[:, 1:-1] + by_rows[:, 2:]
-    return sums.clamp_min(1e-12).sqrt()
+        squares = np.einsum("chw,chw->hw", values, values)
+        return torch.from_numpy(np.sqrt(np.maximum(_box_sums(squares), 1e-12)))
+    return _box_sums(maps.square().sum(0)).clamp_min(1e-12).sqrt()
+
+
+def _box_sums(values: Any) -> Any:
+    """Return the sums over 3×3 positions, [h-2, w-2], of an array or tensor [h, w]."""
+    by_rows = values[:-2] + values[1:-1] + values[2:]
+    return by_rows[:, :-2] + by_rows[:, 1:-1] + by_rows[:, 2:]
 
 
 def _best_in(

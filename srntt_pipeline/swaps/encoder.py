@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ from torchvision.models.vgg import VGG19_Weights, cfgs, make_layers
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
+from srntt_pipeline.swaps.windows import STRIDE, windows
 
 LAYERS = ("relu3_1", "relu2_1", "relu1_1")
 CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
 # Cells of a layer under one position of relu3_1, along each side; relu3_1 itself is HR / STRIDE.
 CELLS = {"relu3_1": 1, "relu2_1": 2, "relu1_1": 4}
-STRIDE = 4
 # Values of all layers under one position of relu3_1.
 VALUES = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
 
 Maps = dict[str, Tensor]
+
+# Images of one size that go through together. On a CPU one at a time is fastest (docs/shards.md).
+_BATCH_PIXELS = {"cpu": 1, "cuda": 64 * 160 * 160}
 
 _OUTPUT = {1: "relu1_1", 6: "relu2_1", 11: "relu3_1"}  # index in torchvision's vgg19().features
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
@@ -73,21 +77,62 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
 
-    def forward(self, images: Tensor) -> Maps:
+    def forward(self, images: Tensor, layers: Sequence[str] = LAYERS) -> Maps:
         """Return the maps of `images` by layer."""
         maps = {}
         x = (images - self.mean) / self.std
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in _OUTPUT:
+            if _OUTPUT.get(index) in layers:
                 maps[_OUTPUT[index]] = x
         return maps
 
     @torch.inference_mode()
-    def encode(self, image: RGB) -> Maps:
-        """Return the maps [C, H, W] of one image, uint8 [H, W, 3], on the encoder's device."""
-        tensor = to_tensor(image).to(self.mean.device)
-        return {layer: maps[0] for layer, maps in self(tensor[None]).items()}
+    def encode(self, image: RGB, layers: Sequence[str] = LAYERS) -> Maps:
+        """Return the maps [C, H, W] of one image, uint8 [H, W, 3], on the encoder's device.
+
+        Sides are multiples of 4 px. A large image goes through window by window: beside its maps,
+        448 bytes a pixel for all `layers`, the memory needed does not grow with it.
+        """
+        height, width = (side // STRIDE for side in image.shape[:2])
+        parts = list(windows(height, width))
+        if len(parts) == 1:
+            return self._encode_batch([image], layers)[0]
+        maps = {}
+        for layer in layers:
+            size = height * CELLS[layer], width * CELLS[layer]
+            maps[layer] = self.mean.new_empty(CHANNELS[layer], *size)
+        for window in parts:
+            for layer, part in self._encode_batch([window.cut(image)], layers)[0].items():
+                rows = slice(CELLS[layer] * window.top, CELLS[layer] * window.bottom)
+                columns = slice(CELLS[layer] * window.left, CELLS[layer] * window.right)
+                maps[layer][:, rows, columns] = window.inner(part, image)
+        return maps
+
+    @torch.inference_mode()
+    def encode_each(self, images: Iterable[RGB], layers: Sequence[str] = LAYERS) -> Iterator[Maps]:
+        """Yield the maps of each image; on CUDA neighbours of one size go through together.
+
+        Images are as for `encode`, of at most 536 px a side, so none is cut into windows.
+        """
+        batch: list[RGB] = []
+        for image in images:
+            if batch and (
+                image.shape != batch[0].shape
+                or (len(batch) + 1) * image.shape[0] * image.shape[1]
+                > _BATCH_PIXELS[self.mean.device.type]
+            ):
+                yield from self._encode_batch(batch, layers)
+                batch = []
+            batch.append(image)
+        if batch:
+            yield from self._encode_batch(batch, layers)
+
+    def _encode_batch(self, images: Sequence[RGB], layers: Sequence[str]) -> list[Maps]:
+        """Return the maps of images of one size."""
+        tensors = torch.stack([to_tensor(image) for image in images]).to(self.mean.device)
+        maps = self(tensors, layers)
+        return [{layer: maps[layer][i] for layer in layers} for i in range(len(images))]
 
 
 def to_tensor(image: RGB) -> Tensor:

@@ -30,8 +30,9 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, resize
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_norms
-from srntt_pipeline.swaps.encoder import STRIDE, Encoder, to_tensor
+from srntt_pipeline.swaps.encoder import Encoder, to_tensor
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up
+from srntt_pipeline.swaps.windows import STRIDE
 
 Displacements = npt.NDArray[np.float32]
 
@@ -67,11 +68,11 @@ class Flow:
         Of several references each LR patch takes the one of the highest score. `upscaler`: what
         made LR↑. A Ref↓↑ of another size than LR↑ is resized to it for the flow.
         """
-        lr = encoder.encode(lr_up)["relu3_1"]
+        lr = encoder.encode(lr_up, ["relu3_1"])["relu3_1"]
         found: Correspondence | None = None
         for image in refs:
             blurred = down_up(augment(image, Augmentation(1.0, 0.0)), upscaler)
-            ref = encoder.encode(blurred)["relu3_1"]
+            ref = encoder.encode(blurred, ["relu3_1"])["relu3_1"]
             moved = self.estimate(lr_up, resize(blurred, *lr_up.shape[:2]))
             index = torch.from_numpy(patches_at(moved, (ref.shape[1], ref.shape[2])))
             here = correspondence_at(lr, ref, index.to(lr.device))

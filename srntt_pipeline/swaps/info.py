@@ -29,6 +29,7 @@ def shards_info(folder: Path) -> str:
             if key == "flow_weights"
         ),
         "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matched_by.items()),
+        f"agreement   {shards.float32_agreement:.2%} of the matches are those of float32",
         "store       " + " ".join(params.storing.values()),
         f"size        {size / max(len(swaps), 1) / 1e3:.1f} kB a pair, {size / 1e6:.2f} MB in all; "
         f"maps in float32 would take {in_full / 1e6:.1f} MB, {in_full / max(size, 1):.0f} times it",

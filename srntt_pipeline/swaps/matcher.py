@@ -12,6 +12,7 @@ from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
 from srntt_pipeline.swaps.references import Augmentation, versions
 from srntt_pipeline.swaps.swap import correspond
+from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
 
 _Params = TypeVar("_Params", bound=MatchParams)
@@ -37,12 +38,14 @@ AS_NAMED = NetworkFiles()
 class Matcher:
     """Matching by `encoder`, of LR↑ and Ref↓↑ by `upscaler`, with `versions` of each reference.
 
-    With `flow`, patches are not compared: it tells where they are.
+    `precision`: of the products, as in `swap.correspond`. With `flow`, patches are not compared: it
+    tells where they are.
     """
 
     encoder: Encoder
     upscaler: Upscaler
     versions: Sequence[Augmentation]
+    precision: Precision = "float32"
     flow: Flow | None = None
 
     @property
@@ -68,6 +71,7 @@ class Matcher:
             self.encoder,
             upscaler=self.upscaler,
             max_memory=max_memory,
+            precision=self.precision,
         )
 
 
@@ -79,7 +83,8 @@ def load_matcher(
     """Return the Matcher that `params` ask for, on the encoder's device; raises InputError."""
     params, device = files.found(params), encoder.mean.device
     upscaler = load_upscaler(params.upscaler, device)
-    return Matcher(encoder, upscaler, versions(params), load_flow(params, device))
+    flow = load_flow(params, device)
+    return Matcher(encoder, upscaler, versions(params), params.precision, flow)
 
 
 def check_networks(source: object, expected: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -18,19 +18,13 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
-from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_bytes
+from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair, read_train_pairs
-from srntt_pipeline.parallel import run_all
+from srntt_pipeline.parallel import ahead, run_all
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.encoder import (
-    LAYERS,
-    STRIDE,
-    VALUES,
-    Encoder,
-    EncoderIdentity,
-    load_encoder,
-)
+from srntt_pipeline.swaps.correspondence import MAX_MEMORY, share
+from srntt_pipeline.swaps.encoder import VALUES, Encoder, EncoderIdentity, load_encoder
 from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import (
@@ -42,13 +36,14 @@ from srntt_pipeline.swaps.shards import (
     write_shard,
 )
 from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windows import STRIDE
 
 MATCHING = 2  # what is matched with what; 2: never the corners that rotation leaves empty
 
 log = logging.getLogger(__name__)
 
+_AGREEMENT_PAIRS = 8
 SHARD_BYTES = 256_000_000  # of stored maps in one shard, before compression
-_REMEMBERED_BYTES = 256 << 20  # of references' maps, for matching and for swapping each
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,7 @@ class ShardJob:
     encoder: EncoderIdentity
     weights: str
     device: str
+    max_memory: int = MAX_MEMORY
     source: Path | None = None
     networks: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,6 +73,7 @@ def precompute_swaps(
     *,
     workers: int,
     device: str = "auto",
+    max_memory: int = MAX_MEMORY,
     shard: Shard | None = None,
     merge: bool = False,
 ) -> int:
@@ -85,14 +82,15 @@ def precompute_swaps(
     Shards that are there, made from the same images and parameters, are kept: a killed run resumes.
     With `shard`, only every nth is made, and no index; others can be made at once, here or
     elsewhere, with the same `out`. With `merge` all must be there, and the index is written.
-    On GPUs there is one worker for each (`device.device_workers`). Raises InputError.
+    On GPUs there is one worker for each (`device.device_workers`). `max_memory`: bytes of a worker,
+    at least 1.5 GiB; no result depends on it. Raises InputError.
     """
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
     networks = load_matcher(params, encoder).networks
     output_folder(out, clear=shard is None)
-    jobs = shard_jobs(pairs, out, params, encoder.identity, str(chosen), networks)
+    jobs = shard_jobs(pairs, out, params, encoder.identity, networks, str(chosen), max_memory)
     if merge:
         parts = _check_made(jobs, workers)
     else:
@@ -106,7 +104,14 @@ def precompute_swaps(
             made, len(pairs), shard, out,
         )  # fmt: skip
         return made
-    finish(jobs, parts, out)
+    agreement = 1.0
+    if params.matching == "patches" and params.precision != "float32":
+        agreement = float32_agreement(jobs, encoder)
+        log.info(
+            "Precision %s: %.2f %% of the matches (of the first pairs) are those of float32",
+            params.precision, 100 * agreement,
+        )  # fmt: skip
+    finish(jobs, parts, out, agreement)
     return len(pairs)
 
 
@@ -115,8 +120,9 @@ def shard_jobs(
     out: Path,
     params: SwapParams,
     encoder: EncoderIdentity,
-    device: str,
     networks: Mapping[str, str],
+    device: str,
+    max_memory: int = MAX_MEMORY,
 ) -> list[ShardJob]:
     """Return a job per shard, which depend on pairs and parameters alone.
 
@@ -140,6 +146,7 @@ def shard_jobs(
             encoder,
             weights,
             device,
+            max_memory,
             networks=networks,
         )
         for i, part in enumerate(parts)
@@ -168,12 +175,34 @@ def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> lis
     )
 
 
-def finish(jobs: Sequence[ShardJob], parts: Sequence[str], out: Path) -> None:
-    """Write the index over all shards, whose fingerprints are `parts`."""
+def float32_agreement(jobs: Sequence[ShardJob], encoder: Encoder) -> float:
+    """Return the share of matches, 0…1, that float32 finds too, over the first pairs.
+
+    They are matched anew in both precisions.
+    """
+    job = jobs[0]
+    matcher = load_matcher(job.params, encoder)
+    exact = replace(matcher, precision="float32")
+    shares = []
+    for pair in job.pairs[:_AGREEMENT_PAIRS]:
+        images = read_images(pair, job.params)
+        both = (_swap(images, way, job.max_memory).correspondence for way in (matcher, exact))
+        shares.append(next(both).agreement(next(both)))
+    return sum(shares) / len(shares)
+
+
+def finish(
+    jobs: Sequence[ShardJob], parts: Sequence[str], out: Path, agreement: float = 1.0
+) -> None:
+    """Write the index over all shards, whose fingerprints are `parts`.
+
+    `agreement`: with float32, where the precision of matching is another.
+    """
     remove_partials(out)  # of workers that were killed, whose jobs others have done
     job = jobs[0]
     header = ShardHeader(job.encoder, job.params, fingerprint(list(parts)), job.networks)
-    write_index(out, header, [(job.path, [pair.name for pair in job.pairs]) for job in jobs])
+    shards = [(job.path, [pair.name for pair in job.pairs]) for job in jobs]
+    write_index(out, header, shards, agreement)
     count = sum(len(job.pairs) for job in jobs)
     log.info("Wrote swaps of %d pairs in %d shards to %s", count, len(jobs), out)
 
@@ -239,26 +268,47 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
             f"{job.source} was made with {job.encoder}, not with {encoder.identity}; name that "
             "file with --encoder-weights"
         )
+    encoder = CachedEncoder(encoder, share(job.max_memory))
     if source:
-        find = partial(_copied, source=source)
+        swaps = (_copied(pair, source) for pair in job.pairs)
     else:
-        matcher = load_matcher(job.params, CachedEncoder(encoder, ["relu3_1"], _REMEMBERED_BYTES))
+        matcher = load_matcher(job.params, encoder)
         check_networks(f"the index of {job.path.parent}", job.networks, matcher.networks)
-        find = partial(_swap, params=job.params, matcher=matcher)
-    swapper = CachedEncoder(encoder, LAYERS, _REMEMBERED_BYTES)
-    for pair in job.pairs:
-        swap = find(pair)
-        yield _with_maps(swap, pair, job.params, swapper) if job.params.store == "maps" else swap
+        # The next pair's images are decoded meanwhile.
+        images = ahead(partial(read_images, params=job.params), job.pairs)
+        swaps = (_swap(pair, matcher, job.max_memory) for pair in images)
+    for pair, swap in zip(job.pairs, swaps, strict=True):
+        yield _with_maps(swap, pair, job.params, encoder) if job.params.store == "maps" else swap
 
 
-def _swap(pair: TrainPair, params: SwapParams, matcher: Matcher) -> StoredSwap:
-    """Match a pair."""
+@dataclass(frozen=True)
+class PairImages:
+    """A pair's images, uint8 [H, W, 3], HR cut to multiples of 4 px, and their files' hashes."""
+
+    name: str
+    hr: RGB
+    ref: RGB
+    hr_sha256: str
+    ref_sha256: str
+
+
+def read_images(pair: TrainPair, params: SwapParams) -> PairImages:
+    """Read a pair; raise InputError where an image is damaged or below 12 px a side."""
     ref_path = ref_file(pair, params)
     hr, ref = read_bytes(pair.hr), read_bytes(ref_path)
-    hr_image = crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX))
-    decoded = decode(ref, ref_path, min_side=MIN_SIDE_PX)
-    found = matcher.correspond(downscale(hr_image), [ref_image(decoded, params)])
-    return StoredSwap(pair.name, sha256(hr), (sha256(ref),), found)
+    return PairImages(
+        pair.name,
+        crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX)),
+        ref_image(decode(ref, ref_path, min_side=MIN_SIDE_PX), params),
+        sha256(hr),
+        sha256(ref),
+    )
+
+
+def _swap(pair: PairImages, matcher: Matcher, max_memory: int) -> StoredSwap:
+    """Match a pair."""
+    found = matcher.correspond(downscale(pair.hr), [pair.ref], max_memory=max_memory)
+    return StoredSwap(pair.name, pair.hr_sha256, (pair.ref_sha256,), found)
 
 
 def _copied(pair: TrainPair, source: Shards) -> StoredSwap:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, resize, upscale
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.swaps.encoder import STRIDE
+from srntt_pipeline.swaps.windows import STRIDE
 
 # Three positions of relu3_1 make one patch; a version smaller than that could match nothing.
 MIN_SIDE_PX = 3 * STRIDE
@@ -117,21 +117,30 @@ def _valid_patches(height: int, width: int, augmentation: Augmentation) -> Mask 
     if augmentation.rotation_deg == 0:
         return None
     version = crop_to_multiple(_scale(np.zeros((height, width, 3), np.uint8), augmentation.scale))
-    rows, columns = version.shape[:2]
-    back = cv2.invertAffineTransform(_turn(version.shape, augmentation.rotation_deg))
-    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
-    from_x, from_y = (row[0] * x + row[1] * y + row[2] for row in back)
-    slack = 1e-3  # of a pixel: a quarter turn leaves no corner
-    empty = (np.minimum(from_x, from_y) < -slack) | (from_x > columns - 1 + slack)
-    empty |= from_y > rows - 1 + slack
+    empty = _empty_corners(version.shape, augmentation.rotation_deg)
     down, right = _shift(version.shape, augmentation)
-    empty = crop_to_multiple(empty[down:, right:])
+    empty = empty[down:, right:]
+    empty = empty[: empty.shape[0] // STRIDE * STRIDE, : empty.shape[1] // STRIDE * STRIDE]
     # Beyond the frame lies the encoder's zero padding, as for any image.
     padded = np.pad(empty, _REACH_PX)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH_SEES_PX,) * 2)
     valid: Mask = ~np.any(windows[::STRIDE, ::STRIDE], axis=(2, 3))
     valid.flags.writeable = False
     return valid
+
+
+def _empty_corners(shape: tuple[int, ...], degrees: float) -> Mask:
+    """Return which pixels of an image [H, W, …] turned by `degrees` come from beyond its frame."""
+    rows, columns = shape[:2]
+    back = cv2.invertAffineTransform(_turn(shape, degrees))
+    slack = 1e-3  # of a pixel: a quarter turn leaves no corner
+    empty = np.empty((rows, columns), np.bool_)
+    x = np.arange(columns)
+    for y in range(rows):  # row by row: coordinates of all pixels take more than the image does
+        from_x, from_y = (line[0] * x + line[1] * y + line[2] for line in back)
+        empty[y] = (np.minimum(from_x, from_y) < -slack) | (from_x > columns - 1 + slack)
+        empty[y] |= from_y > rows - 1 + slack
+    return empty
 
 
 def _scale(ref: RGB, scale: float) -> RGB:

@@ -80,7 +80,8 @@ def best_in(
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
     score = np.full((rows, columns), -np.inf, np.float32)
     index = np.zeros((rows, columns), np.int64)
-    threads = min(threads, rows)
+    least = Tiles(1, 1).bytes(ref.shape[2])
+    threads = max(1, min(threads, rows, room // least))  # fewer, rather than none
     tiles = choose_tiles(lr.shape[2], (ref.shape[1], ref.shape[2]), room // threads)
 
     def search(part: tuple[int, int]) -> None:

@@ -122,9 +122,15 @@ def is_whole(path: Path, made_from: str) -> bool:
 
 
 def write_index(
-    folder: Path, header: ShardHeader, shards: Sequence[tuple[Path, Sequence[str]]]
+    folder: Path,
+    header: ShardHeader,
+    shards: Sequence[tuple[Path, Sequence[str]]],
+    agreement: float = 1.0,
 ) -> None:
-    """Write the index of `shards` (path, names of pairs), and remove shards it does not list."""
+    """Write the index of `shards` (path, names of pairs), and remove shards it does not list.
+
+    `agreement`: the share of matches that float32 would give, where another precision was used.
+    """
     index = {
         "format": FORMAT,
         "version": VERSION,
@@ -133,6 +139,7 @@ def write_index(
         "networks": dict(header.networks),
         "params": header.params.model_dump(mode="json"),
         "made_from": header.made_from,
+        "float32_agreement": round(agreement, 6),
         "pairs": sum(len(names) for _, names in shards),
         "shards": [
             {"file": path.name, "pairs": list(names), "sha256": file_sha256(path)}
@@ -149,10 +156,11 @@ def write_index(
 class Shards:
     """The swaps in a folder, by pair name, with maps or without.
 
-    `encoder`, `networks`, `params` and `software` tell what they were made with. A shard's hash is
-    checked when a process first reads it. Files are open only while they are read (0.2 ms): so
-    there are no handles that a worker could inherit, whatever way it is started. Raises InputError
-    for a missing, damaged or foreign index or shard.
+    `encoder`, `networks`, `params` and `software` tell what they were made with,
+    `float32_agreement` which share of the matches float32 would give. A shard's hash is checked
+    when a process first reads it. Files are open only while they are read (0.2 ms): so there are no
+    handles that a worker could inherit, whatever way it is started. Raises InputError for a
+    missing, damaged or foreign index or shard.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -166,6 +174,7 @@ class Shards:
             self.encoder = EncoderIdentity(**index["encoder"])
             self.networks: dict[str, str] = dict(index.get("networks", {}))  # older ones had none
             self.params = validate(SwapParams, index["params"], str(folder / INDEX))
+            self.float32_agreement = float(index["float32_agreement"])
             self.software, self.made_from = str(index["software"]), str(index["made_from"])
             self._sha256 = {folder / shard["file"]: shard["sha256"] for shard in index["shards"]}
             self._shard_of = {

@@ -30,7 +30,7 @@ from srntt_pipeline.images import (
 )
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence
-from srntt_pipeline.swaps.encoder import CELLS, STRIDE, Maps, load_encoder, to_tensor
+from srntt_pipeline.swaps.encoder import CELLS, Maps, load_encoder, to_tensor
 from srntt_pipeline.swaps.matcher import check_networks, load_matcher
 from srntt_pipeline.swaps.references import (
     MIN_SIDE_PX,
@@ -43,6 +43,7 @@ from srntt_pipeline.swaps.references import (
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.swap import swap
 from srntt_pipeline.swaps.upscaler import load_upscaler
+from srntt_pipeline.swaps.windows import STRIDE
 
 log = logging.getLogger(__name__)
 

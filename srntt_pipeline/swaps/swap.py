@@ -5,7 +5,8 @@ averaged. Patches are 3×3 on relu3_1, 6×6 on relu2_1 and 12×12 on relu1_1, wi
 relu3_1 position: so each r×r cell of a map, r = 1, 2, 4, is the mean of up to nine gathered cells.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +18,15 @@ from srntt_pipeline.swaps.correspondence import (
     MAX_MEMORY,
     PATCH,
     Correspondence,
-    match,
+    Search,
+    join,
     patch_count,
+    share,
 )
-from srntt_pipeline.swaps.encoder import CELLS, LAYERS, Encoder, Maps
-from srntt_pipeline.swaps.references import Augmentation, augment, down_up, valid_patches
+from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS, Encoder, Maps
+from srntt_pipeline.swaps.references import Augmentation, Mask, augment, down_up, valid_patches
 from srntt_pipeline.swaps.torch_search import Precision
+from srntt_pipeline.swaps.windows import STRIDE, Window, windows
 
 
 @dataclass(frozen=True)
@@ -49,23 +53,74 @@ def correspond(
 ) -> Correspondence:
     """Return the correspondence of LR↑ with all versions of all references, by reference first.
 
-    `upscaler`: what made LR↑; it makes Ref↓↑ too. Versions are encoded one at a time. `max_memory`
-    (bytes) and `precision` are those of `match`. Corners that rotation left empty are never
-    matched, unless no version of any reference has a patch without them: then all may be matched,
-    so that every LR patch has a match.
+    `upscaler`: what made LR↑; it makes Ref↓↑ too.
+
+    LR↑ and versions are encoded and searched in windows, so `max_memory`, bytes of the process from
+    1.5 GiB on, holds whatever their sizes: where the maps of LR↑ take more than their `share`,
+    references are encoded again for each part. No result depends on it. `precision` is that of
+    `match`.
+    Corners that rotation left empty are never matched, unless no version of any reference has a
+    patch without them: then all may be matched, so that every LR patch has a match.
     """
     valid = [valid_patches(ref.shape, version) for ref in refs for version in versions]
-    masks = [None if mask is None else torch.from_numpy(mask.copy()) for mask in valid]
-    if not any(mask is None or bool(mask.any()) for mask in masks):
-        masks = [None] * len(masks)
-    blurred = (down_up(augment(ref, version), upscaler) for ref in refs for version in versions)
-    return match(
-        encoder.encode(lr_up)["relu3_1"],
-        (encoder.encode(image)["relu3_1"] for image in blurred),
-        masks,
-        max_memory=max_memory,
-        precision=precision,
-    )
+    if not any(mask is None or bool(mask.any()) for mask in valid):
+        valid = [None] * len(valid)
+    height, width = (side // STRIDE for side in lr_up.shape[:2])
+    parts = list(windows(height, width, PATCH - 1))
+    first = (parts[0].bottom - parts[0].top) * (parts[0].right - parts[0].left)  # the largest
+    together = max(1, share(max_memory) // (4 * CHANNELS["relu3_1"] * first))
+    found: list[Correspondence] = []
+    for start in range(0, len(parts), together):
+        searches = [
+            Search(
+                part.inner(encoder.encode(part.cut(lr_up), ["relu3_1"])["relu3_1"], lr_up),
+                max_memory=share(max_memory),
+                precision=precision,
+            )
+            for part in parts[start : start + together]
+        ]
+        _search_all(searches, refs, versions, valid, encoder, upscaler)
+        found += [search.result() for search in searches]
+    return join(found, parts) if len(found) > 1 else found[0]
+
+
+def _search_all(
+    searches: Sequence[Search],
+    refs: Sequence[RGB],
+    versions: Sequence[Augmentation],
+    valid: Sequence[Mask | None],
+    encoder: Encoder,
+    upscaler: Callable[[RGB], RGB],
+) -> None:
+    """Add every version of every reference to `searches`, window by window."""
+    # What is being encoded, in order: on CUDA several windows go through the encoder at once.
+    ahead: deque[tuple[RGB, Window, Mask | None, bool]] = deque()
+
+    def crops() -> Iterator[RGB]:
+        augmented = (augment(ref, version) for ref in refs for version in versions)
+        for image, mask in zip(augmented, valid, strict=True):
+            blurred = down_up(image, upscaler)
+            shape = blurred.shape[0] // STRIDE, blurred.shape[1] // STRIDE
+            for number, window in enumerate(windows(*shape, PATCH - 1)):
+                ahead.append((blurred, window, mask, number == 0))
+                yield window.cut(blurred)
+
+    for maps in encoder.encode_each(crops(), ["relu3_1"]):
+        image, window, mask, first = ahead.popleft()
+        ref = window.inner(maps["relu3_1"], image)
+        for search in searches:
+            if first:
+                search.begin((image.shape[0] // STRIDE, image.shape[1] // STRIDE))
+            search.add_window(ref, window, _part(mask, window))
+
+
+def _part(mask: Mask | None, window: Window) -> Tensor | None:
+    """Return which patches of a window may be matched, by the mask of all; None: all of them."""
+    if mask is None:
+        return None
+    lost = PATCH - 1
+    here = mask[window.top : window.bottom - lost, window.left : window.right - lost]
+    return None if here.all() else torch.from_numpy(here.copy())
 
 
 def swap_features(

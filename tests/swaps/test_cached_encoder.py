@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.encoder import LAYERS, Encoder, load_encoder
+from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, LAYERS, Encoder, load_encoder
 
 RELU3_1_BYTES = 256 * 4 * 4 * 4  # of an image of 16×16 px
 
@@ -17,13 +17,13 @@ def encoder() -> Encoder:
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The images that were really encoded, by their first value."""
     made: list[int] = []
-    forward = Encoder.encode
+    forward = Encoder._encode_batch
 
-    def encode(self: Encoder, image: np.ndarray) -> dict:
-        made.append(int(image[0, 0, 0]))
-        return forward(self, image)
+    def encode(self: Encoder, images: list[np.ndarray], layers: list[str]) -> list:
+        made.extend(int(image[0, 0, 0]) for image in images)
+        return forward(self, images, layers)
 
-    monkeypatch.setattr(Encoder, "encode", encode)
+    monkeypatch.setattr(Encoder, "_encode_batch", encode)
     return made
 
 
@@ -35,41 +35,63 @@ def image(number: int, height: int = 16, width: int = 16) -> np.ndarray:
 
 @pytest.mark.parametrize("layers", [["relu3_1"], LAYERS])
 def test_maps_are_the_encoders(encoder: Encoder, layers: list[str]) -> None:
-    cached = CachedEncoder(encoder, layers, 1 << 30)
+    cached = CachedEncoder(encoder, 1 << 30)
     for _ in range(2):
         for number in range(3):
             expected = encoder.encode(image(number))
-            found = cached.encode(image(number))
+            found = cached.encode(image(number), layers)
             assert list(found) == list(layers)
             assert all(torch.equal(found[layer], expected[layer]) for layer in layers)
     assert cached.identity == encoder.identity
 
 
 def test_an_image_is_encoded_once(encoder: Encoder, passes: list[int]) -> None:
-    cached = CachedEncoder(encoder, ["relu3_1"], 1 << 30)
+    cached = CachedEncoder(encoder, 1 << 30)
     for number in (1, 2, 1, 1, 2):
-        cached.encode(image(number))
+        cached.encode(image(number), ["relu3_1"])
     assert passes == [1, 2]
 
 
 def test_what_was_used_last_is_kept_within_the_bound(encoder: Encoder, passes: list[int]) -> None:
-    cached = CachedEncoder(encoder, ["relu3_1"], 2 * RELU3_1_BYTES)
+    cached = CachedEncoder(encoder, 2 * RELU3_1_BYTES)
     for number in (1, 2, 1, 3, 1, 2):
-        cached.encode(image(number))
+        cached.encode(image(number), ["relu3_1"])
     assert passes == [1, 2, 3, 2]
     assert sum(maps["relu3_1"].nbytes for maps in cached._kept.values()) == 2 * RELU3_1_BYTES
 
 
 def test_without_room_it_still_encodes(encoder: Encoder, passes: list[int]) -> None:
-    cached = CachedEncoder(encoder, ["relu3_1"], 0)
+    cached = CachedEncoder(encoder, 0)
     for _ in range(2):
-        assert torch.equal(cached.encode(image(7))["relu3_1"], encoder.encode(image(7))["relu3_1"])
+        assert torch.equal(
+            cached.encode(image(7), ["relu3_1"])["relu3_1"], encoder.encode(image(7))["relu3_1"]
+        )
     assert passes == [7, 7, 7, 7]
     assert not cached._kept
 
 
 def test_equal_bytes_in_another_shape_are_another_image(encoder: Encoder) -> None:
-    cached = CachedEncoder(encoder, ["relu3_1"], 1 << 30)
+    cached = CachedEncoder(encoder, 1 << 30)
     grey = np.full((16, 32, 3), 9, np.uint8)
     assert cached.encode(grey)["relu3_1"].shape == (256, 4, 8)
     assert cached.encode(grey.reshape(32, 16, 3))["relu3_1"].shape == (256, 8, 4)
+
+
+def test_maps_of_other_layers_are_other_maps(encoder: Encoder, passes: list[int]) -> None:
+    cached = CachedEncoder(encoder, 1 << 30)
+    for layers in (["relu3_1"], LAYERS, ["relu3_1"]):
+        assert list(cached.encode(image(5), layers)) == list(layers)
+    assert passes == [5, 5]
+
+
+def test_a_batch_encodes_what_is_new(
+    encoder: Encoder, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_BATCH_PIXELS, "cpu", 3 * 16 * 16)
+    cached = CachedEncoder(encoder, 1 << 30)
+    cached.encode(image(2), ["relu3_1"])
+    found = list(cached.encode_each(map(image, (1, 2, 1, 3)), ["relu3_1"]))
+    assert passes == [2, 1, 3]
+    for maps, number in zip(found, (1, 2, 1, 3), strict=True):
+        expected = encoder.encode(image(number))["relu3_1"]
+        torch.testing.assert_close(maps["relu3_1"], expected, rtol=1e-5, atol=1e-5)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from srntt_pipeline.swaps import search, torch_search
-from srntt_pipeline.swaps.correspondence import Correspondence, match, patch_norms
+from srntt_pipeline.swaps import search, torch_search, windows
+from srntt_pipeline.swaps.correspondence import (
+    Correspondence,
+    Search,
+    join,
+    match,
+    patch_norms,
+)
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.swap import weight_map
 
@@ -298,6 +305,40 @@ def test_ties_go_to_the_lowest_index(
 def test_a_repeated_reference_is_never_matched() -> None:
     lr, ref = relu_map(0, (9, 8)), relu_map(1, (7, 9))
     assert torch.equal(match(lr, [ref, ref]).index, match(lr, [ref]).index)
+
+
+@few
+@given(seeds, shapes, st.lists(shapes, min_size=1, max_size=2), st.randoms())
+def test_windows_of_a_reference_in_any_order_are_the_whole_reference(
+    seed: int, lr_shape: tuple[int, int], ref_shapes: list, random: Any
+) -> None:
+    lr = whole_numbers(seed, lr_shape)  # of many ties, so the order of windows must not matter
+    refs = [whole_numbers(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
+    expected = match(lr, refs)
+    search = Search(lr)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "SIDE", 4)
+        for ref in refs:
+            search.begin((ref.shape[1], ref.shape[2]))
+            parts = list(windows.windows(*ref.shape[1:], overlap=2))
+            random.shuffle(parts)
+            for part in parts:
+                inner = ref[:, part.top : part.bottom, part.left : part.right]
+                search.add_window(inner, part)
+    assert_equal(search.result(), expected)
+
+
+@few
+@given(seeds, shapes, shapes)
+def test_parts_of_lr_join_to_the_whole(
+    seed: int, lr_shape: tuple[int, int], ref_shape: tuple[int, int]
+) -> None:
+    lr, ref = relu_map(seed, lr_shape), relu_map(seed + 1, ref_shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "SIDE", 4)
+        parts = list(windows.windows(*lr_shape, overlap=2))
+    found = [match(lr[:, p.top : p.bottom, p.left : p.right], [ref]) for p in parts]
+    assert_is_naive(join(found, parts), lr, [ref])
 
 
 @few

@@ -12,7 +12,8 @@ from torchvision.models.vgg import cfgs, make_layers
 from torchvision.transforms.v2 import functional as T  # noqa: N812
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.swaps.encoder import CHANNELS, Encoder, load_encoder
+from srntt_pipeline.swaps import windows
+from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, CHANNELS, Encoder, load_encoder
 
 CPU = torch.device("cpu")
 TORCHVISION = VGG19_Weights.IMAGENET1K_V1.transforms()  # knows ImageNet's mean and deviation
@@ -59,6 +60,36 @@ def test_map_sizes(height: int, width: int) -> None:
         assert maps[layer].shape == (CHANNELS[layer], height // cell, width // cell)
         assert maps[layer].dtype == torch.float32
         assert maps[layer].min() >= 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 100), (68, 132), (36, 200)])
+def test_a_large_image_has_the_maps_of_one_pass(
+    weights: Path, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch, height: int, width: int
+) -> None:
+    image = photograph[20 : 20 + height, 30 : 30 + width]
+    encoder = load(weights)
+    expected = encoder.encode(image)
+    monkeypatch.setattr(windows, "SIDE", 8)
+    found = encoder.encode(image)
+    for layer, maps in expected.items():
+        torch.testing.assert_close(found[layer], maps, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_images_in_batches_have_the_maps_of_each(
+    photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setitem(_BATCH_PIXELS, "cpu", batch * 20 * 24)
+    images = [photograph[i : i + 20, :24] for i in range(5)]
+    images += [photograph[:24, :20], photograph[:16, :16], photograph[9:29, :24]]
+    encoder = load("random")
+    found = list(encoder.encode_each(iter(images), ["relu3_1", "relu1_1"]))
+    assert len(found) == len(images)
+    for maps, image in zip(found, images, strict=True):
+        assert list(maps) == ["relu3_1", "relu1_1"]
+        expected = encoder.encode(image)
+        for layer, values in maps.items():
+            torch.testing.assert_close(values, expected[layer], rtol=1e-5, atol=1e-5)
 
 
 def test_whole_vgg_has_the_identity_of_its_truncated_part(weights: Path, tmp_path: Path) -> None:

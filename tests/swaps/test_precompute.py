@@ -14,7 +14,7 @@ from PIL import Image
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.shard import Shard
-from srntt_pipeline.swaps import precompute
+from srntt_pipeline.swaps import precompute, windows
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
@@ -123,12 +123,14 @@ def test_a_reference_that_pairs_share_is_encoded_once(
     first, *others = sorted((dataset / "train" / "ref").iterdir())
     for path in others[1:]:
         path.write_bytes(first.read_bytes())
-    passes = []
-    encode = Encoder.encode
-    monkeypatch.setattr(Encoder, "encode", lambda *given: passes.append(0) or encode(*given))
+    passes: list[np.ndarray] = []
+    encode = Encoder._encode_batch
+    monkeypatch.setattr(
+        Encoder, "_encode_batch", lambda *given: passes.extend(given[1]) or encode(*given)
+    )
     run(dataset, tmp_path / "out", pairs_per_shard=4)
     assert len(passes) == 4 + 2 * 2  # each LR, and two versions of two references
-    monkeypatch.setattr(precompute, "_REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(precompute, "share", lambda max_memory: 0)
     run(dataset, tmp_path / "again", pairs_per_shard=4)
     assert len(passes) == 8 + 4 + 2 * 4
     assert contents(tmp_path / "out") == contents(tmp_path / "again")
@@ -276,7 +278,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from srntt_pipeline.config import SwapParams
-from srntt_pipeline.swaps import precompute
+from srntt_pipeline.swaps import precompute, windows
 
 swap, left = precompute._swap, [2]
 
@@ -360,3 +362,32 @@ def test_index_says_what_made_the_shards(dataset: Path, tmp_path: Path) -> None:
     assert index["encoder"] == {"source": "random, seed 7", "sha256": identity.sha256}
     assert index["pairs"] == 4
     assert SwapParams.model_validate(index["params"]).encoder_seed == 7
+
+
+def test_other_precisions_say_how_many_matches_are_those_of_float32(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(dataset, tmp_path / "exact", pairs_per_shard=4)
+    assert Shards(tmp_path / "exact").float32_agreement == 1
+    assert "float32" not in caplog.text
+    with caplog.at_level("INFO"):
+        run(dataset, tmp_path / "half", precision="bfloat16", pairs_per_shard=4)
+    exact, half = read_all(tmp_path / "exact"), read_all(tmp_path / "half")
+    same = [
+        float((one.correspondence.index == other.correspondence.index).float().mean())
+        for one, other in zip(exact, half, strict=True)
+    ]
+    assert 0.3 < np.mean(same) < 1
+    assert Shards(tmp_path / "half").float32_agreement == pytest.approx(np.mean(same), abs=1e-5)
+    assert f"{100 * np.mean(same):.2f} % of the matches" in caplog.text
+
+
+def test_the_memory_bound_changes_no_byte(
+    dataset: Path, tmp_path: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "SIDE", 8)
+    for name, gib in (("little", 1.5), ("much", 8)):
+        precompute_swaps(
+            dataset, tmp_path / name, PARAMS, workers=1, device="cpu", max_memory=int(gib * 2**30)
+        )
+    assert contents(tmp_path / "little") == contents(tmp_path / "much")

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from srntt_pipeline.swaps import windows
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, valid_patches
@@ -184,3 +187,47 @@ def test_only_matched_versions_are_encoded() -> None:
 
     swap(Correspondence(index, weight, weight, ((4, 4),) * 3), encode)
     assert asked == [1]
+
+
+@pytest.mark.parametrize("max_memory", [0, 1 << 30])
+def test_images_cut_into_windows_are_matched_as_whole_ones(
+    photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch, max_memory: int
+) -> None:
+    lr_up, refs = photograph[60:144, 120:212], [photograph[40:160, 130:230], photograph[:64, :52]]
+    encoder = load_encoder("random", 0, torch.device("cpu"))
+    versions = augmentations((1.0, 0.7), (0.0, 20.0))
+    expected = correspond(lr_up, refs, versions, encoder)
+    monkeypatch.setattr(windows, "SIDE", 8)
+    if not max_memory:  # a part of LR↑ at a time, so that references are encoded for each
+        monkeypatch.setattr("srntt_pipeline.swaps.swap.share", lambda max_memory: 260_000)
+    found = correspond(lr_up, refs, versions, encoder, max_memory=max_memory)
+    assert found.shapes == expected.shapes
+    assert found.agreement(expected) > 0.999  # but for ties within float32's roundings
+    torch.testing.assert_close(found.score, expected.score, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.weight, expected.weight, rtol=1e-5, atol=1e-5)
+
+
+# 1.6 megapixels: relu1_1, before and after its convolutions, would take 0.8 GB alone.
+_LARGE_REFERENCE = """
+import numpy as np, torch
+from pathlib import Path
+from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.references import Augmentation
+from srntt_pipeline.swaps.swap import correspond
+torch.set_num_threads(1)
+rng = np.random.default_rng(0)
+ref = rng.integers(0, 256, (1024, 1536, 3), np.uint8)
+lr_up = np.ascontiguousarray(ref[800:848, 1300:1364])
+encoder = load_encoder("random", 0, torch.device("cpu"))
+correspond(lr_up, [ref], [Augmentation(1, 0)], encoder, max_memory=3 << 29)
+status = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_a_process_stays_below_the_bound_whatever_the_size_of_a_reference() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _LARGE_REFERENCE], capture_output=True, text=True, check=True
+    )
+    assert 1024 * int(run.stdout) < 3 << 29
