@@ -1,27 +1,26 @@
-"""Matching on relu3_1, against the usual ways, with the bound by arithmetic and peak memory.
+"""Matching on relu3_1, against the usual ways: time, peak memory, bounds by arithmetic and memory.
 
 One thread, then two where the machine has them. The loop over patches is timed on some LR patches
 and scaled up.
 """
 
 import argparse
-import ctypes
 import os
 import statistics
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from photographs import album
+from resources import copy_rate, memory, peak, product_rate
 from threadpoolctl import threadpool_limits
 from timing import processor, seconds
 from torch import Tensor
 from torch.nn import functional as F
+from usual import LOOPED, match_convolved, match_looped, match_unfolded, patches
 
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, upscale
-from srntt_pipeline.swaps.correspondence import MAX_MEMORY, match, patch_count, patch_norms
+from srntt_pipeline.swaps.correspondence import MAX_MEMORY, match
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, down_up
 from srntt_pipeline.swaps.swap import correspond
@@ -31,60 +30,10 @@ try:
 except ImportError:
     faiss = None
 
-LOOPED = 20  # LR patches that the loop is timed on
-
 
 def ours(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
     """Return the best match of each LR patch, [patches], as the pipeline finds it."""
     return match(lr, refs).index.flatten()
-
-
-def patches(maps: Tensor) -> Tensor:
-    """Return the 3×3 patches as columns, [C·9, patches], each of unit length."""
-    columns = F.unfold(maps[None], 3)[0]
-    return columns / columns.norm(dim=0)
-
-
-def unfolded(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
-    """Return it from one product of all 2304-long patches for each version."""
-    columns = F.unfold(lr[None], 3)[0]
-    best = lr.new_full((columns.shape[1],), -1)
-    index = torch.zeros_like(best, dtype=torch.int64)
-    first = 0
-    for ref in refs:
-        score, found = (patches(ref).T @ columns).max(0)
-        index = torch.where(score > best, found + first, index)
-        best = torch.maximum(score, best)
-        first += patch_count([(ref.shape[1], ref.shape[2])])
-    return index
-
-
-def convolved(lr: Tensor, refs: Sequence[Tensor], batch: int = 512) -> Tensor:
-    """Return it as Eq. 2 has it: Ref patches are kernels, `batch` at a time for memory's sake."""
-    kernels = torch.cat([patches(ref).T for ref in refs]).view(-1, lr.shape[0], 3, 3)
-    best = lr.new_full((lr.shape[1] - 2, lr.shape[2] - 2), -1)
-    index = torch.zeros_like(best, dtype=torch.int64)
-    for start in range(0, len(kernels), batch):
-        score, found = F.conv2d(lr[None], kernels[start : start + batch])[0].max(0)
-        index = torch.where(score > best, found + start, index)
-        best = torch.maximum(score, best)
-    return index.flatten()
-
-
-def looped(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
-    """Return it for LOOPED patches: each LR patch is a kernel over the map divided by norms."""
-    norms = [patch_norms(ref).flatten() for ref in refs]  # too quick to falsify the scaling
-    columns = lr.shape[2] - 2
-    found = []
-    for number in range(LOOPED):
-        row, column = divmod(number, columns)
-        kernel = lr[None, :, row : row + 3, column : column + 3]
-        scores = [
-            F.conv2d(ref[None], kernel).flatten() / norm
-            for ref, norm in zip(refs, norms, strict=True)
-        ]
-        found.append(torch.cat(scores).argmax())
-    return torch.stack(found)
 
 
 def searched(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
@@ -99,40 +48,19 @@ def searched(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
 Way = Callable[[Tensor, Sequence[Tensor]], Tensor]
 WAYS: dict[str, Way] = {
     "ours: sums of shifted products": ours,
-    "unfold and one matrix product": unfolded,
-    "convolution (Eq. 2 as written)": convolved,
-    f"loop over patches ({LOOPED} timed, scaled)": looped,
+    "unfold and one matrix product": match_unfolded,
+    "convolution (Eq. 2 as written)": match_convolved,
+    f"loop over patches ({LOOPED} timed, scaled)": match_looped,
 }
 if faiss is not None:
     WAYS["faiss: exact inner-product index"] = searched
 UNFOLD = list(WAYS)[1]
 
 
-def memory(key: str) -> int:
-    """Return VmRSS or VmHWM of this process, bytes; 0 where there is no /proc."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(key))
-
-
-def peak(run: Callable[[], Any]) -> int:
-    """Return how many bytes `run` takes at most beside what there is; 0 where it cannot be told."""
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is freed but kept would hide the next peak
-        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets VmHWM
-    except OSError:
-        return 0
-    before = memory("VmRSS")
-    run()
-    return memory("VmHWM") - before
-
-
 def compare(title: str, lr: Tensor, refs: list[Tensor], names: Sequence[str], repeats: int) -> None:
-    """Print time, ratio and peak memory of each way, in turns, and the bound by arithmetic."""
+    """Print time, ratio and peak memory of each way, in turns, and the bounds."""
     count = (lr.shape[1] - 2) * (lr.shape[2] - 2)
-    scale = {name: count / LOOPED if WAYS[name] is looped else 1.0 for name in names}
+    scale = {name: count / LOOPED if WAYS[name] is match_looped else 1.0 for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
     peaks: dict[str, int] = {}
     for turn in range(repeats):
@@ -154,17 +82,14 @@ def compare(title: str, lr: Tensor, refs: list[Tensor], names: Sequence[str], re
             f"{peaks[name] / 2**20:8.0f} MiB"
         )
     multiplied = 2 * lr.numel() * sum(ref[0].numel() for ref in refs)
-    print(
-        f"  {'bound by arithmetic: the products alone':<42} {1000 * multiplied / rate():10.1f} ms"
-    )
-    same = ours(lr, refs) == unfolded(lr, refs)
+    moved = lr.nbytes + sum(ref.nbytes for ref in refs)
+    for bound, time in (
+        ("arithmetic: the products alone", multiplied / product_rate()),
+        ("memory: the maps read once", moved / copy_rate()),
+    ):
+        print(f"  {f'bound by {bound}':<42} {1000 * time:10.1f} ms")
+    same = ours(lr, refs) == match_unfolded(lr, refs)
     print(f"  same match as unfold: {same.float().mean():.2%} of patches", flush=True)
-
-
-def rate() -> float:
-    """Return the rate of a matrix product of this kind, operations a second, best of three."""
-    a, b = np.ones((4000, 256), np.float32), np.ones((256, 2000), np.float32)
-    return 2 * a.size * b.shape[1] / min(seconds(lambda: np.matmul(a, b)) for _ in range(3))
 
 
 def precisions(lr: Tensor, refs: list[Tensor]) -> None:
@@ -232,7 +157,10 @@ def main() -> None:
         if faiss is not None:
             faiss.omp_set_num_threads(threads)
         with threadpool_limits(threads, user_api="blas"):
-            print(f"\n{processor()}, {threads} thread(s), {rate() / 1e9:.0f} GFLOP/s")
+            print(
+                f"\n{processor()}, {threads} thread(s), {product_rate() / 1e9:.0f} GFLOP/s, "
+                f"{copy_rate() / 1e9:.1f} GB/s copied"
+            )
             for case in cases:
                 compare(*case)
             if threads == 1:

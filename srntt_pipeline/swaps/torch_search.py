@@ -1,6 +1,6 @@
 """Search for the best Ref patch in PyTorch: for CUDA, and for precisions below float32.
 
-On CUDA a Triton kernel can take the place of `best_of_tile`.
+On CUDA `triton_search` can take the place of the tiles here.
 """
 
 from collections.abc import Iterator
@@ -30,29 +30,36 @@ def best_in(
     if precision == "tf32" and lr.device.type != "cuda":
         raise ValueError("tf32 is a precision of CUDA devices")
     dtype = _REDUCED.get(precision, torch.float32)
-    rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
-    best = lr.new_full((rows, columns), -torch.inf)
-    index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
-    tile = tile_rows(lr.shape[2], ref.shape[2], min(room, _TILE_BYTES[lr.device.type]))
-    low, ref_low = lr, ref
     if dtype != torch.float32:  # scaled to products of at most 1, lest float16 overflow
         scale, ref_scale = (maps.square().sum(0).max().sqrt().clamp_min(1e-6) for maps in (lr, ref))
-        low, ref_low = (lr / scale).to(dtype), (ref / ref_scale).to(dtype)
+        lr, ref = (lr / scale).to(dtype), (ref / ref_scale).to(dtype)
         factors = factors * (scale * ref_scale)
-    best_of = triton_search.best_of if triton_search.available(lr.device) else best_of_tile
-    with _tf32(precision == "tf32"):
-        for top in range(0, rows, tile):
-            bottom = min(top + tile, rows)
-            block = low[:, top : bottom + HALO]
-            for ref_top in range(0, factors.shape[0], tile):
-                band = slice(ref_top, ref_top + tile)
-                ref_block = ref_low[:, ref_top : ref_top + tile + HALO]
-                products = _products(block, ref_block)
-                score, local = best_of(products, factors[band], penalties[band])
-                better = score > best[top:bottom]
-                best[top:bottom] = torch.where(better, score, best[top:bottom])
-                found = local + ref_top * factors.shape[1]
-                index[top:bottom] = torch.where(better, found, index[top:bottom])
+    tf32 = precision == "tf32"
+    if triton_search.available(lr.device):
+        return triton_search.best_in(lr, ref, factors, penalties, room, tf32=tf32)
+    with _tf32(tf32):
+        return _best_in(lr, ref, factors, penalties, room)
+
+
+def _best_in(
+    lr: Tensor, ref: Tensor, factors: Tensor, penalties: Tensor, room: int
+) -> tuple[Tensor, Tensor]:
+    """Return score and index of the best match, tile by tile of LR and Ref rows."""
+    rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
+    best = factors.new_full((rows, columns), -torch.inf)
+    index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
+    tile = tile_rows(lr.shape[2], ref.shape[2], min(room, _TILE_BYTES[lr.device.type]))
+    for top in range(0, rows, tile):
+        bottom = min(top + tile, rows)
+        block = lr[:, top : bottom + HALO]
+        for ref_top in range(0, factors.shape[0], tile):
+            band = slice(ref_top, ref_top + tile)
+            products = _products(block, ref[:, ref_top : ref_top + tile + HALO])
+            score, local = _best_of_tile(products, factors[band], penalties[band])
+            better = score > best[top:bottom]
+            best[top:bottom] = torch.where(better, score, best[top:bottom])
+            found = local + ref_top * factors.shape[1]
+            index[top:bottom] = torch.where(better, found, index[top:bottom])
     return best, index
 
 
@@ -76,7 +83,7 @@ def _products(lr: Tensor, ref: Tensor) -> Tensor:
     return products.float().view(*lr.shape[1:], *ref.shape[1:])
 
 
-def best_of_tile(products: Tensor, factors: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
+def _best_of_tile(products: Tensor, factors: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
     """Return best score, float32, and Ref patch, int64, both [h-2, w-2], in G [h, w, h', w']."""
     scores = (_shift_sums(products) * factors + penalties).flatten(2)
     score, index = scores.max(dim=2)

@@ -273,7 +273,11 @@ def test_tf32_needs_cuda() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_agrees(real_maps: tuple[Tensor, list[Tensor]]) -> None:
+@pytest.mark.parametrize("kernel", ["0", "1"])
+def test_cuda_agrees(
+    real_maps: tuple[Tensor, list[Tensor]], kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRNTT_TRITON", kernel)
     lr, refs = real_maps
     found = match(lr.cuda(), [ref.cuda() for ref in refs])
     assert_is_naive(

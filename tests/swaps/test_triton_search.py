@@ -1,38 +1,87 @@
-"""The kernel in Triton's interpreter: the same answers as plain PyTorch, on any device."""
+"""The Triton kernel: the same answers as plain PyTorch, on any device, and code for CUDA."""
 
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-_COMPARE = """
-import torch
-from srntt_pipeline.swaps import torch_search, triton_search
+from srntt_pipeline.swaps import triton_search
 
-torch.manual_seed(0)
-for shape in ((3, 3, 3, 3), (4, 6, 5, 7), (5, 4, 40, 33), (3, 9, 12, 90)):
-    for products in (torch.rand(shape), torch.randint(0, 2, shape).float()):
-        factors = torch.randint(1, 3, (shape[2] - 2, shape[3] - 2)) / 2
-        penalties = torch.zeros_like(factors)
-        penalties[torch.rand_like(penalties) < 0.3] = -torch.inf
-        penalties[-1, -1] = 0
-        score, index = torch_search.best_of_tile(products, factors, penalties)
-        found_score, found = triton_search.best_of(products, factors, penalties)
-        assert torch.equal(found, index), shape
-        torch.testing.assert_close(found_score, score, rtol=1e-6, atol=0)
-print("same")
-"""
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="Triton is not installed"
+)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_interpreted_kernel() -> None:
+    """In a process of its own: Triton decides on import whether it interprets."""
+    tests = Path(__file__).with_name("interpreted_triton.py")
     run = subprocess.run(
-        [sys.executable, "-c", _COMPARE],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
-    assert run.stdout.strip() == "same", run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "passed" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("tiles", "blocks", "lag", "parts"),
+    [(21, 24, 2, 6), (126, 159, 4, 1), (1, 24, 2, 24), (1000, 159, 4, 1)],
+)
+def test_parts_of_ref_fill_132_multiprocessors(
+    tiles: int, blocks: int, lag: int, parts: int
+) -> None:
+    """The docstring's cases, 160×160 and 500×332 px; one tile, and more than enough."""
+    assert triton_search._choose_parts(tiles, blocks, lag, [132] * min(blocks, 64)) == parts
+
+
+def test_parts_that_leave_no_room_for_a_program_are_not_chosen() -> None:
+    assert triton_search._choose_parts(1, 24, 2, [1, 2, 0, -3]) == 2
+
+
+@pytest.mark.parametrize(
+    ("dtype", "precision", "products"),
+    [
+        ("fp32", "ieee", None),
+        ("fp32", "tf32", ".tf32.tf32"),
+        ("fp16", "ieee", ".f32.f16.f16"),
+        ("bf16", "ieee", ".f32.bf16.bf16"),
+    ],
+)
+def test_code_for_cuda(
+    dtype: str,
+    precision: str,
+    products: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Compiles for a GPU that is not there; float32 never goes to the tensor cores as TF32."""
+    compiler = pytest.importorskip("triton.compiler")
+    target = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    kernel = triton_search._kernel
+    constants = {
+        "TILE_ROWS": triton_search._TILE_ROWS,
+        "TILE_COLUMNS": triton_search._TILE_COLUMNS,
+        "BLOCK": triton_search._BLOCK,
+        "DEPTH": triton_search._DEPTH,
+        "PRECISION": precision,
+    }
+    types = dict.fromkeys(kernel.arg_names, "i32") | dict.fromkeys(constants, "constexpr")
+    types |= dict.fromkeys(("lr", "ref"), f"*{dtype}") | {"indices": "*i32"}
+    types |= dict.fromkeys(("factors", "penalties", "rings", "scores"), "*fp32")
+    source = compiler.ASTSource(kernel, types, constants)
+    code = importlib.import_module("triton").compile(
+        source, target=target, options={"num_warps": triton_search._WARPS}
+    )
+    multiplied = [line for line in code.asm["ptx"].splitlines() if "mma" in line]
+    if products is None:
+        assert not multiplied
+    else:
+        assert any(products in line for line in multiplied)
