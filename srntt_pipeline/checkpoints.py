@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -26,8 +26,9 @@ class CheckpointInfo(BaseModel):
     """How a checkpoint was made; the JSON beside its weights.
 
     `encoder`: identity of the VGG19 whose maps it was trained on, made with `swaps`; both None for
-    a model that takes no maps; `dataset`: fingerprint of the
-    training pairs; `metrics`: of the last validation.
+    a model that takes no maps; `networks`: the SHA-256 of other networks that these swaps were
+    matched with (`Matcher.networks`); `dataset`: fingerprint of the training pairs; `metrics`: of
+    the last validation.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -39,10 +40,17 @@ class CheckpointInfo(BaseModel):
     step: int
     encoder: EncoderIdentity | None
     swaps: SwapParams | None
+    networks: dict[str, str] = {}
     train: TrainParams
     dataset: str
     metrics: dict[str, float]
     weights_sha256: str = ""
+
+    @model_validator(mode="after")
+    def _named(self) -> "CheckpointInfo":
+        if self.swaps and self.swaps.networks != set(self.networks):
+            raise ValueError(f"networks {self.networks}, but swaps use {self.swaps.networks}")
+        return self
 
 
 @dataclass(frozen=True)

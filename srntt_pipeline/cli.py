@@ -22,6 +22,9 @@ from srntt_pipeline.parallel import default_workers
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.training import CACHE_GIB
 
+if typing.TYPE_CHECKING:
+    from srntt_pipeline.swaps.matcher import NetworkFiles
+
 Command = Callable[..., None]
 _PATH = click.Path(path_type=Path)
 
@@ -187,6 +190,21 @@ def checkpoint_encoder_option(command: Command) -> Command:
         metavar="FILE",
         help="Where the VGG19 weights lie now, if not where they lay when swaps were computed.",
     )(command)
+
+
+def checkpoint_networks_options(command: Command) -> Command:
+    """Add `--upscaler` and `--flow-weights` where files must be found again; pass `networks`."""
+
+    @functools.wraps(command)
+    def run(*args: Any, upscaler: str | None, flow_weights: str | None, **options: Any) -> None:
+        from srntt_pipeline.swaps.matcher import NetworkFiles
+
+        command(*args, networks=NetworkFiles(upscaler, flow_weights), **options)
+
+    for name, what in (("flow-weights", "RAFT's weights lie"), ("upscaler", "the upscaler lies")):
+        words = f"Where {what} now, if swaps were computed with a file of it that has moved."
+        run = click.option(f"--{name}", metavar="FILE", help=words)(run)
+    return run
 
 
 @cli.command()
@@ -397,6 +415,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 @workers_options
 @device_option
 @checkpoint_encoder_option
+@checkpoint_networks_options
 def evaluate(
     dataset: Path,
     out: Path,
@@ -405,6 +424,7 @@ def evaluate(
     workers: int,
     device: str,
     encoder_weights: str | None,
+    networks: "NetworkFiles",
 ) -> None:
     """Measure PSNR and SSIM on a test set, and draw what they mean.
 
@@ -424,6 +444,7 @@ def evaluate(
         workers=workers,
         device=device,
         encoder_weights=encoder_weights,
+        networks=networks,
     )
 
 
@@ -435,6 +456,7 @@ def evaluate(
 @parameters(config.SuperResolveParams, "super_resolve")
 @device_option
 @checkpoint_encoder_option
+@checkpoint_networks_options
 def super_resolve(
     lr: Path,
     refs: tuple[Path, ...],
@@ -443,6 +465,7 @@ def super_resolve(
     params: config.SuperResolveParams,
     device: str,
     encoder_weights: str | None,
+    networks: "NetworkFiles",
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
@@ -453,7 +476,8 @@ def super_resolve(
     """
     from srntt_pipeline.evaluation.restore import super_resolve as run
 
-    run(lr, refs, checkpoint, out, params, device=device, encoder_weights=encoder_weights)
+    files: dict[str, Any] = {"encoder_weights": encoder_weights, "networks": networks}
+    run(lr, refs, checkpoint, out, params, device=device, **files)
 
 
 @cli.command()
@@ -502,7 +526,8 @@ def show_match(
 
     if swaps:
         own = "with --swaps, which tell how they were matched"
-        _refuse(["refs", "params_file", *config.MatchParams.model_fields], own)
+        known = set(config.MatchParams.model_fields) - {"upscaler"}  # its file may have moved
+        _refuse(["refs", "params_file", *known], own)
     run(sample, out, params, refs=refs, swaps=swaps, dataset=dataset, device=device)
 
 

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from srntt_pipeline.errors import InputError
 
+BICUBIC = "bicubic"  # the upscaler that needs no file
+
 _Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[
     int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
@@ -155,6 +157,24 @@ class MatchParams(Section):
         "torchvision's VGG19 parameters, whole or cut off after conv3_1.",
     )
     encoder_seed: int = Field(0, ge=0, lt=2**63, description="Seed of a `random` encoder.")
+    upscaler: str = Field(
+        BICUBIC,
+        min_length=1,
+        description="What enlarges LR to LR↑ and Ref↓ to Ref↓↑: `bicubic` (paper), or a checkpoint "
+        "of `sisr` (released code).",
+    )
+    matching: Literal["patches", "flow-dis", "flow-raft"] = Field(
+        "patches",
+        description="How the match of an LR patch is found: the best of all `patches` (paper 3.1), "
+        "or where optical flow leads (Table 2, SRNTT-flow): OpenCV's DIS (`flow-dis`) or "
+        "torchvision's RAFT (`flow-raft`). Flow uses no scales, rotations and shifts.",
+    )
+    flow_weights: str = Field(
+        "raft_large",
+        min_length=1,
+        description="RAFT: `raft_large` or `raft_small` (torchvision's, downloaded), or a file of "
+        "torchvision's parameters of either.",
+    )
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         (1.0, 0.7, 1.4), min_length=1, description="Scales of the augmented references."
     )
@@ -173,10 +193,21 @@ class MatchParams(Section):
         "is measured on some pairs and said. `tf32` needs CUDA.",
     )
 
+    @property
+    def networks(self) -> set[str]:
+        """The keys that name networks in use beside the encoder."""
+        used = {"upscaler": self.upscaler != BICUBIC, "flow_weights": self.matching == "flow-raft"}
+        return {name for name, in_use in used.items() if in_use}
+
 
 class SwapParams(MatchParams):
     """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
 
+    references: Literal["ref", "lr"] = Field(
+        "ref",
+        description="What a pair is matched with: its reference (`ref`), or its LR image alone, at "
+        "its own size (`lr`, the paper's SISR setting).",
+    )
     pairs_per_shard: int = Field(
         256,
         ge=1,
@@ -202,11 +233,16 @@ class SwapParams(MatchParams):
         return {"store": self.store, "dtype": self.maps_dtype, "codec": self.maps_codec}
 
     @property
-    def matching(self) -> dict[str, Any]:
-        """What decides correspondences beside the encoder and the images."""
-        own = {"encoder_weights", "encoder_seed", "pairs_per_shard"}
-        stored = {"store", "maps_dtype", "maps_codec"}
-        return self.model_dump(mode="json", exclude=own | stored)
+    def matched_by(self) -> dict[str, Any]:
+        """What decides correspondences beside the networks and the images."""
+        # Left out at their default: shards made before they were parameters are of these too.
+        names = {"references", "matching"}
+        changed = self.model_dump(mode="json", include=names, exclude_defaults=True)
+        if self.matching != "patches":
+            return changed
+        return changed | self.model_dump(
+            mode="json", include={"scales", "rotations_deg", "shifts_px", "precision"}
+        )
 
 
 class TrainParams(Section):

@@ -11,6 +11,7 @@ from srntt_pipeline.config import (
     ClusterConfig,
     DemoAlbumsParams,
     Params,
+    SwapParams,
     read_cluster_config,
     read_params,
     validate,
@@ -303,3 +304,31 @@ def test_default_is_equal_to_the_same_value_given():
         default = section()
         given = section.model_validate(default.model_dump())
         assert repr(given) == repr(default)
+
+
+def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not_used() -> None:
+    plain = {
+        "scales": [1.0, 0.7, 1.4],
+        "rotations_deg": [0.0, -20.0, 20.0],
+        "shifts_px": [0],
+        "precision": "float32",
+    }
+    assert SwapParams().matched_by == plain  # or shards made before would be made again
+    assert SwapParams(upscaler="sisr.safetensors", encoder_weights="a.pth").matched_by == plain
+    assert SwapParams(references="lr").matched_by == {**plain, "references": "lr"}
+    flow = {"matching": "flow-raft", "references": "lr"}
+    assert SwapParams(**flow, scales=(0.5,), flow_weights="raft.pth").matched_by == flow
+
+
+@pytest.mark.parametrize(
+    ("keys", "networks"),
+    [
+        ({}, set()),
+        ({"upscaler": "sisr.safetensors"}, {"upscaler"}),
+        ({"matching": "flow-dis", "flow_weights": "raft.pth"}, set()),
+        ({"matching": "flow-raft"}, {"flow_weights"}),
+        ({"matching": "flow-raft", "upscaler": "sisr"}, {"flow_weights", "upscaler"}),
+    ],
+)
+def test_networks_in_use(keys: dict[str, str], networks: set[str]) -> None:
+    assert SwapParams(**keys).networks == networks

@@ -39,6 +39,7 @@ from srntt_pipeline.layout import EvaluationSet, Group, read_test_set
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class GroupJob:
     checkpoint: Path | None
     device: str
     encoder_weights: str | None
+    networks: NetworkFiles = AS_NAMED
 
 
 def evaluate(
@@ -72,6 +74,7 @@ def evaluate(
     workers: int,
     device: str = "auto",
     encoder_weights: str | None = None,
+    networks: NetworkFiles = AS_NAMED,
 ) -> list[dict[str, Any]]:
     """Evaluate the test set in `dataset`, bicubic and the checkpoint's method; return the table.
 
@@ -89,7 +92,7 @@ def evaluate(
     restorer = None
     if checkpoint is not None:
         checkpoint = load_checkpoint(checkpoint).path
-        restorer = load_restorer(checkpoint, str(chosen), encoder_weights)
+        restorer = load_restorer(checkpoint, str(chosen), encoder_weights, networks)
     output_folder(out)
     _forget_other_runs(out, test_set, checkpoint, params.seed)
     name = canonical_dataset(test_set.name)
@@ -104,6 +107,7 @@ def evaluate(
             checkpoint,
             str(chosen),
             encoder_weights,
+            networks,
         )
         for group in test_set.groups
     ]
@@ -178,7 +182,7 @@ def evaluate_group(job: GroupJob) -> list[dict[str, Any]]:
     images = {(BICUBIC, NONE): upscale(lr)}
     _keep(job.out / report.image_path(BICUBIC, NONE, name), images[BICUBIC, NONE])
     if job.checkpoint is not None:
-        restorer = load_restorer(job.checkpoint, job.device, job.encoder_weights)
+        restorer = load_restorer(job.checkpoint, job.device, job.encoder_weights, job.networks)
         images |= _restored(job, restorer, hr, lr)
     rows = []
     for (method, reference), sr in images.items():
@@ -268,8 +272,9 @@ def _notes(restorer: Restorer | None) -> list[str]:
         f"{_method(restorer)}: {info.step} steps, sizes {json.dumps(info.sizes)}, checkpoint "
         f"{restorer.checkpoint.path.name} (sha256 {info.weights_sha256[:12]}).",
         f"Encoder: {identity}.",
-        f"References at scales {list(restorer.swaps.scales)} and rotations "
-        f"{list(restorer.swaps.rotations_deg)}°.",
+        "Swaps: "
+        + ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
+        + f"; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}.",
     ]
     if identity.is_random:
         notes.insert(

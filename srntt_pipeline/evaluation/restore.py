@@ -12,11 +12,12 @@ from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, upscale, write_png
+from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, write_png
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import load_encoder, to_tensor
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, versions
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
+from srntt_pipeline.swaps.references import MIN_SIDE_PX
+from srntt_pipeline.swaps.swap import swap_features
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +26,17 @@ MAX_LR_PIXELS = 512 * 512  # SR of 4 megapixels: about 10 GB of maps and feature
 
 
 class Restorer:
-    """A trained network with the encoder and reference versions that it was trained with."""
+    """A trained network with the encoder, upscaler and reference versions of its training.
+
+    `encoder_weights` and `networks`: where these files lie now, if not where they lay then.
+    """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device, encoder_weights: str | None = None
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        encoder_weights: str | None = None,
+        networks: NetworkFiles = AS_NAMED,
     ) -> None:
         info = checkpoint.info
         if info.encoder is None or info.swaps is None:
@@ -44,12 +52,14 @@ class Restorer:
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
-        self.versions = versions(info.swaps)
+        self.matcher = load_matcher(info.swaps, self.encoder, networks)
+        check_networks(checkpoint.path, info.networks, self.matcher.networks)
+        self.versions = self.matcher.versions
         self._model = checkpoint.model.to(device)
 
     def correspond(self, lr: RGB, refs: Sequence[RGB]) -> Correspondence:
         """Return the correspondence of LR↑ with all versions of `refs`."""
-        return correspond(upscale(lr), refs, self.versions, self.encoder)
+        return self.matcher.correspond(lr, refs)
 
     @torch.inference_mode()
     def super_resolve(
@@ -70,19 +80,26 @@ class Restorer:
         return np.rint(values * 255).astype(np.uint8)
 
 
-def load_restorer(checkpoint: Path, device: str, encoder_weights: str | None) -> Restorer:
+def load_restorer(
+    checkpoint: Path,
+    device: str,
+    encoder_weights: str | None,
+    networks: NetworkFiles = AS_NAMED,
+) -> Restorer:
     """Return the Restorer of a checkpoint, the last one again while its file is unchanged.
 
     Raises InputError.
     """
     path = weights_file(checkpoint)
     changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _load_restorer(path, changed, device, encoder_weights)
+    return _load_restorer(path, changed, device, encoder_weights, networks)
 
 
 @functools.lru_cache(maxsize=1)
-def _load_restorer(path: Path, changed: int, device: str, encoder_weights: str | None) -> Restorer:
-    return Restorer(load_checkpoint(path), choose_device(device), encoder_weights)
+def _load_restorer(
+    path: Path, changed: int, device: str, encoder_weights: str | None, networks: NetworkFiles
+) -> Restorer:
+    return Restorer(load_checkpoint(path), choose_device(device), encoder_weights, networks)
 
 
 def super_resolve(
@@ -94,6 +111,7 @@ def super_resolve(
     *,
     device: str = "auto",
     encoder_weights: str | None = None,
+    networks: NetworkFiles = AS_NAMED,
 ) -> None:
     """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
 
@@ -110,6 +128,6 @@ def super_resolve(
         )
     long_side = params.reference_long_side_px or SCALE * max(height, width)
     images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
-    restorer = load_restorer(checkpoint, device, encoder_weights)
+    restorer = load_restorer(checkpoint, device, encoder_weights, networks)
     write_png(out, restorer.super_resolve(image, images or [image]))
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)

@@ -33,14 +33,15 @@ def convert_shards(
     if out.resolve() == swaps.resolve():
         raise InputError(f"{out}: name another folder than the one to convert")
     source = Shards(swaps)
-    chosen = {"store": store, "maps_dtype": maps_dtype, "maps_codec": maps_codec}
-    params = source.params.model_copy(update=chosen)
+    storing = {"store": store, "maps_dtype": maps_dtype, "maps_codec": maps_codec}
+    params = source.params.model_copy(update=storing)
+    chosen = str(choose_device(device))
     pairs = read_train_pairs(dataset)
     output_folder(out)
     weights = encoder_weights or params.encoder_weights
     jobs = [
         replace(job, weights=weights, source=swaps)
-        for job in shard_jobs(pairs, out, params, source.encoder, str(choose_device(device)))
+        for job in shard_jobs(pairs, out, params, source.encoder, source.networks, chosen)
     ]
     finish(
         jobs, make_shards(jobs, workers, f"Converting to {store}"), out, source.float32_agreement

@@ -11,7 +11,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.swaps.encoder import Encoder, Maps, to_tensor
-from srntt_pipeline.swaps.references import versions
+from srntt_pipeline.swaps.references import ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
 from srntt_pipeline.swaps.swap import swap_features, weight_map
 
@@ -90,7 +90,8 @@ class SwappedPairs(Dataset[SwappedPair]):
         if self._shards.has_maps:
             return self._shards.maps(pair.name), weight_map(stored.correspondence)
         assert self._encoder is not None  # as __init__ saw to
-        ref = self._image(pair.ref, stored.ref_sha256[0])
+        params = self._shards.params
+        ref = ref_image(self._image(ref_file(pair, params), stored.ref_sha256[0]), params)
         swapped = swap_features(stored.correspondence, [ref], self._versions, self._encoder)
         return {layer: maps.cpu() for layer, maps in swapped.maps.items()}, swapped.weight.cpu()
 

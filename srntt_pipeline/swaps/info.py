@@ -22,7 +22,13 @@ def shards_info(folder: Path) -> str:
     lines = [
         f"{folder}: {len(swaps)} pairs in {len(shards.files)} shards by {shards.software}",
         f"encoder     {shards.encoder}",
-        "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matching.items()),
+        "upscaler    " + _network(params.upscaler, shards.networks.get("upscaler")),
+        *(
+            f"flow        {_network(params.flow_weights, made_with)}"
+            for key, made_with in shards.networks.items()
+            if key == "flow_weights"
+        ),
+        "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matched_by.items()),
         f"agreement   {shards.float32_agreement:.2%} of the matches are those of float32",
         "store       " + " ".join(params.storing.values()),
         f"size        {size / max(len(swaps), 1) / 1e3:.1f} kB a pair, {size / 1e6:.2f} MB in all; "
@@ -31,6 +37,11 @@ def shards_info(folder: Path) -> str:
     if swaps:
         lines += _use(swaps, versions(params))
     return "\n".join(lines)
+
+
+def _network(name: str, made_with: str | None) -> str:
+    """Return the name of a network with its hash, if it has one."""
+    return f"{Path(name).name} (sha256 {made_with[:12]})" if made_with else name
 
 
 def _maps_bytes(swap: StoredSwap) -> int:

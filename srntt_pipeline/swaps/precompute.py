@@ -6,8 +6,9 @@ shards in hand.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -17,14 +18,15 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
-from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes, upscale
+from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.parallel import ahead, run_all
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
 from srntt_pipeline.swaps.correspondence import MAX_MEMORY, share
 from srntt_pipeline.swaps.encoder import VALUES, Encoder, EncoderIdentity, load_encoder
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, versions
+from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
+from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
     Shards,
@@ -33,7 +35,7 @@ from srntt_pipeline.swaps.shards import (
     write_index,
     write_shard,
 )
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 from srntt_pipeline.swaps.windows import STRIDE
 
 MATCHING = 2  # what is matched with what; 2: never the corners that rotation leaves empty
@@ -49,7 +51,8 @@ class ShardJob:
     """The swaps of `pairs`, to be written to `path`.
 
     `params.encoder_weights` may lie elsewhere than when `encoder` was first loaded: `weights` says
-    where. With `source`, correspondences are taken from the shards there, not computed.
+    where. With `source`, correspondences are taken from the shards there, not computed. `networks`:
+    of the matcher, by hash.
     """
 
     pairs: tuple[TrainPair, ...]
@@ -60,6 +63,7 @@ class ShardJob:
     device: str
     max_memory: int = MAX_MEMORY
     source: Path | None = None
+    networks: Mapping[str, str] = field(default_factory=dict)
 
 
 def precompute_swaps(
@@ -84,8 +88,9 @@ def precompute_swaps(
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
+    networks = load_matcher(params, encoder).networks
     output_folder(out, clear=shard is None)
-    jobs = shard_jobs(pairs, out, params, encoder.identity, str(chosen), max_memory)
+    jobs = shard_jobs(pairs, out, params, encoder.identity, networks, str(chosen), max_memory)
     if merge:
         parts = _check_made(jobs, workers)
     else:
@@ -100,7 +105,7 @@ def precompute_swaps(
         )  # fmt: skip
         return made
     agreement = 1.0
-    if params.precision != "float32":
+    if params.matching == "patches" and params.precision != "float32":
         agreement = float32_agreement(jobs, encoder)
         log.info(
             "Precision %s: %.2f %% of the matches (of the first pairs) are those of float32",
@@ -115,6 +120,7 @@ def shard_jobs(
     out: Path,
     params: SwapParams,
     encoder: EncoderIdentity,
+    networks: Mapping[str, str],
     device: str,
     max_memory: int = MAX_MEMORY,
 ) -> list[ShardJob]:
@@ -134,7 +140,14 @@ def shard_jobs(
     weights = params.encoder_weights
     return [
         ShardJob(
-            tuple(part), out / f"shard-{i:05d}.h5", params, encoder, weights, device, max_memory
+            tuple(part),
+            out / f"shard-{i:05d}.h5",
+            params,
+            encoder,
+            weights,
+            device,
+            max_memory,
+            networks=networks,
         )
         for i, part in enumerate(parts)
     ]
@@ -168,10 +181,12 @@ def float32_agreement(jobs: Sequence[ShardJob], encoder: Encoder) -> float:
     They are matched anew in both precisions.
     """
     job = jobs[0]
-    exact = replace(job, params=job.params.model_copy(update={"precision": "float32"}))
+    matcher = load_matcher(job.params, encoder)
+    exact = replace(matcher, precision="float32")
     shares = []
-    for pair in map(read_images, job.pairs[:_AGREEMENT_PAIRS]):
-        both = (_swap(pair, way, encoder).correspondence for way in (job, exact))
+    for pair in job.pairs[:_AGREEMENT_PAIRS]:
+        images = read_images(pair, job.params)
+        both = (_swap(images, way, job.max_memory).correspondence for way in (matcher, exact))
         shares.append(next(both).agreement(next(both)))
     return sum(shares) / len(shares)
 
@@ -184,7 +199,8 @@ def finish(
     `agreement`: with float32, where the precision of matching is another.
     """
     remove_partials(out)  # of workers that were killed, whose jobs others have done
-    header = ShardHeader(jobs[0].encoder, jobs[0].params, fingerprint(list(parts)))
+    job = jobs[0]
+    header = ShardHeader(job.encoder, job.params, fingerprint(list(parts)), job.networks)
     shards = [(job.path, [pair.name for pair in job.pairs]) for job in jobs]
     write_index(out, header, shards, agreement)
     count = sum(len(job.pairs) for job in jobs)
@@ -214,7 +230,8 @@ def swap_shard(job: ShardJob) -> str:
     """Write one shard unless it is there, whole; return the fingerprint of what made it."""
     made_from = _fingerprint(job)
     if not is_whole(job.path, made_from):
-        write_shard(job.path, ShardHeader(job.encoder, job.params, made_from), _swaps(job))
+        header = ShardHeader(job.encoder, job.params, made_from, job.networks)
+        write_shard(job.path, header, _swaps(job))
     return made_from
 
 
@@ -224,10 +241,12 @@ def _fingerprint(job: ShardJob) -> str:
         {
             "software": srntt_pipeline.__version__,
             "encoder": job.encoder.as_dict(),
-            "matching": [MATCHING, job.params.matching],
+            "matching": [MATCHING, job.params.matched_by],
+            **job.networks,
             "storing": job.params.storing,
             "pairs": [
-                [pair.name, _file_sha256(pair.hr), _file_sha256(pair.ref)] for pair in job.pairs
+                [pair.name, _file_sha256(pair.hr), _file_sha256(ref_file(pair, job.params))]
+                for pair in job.pairs
             ],
         }
     )
@@ -253,8 +272,11 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
     if source:
         swaps = (_copied(pair, source) for pair in job.pairs)
     else:
-        images = ahead(read_images, job.pairs)  # the next pair's are decoded meanwhile
-        swaps = (_swap(pair, job, encoder) for pair in images)
+        matcher = load_matcher(job.params, encoder)
+        check_networks(f"the index of {job.path.parent}", job.networks, matcher.networks)
+        # The next pair's images are decoded meanwhile.
+        images = ahead(partial(read_images, params=job.params), job.pairs)
+        swaps = (_swap(pair, matcher, job.max_memory) for pair in images)
     for pair, swap in zip(job.pairs, swaps, strict=True):
         yield _with_maps(swap, pair, job.params, encoder) if job.params.store == "maps" else swap
 
@@ -270,35 +292,30 @@ class PairImages:
     ref_sha256: str
 
 
-def read_images(pair: TrainPair) -> PairImages:
+def read_images(pair: TrainPair, params: SwapParams) -> PairImages:
     """Read a pair; raise InputError where an image is damaged or below 12 px a side."""
-    hr, ref = read_bytes(pair.hr), read_bytes(pair.ref)
+    ref_path = ref_file(pair, params)
+    hr, ref = read_bytes(pair.hr), read_bytes(ref_path)
     return PairImages(
         pair.name,
         crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX)),
-        decode(ref, pair.ref, min_side=MIN_SIDE_PX),
+        ref_image(decode(ref, ref_path, min_side=MIN_SIDE_PX), params),
         sha256(hr),
         sha256(ref),
     )
 
 
-def _swap(pair: PairImages, job: ShardJob, encoder: Encoder) -> StoredSwap:
+def _swap(pair: PairImages, matcher: Matcher, max_memory: int) -> StoredSwap:
     """Match a pair."""
-    found = correspond(
-        upscale(downscale(pair.hr)),
-        [pair.ref],
-        versions(job.params),
-        encoder,
-        max_memory=job.max_memory,
-        precision=job.params.precision,
-    )
+    found = matcher.correspond(downscale(pair.hr), [pair.ref], max_memory=max_memory)
     return StoredSwap(pair.name, pair.hr_sha256, (pair.ref_sha256,), found)
 
 
 def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
     """Return the swap of a pair from other shards, if they are of the same images."""
     swap = source[pair.name]
-    for path, made_from in ((pair.hr, swap.hr_sha256), (pair.ref, swap.ref_sha256[0])):
+    ref = ref_file(pair, source.params)
+    for path, made_from in ((pair.hr, swap.hr_sha256), (ref, swap.ref_sha256[0])):
         source.image_bytes(path, made_from)
     return swap
 
@@ -306,6 +323,7 @@ def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
 def _with_maps(
     swap: StoredSwap, pair: TrainPair, params: SwapParams, encoder: Encoder
 ) -> StoredSwap:
-    ref = decode(read_bytes(pair.ref), pair.ref)
+    path = ref_file(pair, params)
+    ref = ref_image(decode(read_bytes(path), path), params)
     swapped = swap_features(swap.correspondence, [ref], versions(params), encoder)
     return replace(swap, maps=swapped.maps)

@@ -4,16 +4,18 @@ Rotation leaves corners empty. They are filled with the mirrored image, so that 
 their edges, but no patch that sees them may be matched: `valid_patches`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from srntt_pipeline.config import MatchParams
+from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, resize, upscale
+from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.swaps.windows import STRIDE
 
 # Three positions of relu3_1 make one patch; a version smaller than that could match nothing.
@@ -25,6 +27,16 @@ _REACH_PX = 10
 _PATCH_SEES_PX = 2 * _REACH_PX + MIN_SIDE_PX
 
 Mask = npt.NDArray[np.bool_]
+
+
+def ref_file(pair: TrainPair, params: SwapParams) -> Path:
+    """Return the file that a pair's reference comes from: HR's where LR is its own reference."""
+    return pair.hr if params.references == "lr" else pair.ref
+
+
+def ref_image(image: RGB, params: SwapParams) -> RGB:
+    """Return the reference from the image in `ref_file`: itself, or LR of HR (paper 5.1, SISR)."""
+    return downscale(crop_to_multiple(image)) if params.references == "lr" else image
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,12 @@ def augmentations(
 
 
 def versions(params: MatchParams) -> list[Augmentation]:
-    """Return the versions of each reference that indices of correspondences number, in order."""
+    """Return the versions of each reference that indices of correspondences number, in order.
+
+    Optical flow takes references as they are.
+    """
+    if params.matching != "patches":
+        return [Augmentation(1.0, 0.0)]
     return augmentations(params.scales, params.rotations_deg, params.shifts_px)
 
 
@@ -146,6 +163,9 @@ def _shift(shape: tuple[int, ...], augmentation: Augmentation) -> list[int]:
     return [shift if side - shift >= MIN_SIDE_PX else 0 for side, shift in sides]
 
 
-def down_up(image: RGB) -> RGB:
-    """Return Ref↓↑: `image` bicubic ↓4 then ↑4, of the frequency band of LR↑ (paper 3.1)."""
-    return upscale(downscale(image))
+def down_up(image: RGB, upscaler: Callable[[RGB], RGB] = upscale) -> RGB:
+    """Return Ref↓↑: `image` bicubic ↓4 then ↑4, of the frequency band of LR↑ (paper 3.1).
+
+    `upscaler` must be what made LR↑ of LR.
+    """
+    return upscaler(downscale(image))

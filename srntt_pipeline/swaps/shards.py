@@ -5,8 +5,8 @@ gathering, or stored beside it. `docs/formats.md` describes the format; this mod
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,15 @@ class StoredSwap:
 
 @dataclass(frozen=True)
 class ShardHeader:
-    """What made a shard: encoder, parameters, and a fingerprint of these and of the images."""
+    """What made a shard: encoder, parameters, and a fingerprint of these and of the images.
+
+    `networks`: the SHA-256 of each other network that matching used (`Matcher.networks`).
+    """
 
     encoder: EncoderIdentity
     params: SwapParams
     made_from: str
+    networks: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_shard(path: Path, header: ShardHeader, swaps: Iterable[StoredSwap]) -> None:
@@ -86,7 +90,8 @@ def _fill(file: h5py.File, header: ShardHeader, swaps: Iterable[StoredSwap]) -> 
     file.attrs["version"] = VERSION
     file.attrs["encoder"] = json.dumps(header.encoder.as_dict(), sort_keys=True)
     # Not all params: a shard is kept when others, such as pairs_per_shard, change around it.
-    file.attrs["augmentations"] = json.dumps(header.params.matching, sort_keys=True)
+    file.attrs["augmentations"] = json.dumps(header.params.matched_by, sort_keys=True)
+    file.attrs["networks"] = json.dumps(dict(header.networks), sort_keys=True)
     file.attrs["store"] = json.dumps(header.params.storing, sort_keys=True)
     file.attrs["software"] = f"srntt_pipeline {srntt_pipeline.__version__}"
     file.attrs["made_from"] = header.made_from
@@ -131,6 +136,7 @@ def write_index(
         "version": VERSION,
         "software": f"srntt_pipeline {srntt_pipeline.__version__}",
         "encoder": header.encoder.as_dict(),
+        "networks": dict(header.networks),
         "params": header.params.model_dump(mode="json"),
         "made_from": header.made_from,
         "float32_agreement": round(agreement, 6),
@@ -150,11 +156,11 @@ def write_index(
 class Shards:
     """The swaps in a folder, by pair name, with maps or without.
 
-    `encoder`, `params` and `software` tell what they were made with, `float32_agreement` which
-    share of the matches float32 would give. A shard's hash is checked when a process first reads
-    it. Files are open only while they are read (0.2 ms): so there are no handles that a worker
-    could inherit, whatever way it is started. Raises InputError for a missing, damaged or foreign
-    index or shard.
+    `encoder`, `networks`, `params` and `software` tell what they were made with,
+    `float32_agreement` which share of the matches float32 would give. A shard's hash is checked
+    when a process first reads it. Files are open only while they are read (0.2 ms): so there are no
+    handles that a worker could inherit, whatever way it is started. Raises InputError for a
+    missing, damaged or foreign index or shard.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -166,6 +172,7 @@ class Shards:
         self.folder = folder
         try:
             self.encoder = EncoderIdentity(**index["encoder"])
+            self.networks: dict[str, str] = dict(index.get("networks", {}))  # older ones had none
             self.params = validate(SwapParams, index["params"], str(folder / INDEX))
             self.float32_agreement = float(index["float32_agreement"])
             self.software, self.made_from = str(index["software"]), str(index["made_from"])
@@ -175,7 +182,7 @@ class Shards:
                 for shard in index["shards"]
                 for name in shard["pairs"]
             }
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             raise InputError(f"{folder / INDEX}: incomplete; {_AGAIN}") from None
         # The file that was checked, by its times and size: another may be put in its place.
         self._checked: dict[Path, tuple[int, ...]] = {}

@@ -17,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import ConnectionPatch, Patch, Polygon
 from skimage.metrics import peak_signal_noise_ratio
 
-from srntt_pipeline.config import MatchParams
+from srntt_pipeline.config import BICUBIC, MatchParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.figures import save_figure, spread
@@ -27,14 +27,22 @@ from srntt_pipeline.images import (
     decode,
     downscale,
     read_rgb,
-    upscale,
 )
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence
 from srntt_pipeline.swaps.encoder import CELLS, Maps, load_encoder, to_tensor
-from srntt_pipeline.swaps.references import MIN_SIDE_PX, Augmentation, augment, versions
+from srntt_pipeline.swaps.matcher import check_networks, load_matcher
+from srntt_pipeline.swaps.references import (
+    MIN_SIDE_PX,
+    Augmentation,
+    augment,
+    ref_file,
+    ref_image,
+    versions,
+)
 from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.swaps.swap import correspond, swap
+from srntt_pipeline.swaps.swap import swap
+from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.swaps.windows import STRIDE
 
 log = logging.getLogger(__name__)
@@ -46,12 +54,13 @@ _SHOWN_VERSIONS = 9
 
 @dataclass(frozen=True)
 class Match:
-    """What is drawn: an HR image, its references, and the correspondence of LR↑ with them.
+    """What is drawn: HR and LR↑, the references, and the correspondence of LR↑ with them.
 
     `tried`: the versions of each reference, in the order that the correspondence numbers them.
     """
 
     hr: RGB
+    lr_up: RGB
     refs: Sequence[RGB]
     tried: Sequence[Augmentation]
     found: Correspondence
@@ -89,7 +98,8 @@ def show_match(
 
     With `refs`, `sample` is the file of an HR image, which is downscaled and matched with them by
     `params`. With `swaps` and `dataset`, it is the name of a training pair, whose stored
-    correspondence is drawn. Raises InputError.
+    correspondence is drawn; of `params`, `upscaler` alone is used, if its file has moved. Raises
+    InputError.
     """
     if out.suffix.lower() != ".png" or out.is_dir():
         raise InputError(f"{out}: the picture is a PNG; give a file name that ends in .png")
@@ -98,7 +108,7 @@ def show_match(
             "show-match takes an HR image with --ref, or a pair's name with --swaps and --dataset"
         )
     if swaps and dataset:
-        match = _stored(sample, swaps, dataset)
+        match = _stored(sample, swaps, dataset, params.upscaler, device)
     else:
         match = _computed(Path(sample), refs, params, device)
     save_figure(draw(match, f"{Path(sample).name}"), out)
@@ -109,24 +119,30 @@ def _computed(path: Path, refs: Sequence[Path], params: MatchParams, device: str
     hr = crop_to_multiple(read_rgb(path, min_side=MIN_SIDE_PX))
     images = [read_rgb(ref, min_side=MIN_SIDE_PX) for ref in refs]
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, choose_device(device))
-    tried = versions(params)
-    return Match(hr, images, tried, correspond(upscale(downscale(hr)), images, tried, encoder))
+    matcher, lr = load_matcher(params, encoder), downscale(hr)
+    found = matcher.correspond(lr, images)
+    return Match(hr, matcher.upscaler(lr), images, matcher.versions, found)
 
 
-def _stored(name: str, swaps: Path, dataset: Path) -> Match:
+def _stored(name: str, swaps: Path, dataset: Path, moved: str, device: str) -> Match:
     shards = Shards(swaps)
     stored = shards[name]
+    named = shards.params.upscaler if moved == BICUBIC else moved
+    upscaler = load_upscaler(named, choose_device(device))
+    made_with = {key: hash_ for key, hash_ in shards.networks.items() if key == "upscaler"}
+    check_networks(swaps, made_with, upscaler.networks)  # flow is not computed again
     pairs = {pair.name: pair for pair in read_train_pairs(dataset)}
     if name not in pairs:
         raise InputError(f"{dataset} has no training pair {name}")
     images = []
     for path, made_from in (
         (pairs[name].hr, stored.hr_sha256),
-        (pairs[name].ref, stored.ref_sha256[0]),
+        (ref_file(pairs[name], shards.params), stored.ref_sha256[0]),
     ):
         images.append(decode(shards.image_bytes(path, made_from), path))
-    hr, ref = images
-    return Match(crop_to_multiple(hr), [ref], versions(shards.params), stored.correspondence)
+    hr, ref = crop_to_multiple(images[0]), ref_image(images[1], shards.params)
+    lr_up = upscaler(downscale(hr))
+    return Match(hr, lr_up, [ref], versions(shards.params), stored.correspondence)
 
 
 def sources(match: Match) -> Sources:
@@ -211,10 +227,10 @@ def draw(match: Match, title: str) -> Figure:
     layout = ConstrainedLayoutEngine(rect=(0, 0.09, 1, 0.91))  # room for the legend
     figure = Figure(figsize=(3.1 * (count + 3), 6.2 * min(tallest, 1.5) + 2), layout=layout)
     axes = figure.subplots(2, count + 3)
-    lr_up, pasted, found = upscale(downscale(match.hr)), paste(match), sources(match)
+    pasted, found = paste(match), sources(match)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    _image(axes[0, 0], lr_up, f"LR↑, {_db(match.hr, lr_up)}")
+    _image(axes[0, 0], match.lr_up, f"LR↑, {_db(match.hr, match.lr_up)}")
     # Patches lie a cell inside: their centres cover all but the border of the image.
     frame = (-0.5 + STRIDE, width - STRIDE - 0.5, height - STRIDE - 0.5, -0.5 + STRIDE)
     axes[1, 0].imshow(source_map(match), extent=frame, interpolation="nearest")

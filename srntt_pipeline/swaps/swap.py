@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srntt_pipeline.images import RGB
+from srntt_pipeline.images import RGB, upscale
 from srntt_pipeline.swaps.correspondence import (
     MAX_MEMORY,
     PATCH,
@@ -47,10 +47,13 @@ def correspond(
     versions: Sequence[Augmentation],
     encoder: Encoder,
     *,
+    upscaler: Callable[[RGB], RGB] = upscale,
     max_memory: int = MAX_MEMORY,
     precision: Precision = "float32",
 ) -> Correspondence:
     """Return the correspondence of LR↑ with all versions of all references, by reference first.
+
+    `upscaler`: what made LR↑; it makes Ref↓↑ too.
 
     LR↑ and versions are encoded and searched in windows, so `max_memory`, bytes of the process from
     1.5 GiB on, holds whatever their sizes: where the maps of LR↑ take more than their `share`,
@@ -76,7 +79,7 @@ def correspond(
             )
             for part in parts[start : start + together]
         ]
-        _search_all(searches, refs, versions, valid, encoder)
+        _search_all(searches, refs, versions, valid, encoder, upscaler)
         found += [search.result() for search in searches]
     return join(found, parts) if len(found) > 1 else found[0]
 
@@ -87,6 +90,7 @@ def _search_all(
     versions: Sequence[Augmentation],
     valid: Sequence[Mask | None],
     encoder: Encoder,
+    upscaler: Callable[[RGB], RGB],
 ) -> None:
     """Add every version of every reference to `searches`, window by window."""
     # What is being encoded, in order: on CUDA several windows go through the encoder at once.
@@ -95,7 +99,7 @@ def _search_all(
     def crops() -> Iterator[RGB]:
         augmented = (augment(ref, version) for ref in refs for version in versions)
         for image, mask in zip(augmented, valid, strict=True):
-            blurred = down_up(image)
+            blurred = down_up(image, upscaler)
             shape = blurred.shape[0] // STRIDE, blurred.shape[1] // STRIDE
             for number, window in enumerate(windows(*shape, PATCH - 1)):
                 ahead.append((blurred, window, mask, number == 0))

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.hdf5 import is_intact
 from srntt_pipeline.images import read_bytes
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS
+from srntt_pipeline.swaps.references import ref_file
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
 
 
@@ -73,15 +75,16 @@ def _problems(shards: Shards, name: str, pairs: dict[str, TrainPair] | None) -> 
         elif not maps[layer].isfinite().all():
             yield f"{layer} holds values that are no numbers"
     if pairs is not None:
-        yield from _images(swap, pairs)
+        yield from _images(swap, pairs, shards.params)
 
 
-def _images(swap: StoredSwap, pairs: dict[str, TrainPair]) -> Iterator[str]:
+def _images(swap: StoredSwap, pairs: dict[str, TrainPair], params: SwapParams) -> Iterator[str]:
     if swap.name not in pairs:
         yield "the data set has no such pair"
         return
     pair = pairs[swap.name]
-    for path, made_from in ((pair.hr, swap.hr_sha256), (pair.ref, swap.ref_sha256[0])):
+    ref = ref_file(pair, params)
+    for path, made_from in ((pair.hr, swap.hr_sha256), (ref, swap.ref_sha256[0])):
         try:
             if sha256(read_bytes(path)) != made_from:
                 yield f"{path} is not the image that it was made from"

@@ -232,6 +232,7 @@ class Trainer:
             step=state.step,
             encoder=self.shards.encoder,
             swaps=self.shards.params,
+            networks=self.shards.networks,
             train=self.params,
             dataset=self.shards.made_from,
             metrics=metrics,

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.swaps import precompute
 from srntt_pipeline.swaps.convert import convert_shards
 from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.matcher import Matcher
 from srntt_pipeline.swaps.shards import Shards
 
 Contents = Callable[[Path], dict[str, bytes]]
@@ -22,7 +22,7 @@ def no_matching(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise AssertionError("matched again")
 
-    monkeypatch.setattr(precompute, "correspond", refuse)
+    monkeypatch.setattr(Matcher, "correspond", refuse)
 
 
 def test_maps_from_correspondences_are_what_precompute_would_store(

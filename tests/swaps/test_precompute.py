@@ -282,11 +282,11 @@ from srntt_pipeline.swaps import precompute, windows
 
 swap, left = precompute._swap, [2]
 
-def killed(*arguments):
+def killed(*arguments, **named):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return swap(*arguments)
+    return swap(*arguments, **named)
 
 precompute._swap = killed
 params = SwapParams.model_validate_json(sys.argv[3])

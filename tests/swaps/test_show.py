@@ -38,7 +38,7 @@ def matched(
         for version in tried
     )
     score = torch.linspace(0.2, 1, index.numel()).view(index.shape)
-    return Match(hr, refs, tried, Correspondence(index, score, score, shapes))
+    return Match(hr, hr, refs, tried, Correspondence(index, score, score, shapes))
 
 
 def with_itself() -> Match:

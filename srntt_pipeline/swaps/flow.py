@@ -1,0 +1,229 @@
+"""Optical flow in place of matching (paper 5.3 and Table 2, SRNTT-flow).
+
+Each LR patch gets the Ref patch that flow from LR↑ to Ref↓↑ leads to, not the most similar one. The
+paper took FlowNet2; here it is OpenCV's DIS, which needs no weights, or torchvision's RAFT.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torchvision.models.optical_flow import (
+    Raft_Large_Weights,
+    Raft_Small_Weights,
+    raft_large,
+    raft_small,
+)
+
+from srntt_pipeline.checkpoints import load_tensors
+from srntt_pipeline.config import MatchParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import sha256
+from srntt_pipeline.images import RGB, resize
+from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_norms
+from srntt_pipeline.swaps.encoder import Encoder, to_tensor
+from srntt_pipeline.swaps.references import Augmentation, augment, down_up
+from srntt_pipeline.swaps.windows import STRIDE
+
+Displacements = npt.NDArray[np.float32]
+
+_DIS_MIN_PX, _DIS_MAX_RATIO = 32, 3  # OpenCV's DIS reads beyond images that are smaller or narrower
+_RAFT_MIN_PX, _RAFT_STRIDE = 128, 8
+_RAFT_MAX_PX = 1 << 19  # RAFT holds the products of all positions of two images
+_RAFTS: dict[str, tuple[Callable[[], nn.Module], Any]] = {
+    "raft_large": (raft_large, Raft_Large_Weights.DEFAULT),
+    "raft_small": (raft_small, Raft_Small_Weights.DEFAULT),
+}
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Optical flow; `networks`: the SHA-256 of its parameters by the key that names them.
+
+    `estimate(a, b)`: how far each pixel of `a` has moved in `b`, right and down, px; images uint8
+    [H, W, 3] of one size to float32 [H, W, 2].
+    """
+
+    estimate: Callable[[RGB, RGB], Displacements]
+    networks: dict[str, str] = field(default_factory=dict)
+
+    def correspond(
+        self,
+        lr_up: RGB,
+        refs: Sequence[RGB],
+        encoder: Encoder,
+        upscaler: Callable[[RGB], RGB],
+    ) -> Correspondence:
+        """Return the correspondence of LR↑, uint8 [H, W, 3], with the references by flow.
+
+        Of several references each LR patch takes the one of the highest score. `upscaler`: what
+        made LR↑. A Ref↓↑ of another size than LR↑ is resized to it for the flow.
+        """
+        lr = encoder.encode(lr_up, ["relu3_1"])["relu3_1"]
+        found: Correspondence | None = None
+        for image in refs:
+            blurred = down_up(augment(image, Augmentation(1.0, 0.0)), upscaler)
+            ref = encoder.encode(blurred, ["relu3_1"])["relu3_1"]
+            moved = self.estimate(lr_up, resize(blurred, *lr_up.shape[:2]))
+            index = torch.from_numpy(patches_at(moved, (ref.shape[1], ref.shape[2])))
+            here = correspondence_at(lr, ref, index.to(lr.device))
+            found = here if found is None else found + here
+        if found is None:
+            raise ValueError("no reference to match with")
+        return found
+
+
+def patches_at(moved: Displacements, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return the Ref patch that flow leads each LR patch to, int64 [h-2, w-2].
+
+    `moved`: flow from LR↑ to Ref↓↑ resized to its size, float32 [4h, 4w, 2]; `shape`: of Ref's
+    relu3_1 map. The mean flow of the 4×4 px in the middle of a patch moves its centre; the nearest
+    patch of Ref is taken, at the border that within the map. Patches are numbered row by row.
+    """
+    rows, columns = (side // STRIDE for side in moved.shape[:2])
+    cells = moved.reshape(rows, STRIDE, columns, STRIDE, 2).astype(np.float64).mean(axis=(1, 3))
+    half = PATCH / 2  # of a patch, in positions of relu3_1
+    places = []
+    for axis, (side, ref_side) in enumerate(zip((rows, columns), shape, strict=True)):
+        centres = np.arange(side - PATCH + 1) + half
+        shifts = cells[1:-1, 1:-1, 1 - axis] / STRIDE
+        there = (np.expand_dims(centres, 1 - axis) + shifts) * (ref_side / side)
+        places.append(np.clip(np.floor(there - half + 0.5), 0, ref_side - PATCH))
+    index: npt.NDArray[np.int64] = (places[0] * (shape[1] - PATCH + 1) + places[1]).astype(np.int64)
+    return index
+
+
+def correspondence_at(lr: Tensor, ref: Tensor, index: Tensor) -> Correspondence:
+    """Return the correspondence that matches each patch of `lr` with patch `index` of `ref`.
+
+    `lr` and `ref`: relu3_1 maps, float32 [C, h, w] and [C, h', w']; `index`: int64 [h-2, w-2].
+    Scores and weights are those of Eq. 1 and 6 for these pairs.
+    """
+    height, width = index.shape
+    columns = ref.shape[2] - PATCH + 1
+    top, left = index // columns, index % columns
+    products = torch.zeros(index.shape, device=lr.device)
+    for down in range(PATCH):
+        for right in range(PATCH):
+            shifted = lr[:, down : down + height, right : right + width]
+            products += (shifted * ref[:, top + down, left + right]).sum(0)
+    score = products / patch_norms(ref)[top, left]
+    weight = (score / patch_norms(lr)).clamp(0, 1)
+    return Correspondence(index, score, weight, ((ref.shape[1], ref.shape[2]),))
+
+
+def load_flow(params: MatchParams, device: torch.device) -> Flow | None:
+    """Return the flow that `params` ask for, RAFT on `device`; None for matching of patches.
+
+    Raises InputError when RAFT's weights cannot be had or do not fit.
+    """
+    if params.matching == "patches":
+        return None
+    if params.matching == "flow-dis":
+        return Flow(dis)
+    path = Path(params.flow_weights)
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return _load_raft(params.flow_weights, changed, device)
+
+
+def dis(a: RGB, b: RGB) -> Displacements:
+    """Return DIS flow of the grey images, on one thread: its result may not depend on others."""
+    height, width = a.shape[:2]
+    least = max(_DIS_MIN_PX, -(-max(height, width) // _DIS_MAX_RATIO))
+    grey = [cv2.cvtColor(_padded(image, least, least), cv2.COLOR_RGB2GRAY) for image in (a, b)]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        moved = method.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
+    finally:
+        cv2.setNumThreads(threads)
+    return np.asarray(moved[:height, :width], np.float32)
+
+
+def _padded(image: RGB, height: int, width: int) -> RGB:
+    """Return `image` with its last row and column repeated until it has these sides at least."""
+    more = [(0, max(0, least - side)) for side, least in zip(image.shape, (height, width),
+            strict=False)]  # fmt: skip
+    return np.pad(image, [*more, (0, 0)], mode="edge")
+
+
+class Raft:
+    """RAFT flow by `model`, on `device`; images above half a megapixel are shrunk for it."""
+
+    def __init__(self, model: nn.Module, device: torch.device) -> None:
+        self._model, self._device = model.to(device), device
+
+    @torch.inference_mode()
+    def __call__(self, a: RGB, b: RGB) -> Displacements:
+        """Return the displacements; raises InputError when the network gives no numbers."""
+        height, width = a.shape[:2]
+        factor = min(1.0, (_RAFT_MAX_PX / (height * width)) ** 0.5)
+        rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
+        # Beside what RAFT divides by 8, its smallest products must be two positions wide.
+        padded = [max(_RAFT_MIN_PX, -(-side // _RAFT_STRIDE) * _RAFT_STRIDE)
+                  for side in (rows, columns)]  # fmt: skip
+        images = [
+            to_tensor(_padded(resize(image, rows, columns), *padded))[None].to(self._device) * 2 - 1
+            for image in (a, b)
+        ]
+        moved = self._model(*images)[-1][0].permute(1, 2, 0).cpu().numpy()[:rows, :columns]
+        if not np.isfinite(moved).all():
+            raise InputError("--flow-weights: RAFT with these gives values that are no numbers")
+        if factor < 1:
+            moved = cv2.resize(moved, (width, height), interpolation=cv2.INTER_LINEAR)
+            moved = moved * np.array([width / columns, height / rows], np.float32)
+        return np.asarray(moved, np.float32)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_raft(weights: str, changed: int, device: torch.device) -> Flow:
+    state = _downloaded(weights) if weights in _RAFTS else _read(Path(weights))
+    names = [weights] if weights in _RAFTS else list(_RAFTS)
+    for name in names:
+        model = _RAFTS[name][0]()
+        try:
+            model.load_state_dict(state)
+        except (
+            RuntimeError,
+            TypeError,
+            AttributeError,
+        ):  # what another network's state brings about
+            continue
+        model.eval().requires_grad_(False)
+        made_of = {key: value.contiguous() for key, value in model.state_dict().items()}
+        return Flow(Raft(model, device), {"flow_weights": sha256(save(made_of))})
+    raise InputError(
+        f"--flow-weights {weights}: not the parameters of torchvision's raft_large or raft_small"
+    )
+
+
+def _downloaded(name: str) -> dict[str, Any]:
+    try:
+        return dict(_RAFTS[name][1].get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        raise InputError(
+            f"cannot download torchvision's {name} ({error}); give a file that holds it with "
+            "--flow-weights FILE, or --matching flow-dis, which needs none"
+        ) from None
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        names = " or ".join(f"`{name}`" for name in _RAFTS)
+        raise InputError(f"--flow-weights {path}: no such file (nor is it {names})")
+    if path.suffix == ".safetensors":
+        return load_tensors(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch.load raises anything, from EOFError to UnpicklingError
+        raise InputError(f"--flow-weights {path}: not a file of PyTorch weights") from None

@@ -1,0 +1,103 @@
+"""How LR is matched with its references, as the parameters say: one way for every caller."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from srntt_pipeline.config import MatchParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.images import RGB
+from srntt_pipeline.swaps.correspondence import MAX_MEMORY, Correspondence
+from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.flow import Flow, load_flow
+from srntt_pipeline.swaps.references import Augmentation, versions
+from srntt_pipeline.swaps.swap import correspond
+from srntt_pipeline.swaps.torch_search import Precision
+from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
+
+_Params = TypeVar("_Params", bound=MatchParams)
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """Where networks' files lie now, if not where parameters say; None: there."""
+
+    upscaler: str | None = None
+    flow_weights: str | None = None
+
+    def found(self, params: _Params) -> _Params:
+        """Return `params` with the files that are named here."""
+        given = {name: file for name, file in asdict(self).items() if file is not None}
+        return params.model_copy(update=given)
+
+
+AS_NAMED = NetworkFiles()
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Matching by `encoder`, of LR↑ and Ref↓↑ by `upscaler`, with `versions` of each reference.
+
+    `precision`: of the products, as in `swap.correspond`. With `flow`, patches are not compared: it
+    tells where they are.
+    """
+
+    encoder: Encoder
+    upscaler: Upscaler
+    versions: Sequence[Augmentation]
+    precision: Precision = "float32"
+    flow: Flow | None = None
+
+    @property
+    def networks(self) -> dict[str, str]:
+        """The SHA-256 of each network in use beside the encoder, by the parameter that names it."""
+        return {**self.upscaler.networks, **(self.flow.networks if self.flow else {})}
+
+    def correspond(
+        self, lr: RGB, refs: Sequence[RGB], *, max_memory: int = MAX_MEMORY
+    ) -> Correspondence:
+        """Return the correspondence of LR↑ with all versions of `refs`, by reference first.
+
+        `lr`: uint8 [h, w, 3], `refs`: uint8 [H, W, 3] each; `max_memory`: as in `swap.correspond`,
+        nothing to flow.
+        """
+        lr_up = self.upscaler(lr)
+        if self.flow:
+            return self.flow.correspond(lr_up, refs, self.encoder, self.upscaler)
+        return correspond(
+            lr_up,
+            refs,
+            self.versions,
+            self.encoder,
+            upscaler=self.upscaler,
+            max_memory=max_memory,
+            precision=self.precision,
+        )
+
+
+def load_matcher(
+    params: MatchParams,
+    encoder: Encoder,
+    files: NetworkFiles = AS_NAMED,
+) -> Matcher:
+    """Return the Matcher that `params` ask for, on the encoder's device; raises InputError."""
+    params, device = files.found(params), encoder.mean.device
+    upscaler = load_upscaler(params.upscaler, device)
+    flow = load_flow(params, device)
+    return Matcher(encoder, upscaler, versions(params), params.precision, flow)
+
+
+def check_networks(source: object, expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Raise InputError unless a matcher's networks are those that `source` was made with."""
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            key = name.replace("_", "-")
+            raise InputError(
+                f"{source} was made with {key} {_shown(expected, name)}, not with "
+                f"{_shown(found, name)}; name that file with --{key}"
+            )
+
+
+def _shown(networks: Mapping[str, str], name: str) -> str:
+    default = MatchParams.model_fields[name].default
+    return f"sha256 {networks[name][:12]}" if name in networks else default
