@@ -101,13 +101,18 @@ def _option(name: str, field: Any) -> Callable[[Any], Any]:
         choice = click.Choice(typing.get_args(annotation))
         return click.option(flag, name, type=choice, default=None, help=words)
     if "tuple" in str(annotation):
-        return click.option(flag, name, callback=_split, metavar="A,B,…", help=words)
+        # Twice the option is one list too: --protocol A --protocol B.
+        return click.option(flag, name, multiple=True, callback=_split, metavar="A,B,…", help=words)
     kind = {int: "INTEGER", float: "NUMBER"}.get(annotation, "TEXT")
     return click.option(flag, name, metavar=kind, help=words)
 
 
-def _split(ctx: click.Context, parameter: click.Parameter, text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+def _split(
+    ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> list[str] | None:
+    if not texts:
+        return None
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
 def _refuse(names: Iterable[str], where: str) -> None:
@@ -350,17 +355,20 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
         from srntt_pipeline.evaluation.protocols import PROTOCOLS
 
         for protocol in PROTOCOLS.values():
-            click.echo(
-                f"{protocol.name}\n  {protocol.channel}, border {protocol.border_px} px, SSIM "
-                f"window {protocol.ssim_window}. {protocol.meaning}"
-            )
+            click.echo(f"{protocol.name}\n  {protocol.words}. {protocol.meaning}")
         ctx.exit()
 
 
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
-@click.option("--checkpoint", type=_PATH, help="What train wrote; without it, bicubic alone.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=_PATH,
+    multiple=True,
+    help="What train wrote; repeat for more methods; without it, bicubic alone.",
+)
 @parameters(config.EvaluateParams, "evaluate")
 @click.option(
     "--list-protocols",
@@ -376,7 +384,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 def evaluate(
     dataset: Path,
     out: Path,
-    checkpoint: Path | None,
+    checkpoints: tuple[Path, ...],
     params: config.EvaluateParams,
     workers: int,
     device: str,
@@ -396,7 +404,7 @@ def evaluate(
         dataset,
         out,
         params,
-        checkpoint=checkpoint,
+        checkpoints=checkpoints,
         workers=workers,
         device=device,
         encoder_weights=encoder_weights,

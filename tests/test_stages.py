@@ -33,7 +33,7 @@ TINY = {
         "batch_size": 2,
         "patch_px": 48,
     },
-    "evaluate": {"references": ["L1", "LR"]},
+    "evaluate": {"protocol": "luma", "references": ["L1", "LR"]},
 }
 
 

@@ -7,7 +7,7 @@ them stand in one table, `PROTOCOLS`; common to all is that SR is clipped and ro
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,17 @@ from srntt_pipeline.images import RGB, SCALE, crop_to_multiple, downscale, upsca
 Kernel = Literal["pillow", "matlab"]
 # The references of one number per method and image; each: all rows of Table 2.
 References = Literal["each", "all", "stitched", "best"]
+
+
+class Making(NamedTuple):
+    """What decides pictures rather than numbers: protocols that agree in it share pictures."""
+
+    kernel: Kernel
+    multiple: int
+
+
+# The paper's numbers need Pillow's bicubic (its Urban100 column, to the last digit).
+PAPER_MAKING = Making("pillow", SCALE)
 
 # ITU-R BT.601 luma of R, G, B in 0…255: 16…235.
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
@@ -49,9 +60,10 @@ class Protocol:
     rounding: Literal["8-bit RGB", "8-bit luma"] = "8-bit RGB"
     references: References = "each"
 
-    def crop(self, hr: RGB) -> RGB:
-        """Return `hr`, uint8 [H, W, 3], cut to sides that are multiples of `crop_multiple`."""
-        return crop_to_multiple(hr, self.crop_multiple)
+    @property
+    def making(self) -> Making:
+        """How HR and LR are made."""
+        return Making(self.kernel, self.crop_multiple)
 
     def measures(self, reference: str) -> bool:
         """Tell whether SR made with `reference` (`none`, `L1`, `all`, …) belongs in this table."""
@@ -62,7 +74,8 @@ class Protocol:
     @property
     def columns(self) -> dict[str, Any]:
         """What a row of numbers says of how it was measured."""
-        return {"protocol": self.name} | {key: asdict(self)[key] for key in _COLUMNS}
+        own = {key: asdict(self)[key] for key in _COLUMNS}
+        return {"protocol": self.name} | own | {"kernel": f"{KERNELS[self.kernel]} ×{SCALE}"}
 
     @property
     def words(self) -> str:
@@ -112,7 +125,7 @@ class Protocol:
 _COLUMNS = (
     "channel", "border_px", "ssim_window", "kernel", "crop_multiple", "rounding", "references",
 )  # fmt: skip
-KERNELS: dict[Kernel, str] = {"pillow": "Pillow's bicubic", "matlab": "MATLAB's bicubic"}
+KERNELS: dict[Kernel, str] = {"pillow": "Pillow bicubic", "matlab": "MATLAB bicubic"}
 
 _GAUSSIAN: Literal["gaussian 11×11"] = "gaussian 11×11"
 PROTOCOLS = {
@@ -181,15 +194,20 @@ def get_protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
     return tuple(get_protocol(name) for name in dict.fromkeys(names))
 
 
-def make_lr(hr: RGB, kernel: Kernel) -> RGB:
-    """Return the LR of `hr`, uint8 with sides that are multiples of 4: bicubic ↓4 by `kernel`."""
-    if kernel == "pillow":
+def make_hr(photo: RGB, making: Making) -> RGB:
+    """Return the HR image of `photo`, uint8 [H, W, 3]: cut at right and bottom."""
+    return crop_to_multiple(photo, making.multiple)
+
+
+def make_lr(hr: RGB, making: Making) -> RGB:
+    """Return the LR of `hr`, uint8 with sides that are multiples of 4: bicubic ↓4."""
+    if making.kernel == "pillow":
         return downscale(hr)
     return imresize(hr, hr.shape[0] // SCALE, hr.shape[1] // SCALE)
 
 
-def bicubic(lr: RGB, kernel: Kernel) -> RGB:
-    """Return the baseline: `lr`, uint8 [h, w, 3], by bicubic ↑4 of `kernel`."""
-    if kernel == "pillow":
+def bicubic(lr: RGB, making: Making) -> RGB:
+    """Return the baseline: `lr`, uint8 [h, w, 3], by bicubic ↑4."""
+    if making.kernel == "pillow":
         return upscale(lr)
     return imresize(lr, lr.shape[0] * SCALE, lr.shape[1] * SCALE)

@@ -71,7 +71,7 @@ class Restorer:
 
 
 def load_restorer(checkpoint: Path, device: str, encoder_weights: str | None) -> Restorer:
-    """Return the Restorer of a checkpoint, the last one again while its file is unchanged.
+    """Return the Restorer of a checkpoint, the last ones again while their files are unchanged.
 
     Raises InputError.
     """
@@ -80,7 +80,7 @@ def load_restorer(checkpoint: Path, device: str, encoder_weights: str | None) ->
     return _load_restorer(path, changed, device, encoder_weights)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=8)  # of several checkpoints, one image after the other
 def _load_restorer(path: Path, changed: int, device: str, encoder_weights: str | None) -> Restorer:
     return Restorer(load_checkpoint(path), choose_device(device), encoder_weights)
 

@@ -18,6 +18,7 @@ from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_che
 from srntt_pipeline.config import EvaluateParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.evaluate import evaluate
+from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.layout import read_test_set
 from srntt_pipeline.models import build_model
@@ -34,6 +35,10 @@ COLUMNS = [
     "ssim",
     "paper_psnr_db",
     "paper_ssim",
+    "psnr_db_low",
+    "psnr_db_high",
+    "ssim_low",
+    "ssim_high",
 ]
 BICUBIC, SISR, SRNTT = "Bicubic", "SRNTT-l2 (SISR)", "SRNTT-l2"
 
@@ -80,14 +85,12 @@ def cufed(tmp_path_factory, shared):
 def evaluated(cufed, checkpoint, tmp_path_factory):
     """A whole evaluation: every reference of both groups."""
     out = tmp_path_factory.mktemp("evaluation")
-    evaluate(cufed, out, EvaluateParams(), checkpoint=checkpoint, workers=1, device="cpu")
-    return out
+    return run(cufed, out, checkpoint)
 
 
-def run(dataset, out, checkpoint=None, workers=1, **params):
-    evaluate(
-        dataset, out, EvaluateParams(**params), checkpoint=checkpoint, workers=workers, device="cpu"
-    )
+def run(dataset, out, *checkpoints, workers=1, **params):
+    chosen = EvaluateParams(**{"protocol": "luma", **params})
+    evaluate(dataset, out, chosen, checkpoints=checkpoints, workers=workers, device="cpu")
     return out
 
 
@@ -181,7 +184,9 @@ def test_every_number_carries_its_protocol(evaluated):
     for row in rows(evaluated / "per_image.csv"):
         assert (row["dataset"], row["protocol"], row["channel"]) == ("CUFED5", "luma", "luma")
         assert (row["border_px"], row["ssim_window"]) == ("4", "gaussian 11×11")
-        assert "bicubic" in row["kernel"]
+        assert row["kernel"] == "Pillow bicubic ×4"
+        assert (row["crop_multiple"], row["rounding"]) == ("4", "8-bit RGB")
+        assert row["references"] == "each"
     assert {row["protocol"] for row in rows(evaluated / "table.csv")} == {"luma"}
 
 
@@ -201,27 +206,95 @@ def test_all_is_a_search_over_the_references_together(cufed, evaluated, checkpoi
         assert np.abs(found - expected).max() <= 1
 
 
-def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image(shared, tmp_path):
-    folder = shared / "data" / "urban100"
-    run(folder, tmp_path, protocol="paper-urban100", workers=1)
-    psnrs, ssims = [], []
-    for path in sorted(folder.glob("*.png")):
-        hr = Image.open(path).convert("RGB")
-        hr = hr.crop((0, 0, hr.width // 4 * 4, hr.height // 4 * 4))
-        lr = hr.resize((hr.width // 4, hr.height // 4), Image.Resampling.BICUBIC)
-        sr = lr.resize(hr.size, Image.Resampling.BICUBIC)
-        true, test = (
-            16 + (65.481 * i[..., 0] + 128.553 * i[..., 1] + 24.966 * i[..., 2])[4:-4, 4:-4] / 255
-            for i in (np.asarray(hr, float), np.asarray(sr, float))
+def naive_imresize(image, height, width):
+    """MATLAB's, by its definition: dense weights of Keys' kernel, rows, 8 bits, columns, 8 bits."""
+
+    def weights(size, new):
+        scale = new / size
+        shrink = min(1, scale)
+        matrix = np.zeros((new, size))
+        for o in range(new):
+            centre = (o + 0.5) / scale - 0.5
+            for i in range(math.floor(centre - 2 / shrink), math.ceil(centre + 2 / shrink) + 1):
+                x = abs(centre - i) * shrink
+                near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+                j = i if i >= 0 else -1 - i
+                j = j if j < size else 2 * size - 1 - j
+                matrix[o, j] += near if x <= 1 else far if x < 2 else 0
+        return matrix / matrix.sum(axis=1, keepdims=True)
+
+    def to_8_bits(values):
+        return np.clip(np.floor(values + 0.5), 0, 255)
+
+    rows = to_8_bits(np.einsum("oi,ijc->ojc", weights(image.shape[0], height), image))
+    return to_8_bits(np.einsum("oj,ijc->ioc", weights(image.shape[1], width), rows))
+
+
+def bicubic_by_hand(path, matlab):
+    """Return HR and ↓4 ↑4 of it, as floats."""
+    photo = Image.open(path).convert("RGB")
+    hr = photo.crop((0, 0, photo.width // 4 * 4, photo.height // 4 * 4))
+    small = hr.width // 4, hr.height // 4
+    if matlab:
+        lr = naive_imresize(np.asarray(hr, float), small[1], small[0])
+        return np.asarray(hr, float), naive_imresize(lr, hr.height, hr.width)
+    lr = hr.resize(small, Image.Resampling.BICUBIC)
+    return np.asarray(hr, float), np.asarray(lr.resize(hr.size, Image.Resampling.BICUBIC), float)
+
+
+def values_by_hand(image, channel, border, round_luma):
+    if channel == "luma":
+        image = 16 + (65.481 * image[..., 0] + 128.553 * image[..., 1] + 24.966 * image[..., 2]) / (
+            255
         )
-        psnrs.append(peak_signal_noise_ratio(true, test, data_range=255))
-        ssims.append(structural_similarity(true, test, win_size=7, data_range=255))
-    (row,) = rows(tmp_path / "table.csv")
-    assert (row["dataset"], row["method"], row["reference"]) == ("Urban100", BICUBIC, "none")
-    assert (row["images"], row["protocol"]) == ("4", "paper-urban100")
-    assert float(row["psnr_db"]) == pytest.approx(np.mean(psnrs), abs=1e-3)
-    assert float(row["ssim"]) == pytest.approx(np.mean(ssims), abs=1e-4)
-    assert (row["paper_psnr_db"], row["paper_ssim"]) == ("23.14", "0.674")
+        image = np.floor(image + 0.5) if round_luma else image
+    return image[border : len(image) - border, border : image.shape[1] - border]
+
+
+# What each protocol means for bicubic: channel, border, SSIM window, MATLAB's kernel and luma.
+PROTOCOLS_BY_HAND = {
+    "luma": ("luma", 4, "gaussian", False),
+    "paper-urban100": ("luma", 4, "uniform", False),
+    "rgb": ("rgb", 4, "gaussian", False),
+    "luma-full": ("luma", 0, "gaussian", False),
+    "rgb-full": ("rgb", 0, "gaussian", False),
+    "matlab": ("luma", 4, "gaussian", True),
+    "luma-all": ("luma", 4, "gaussian", False),
+    "luma-stitched": ("luma", 4, "gaussian", False),
+    "luma-best": ("luma", 4, "gaussian", False),
+}
+
+
+def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_protocol(
+    shared, tmp_path
+):
+    assert set(PROTOCOLS_BY_HAND) == set(PROTOCOLS)
+    folder = shared / "data" / "urban100"
+    run(folder, tmp_path, protocol=tuple(PROTOCOLS_BY_HAND), workers=2)
+    images = rows(tmp_path / "per_image.csv")
+    assert len(images) == 4 * len(PROTOCOLS_BY_HAND)
+    made = {}
+    for row in images:
+        channel, border, window, matlab = PROTOCOLS_BY_HAND[row["protocol"]]
+        key = row["image"], matlab
+        if key not in made:
+            made[key] = bicubic_by_hand(folder / f"{row['image']}.png", matlab)
+        true, test = (values_by_hand(i, channel, border, matlab) for i in made[key])
+        options = {"win_size": 7} if window == "uniform" else {
+            "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False
+        }  # fmt: skip
+        axis = 2 if channel == "rgb" else None
+        psnr = peak_signal_noise_ratio(true, test, data_range=255)
+        ssim = structural_similarity(true, test, data_range=255, channel_axis=axis, **options)
+        assert float(row["psnr_db"]) == pytest.approx(psnr, abs=1e-6)
+        assert float(row["ssim"]) == pytest.approx(ssim, abs=1e-6)
+    table = {row["protocol"]: row for row in rows(tmp_path / "table.csv")}
+    assert list(table) == list(PROTOCOLS_BY_HAND)
+    for protocol, row in table.items():
+        assert (row["dataset"], row["method"], row["reference"]) == ("Urban100", BICUBIC, "none")
+        assert (row["images"], row["paper_psnr_db"], row["paper_ssim"]) == ("4", "23.14", "0.674")
+        own = [float(image["psnr_db"]) for image in images if image["protocol"] == protocol]
+        assert float(row["psnr_db"]) == pytest.approx(np.mean(own), abs=1e-4)
 
 
 # The paper's numbers and the notes
@@ -265,7 +338,7 @@ def test_differences_from_the_paper_are_shown(evaluated):
 def test_readers_are_told_that_the_encoder_is_random(evaluated):
     for name in ("table.md", "index.html"):
         text = (evaluated / name).read_text()
-        assert re.search("encoder is a random", text, re.IGNORECASE)
+        assert re.search("encoder of srntt-l2 is a random", text, re.IGNORECASE)
         assert "random, seed 0" in text
         assert "7 steps" in text
 
@@ -332,7 +405,12 @@ def test_another_protocol_measures_the_same_images_anew(cufed, checkpoint, tmp_p
     run(cufed, tmp_path / "both", checkpoint, protocol="rgb", **chosen)
     run(cufed, tmp_path / "both", checkpoint, protocol="luma-full", **chosen)
     run(cufed, tmp_path / "one", checkpoint, protocol="luma-full", **chosen)
-    assert contents(tmp_path / "both") == contents(tmp_path / "one")
+    both, one = (
+        {name: content for name, content in contents(tmp_path / folder).items()
+         if not name.startswith(("measured/", "plots/rgb."))}
+        for folder in ("both", "one")
+    )  # fmt: skip
+    assert both == one
 
 
 def test_flat_images_give_infinite_psnr_and_valid_json(tmp_path):
@@ -444,7 +522,8 @@ def save_or_die(self, path, *args, **options):
 
 Image.Image.save = save_or_die
 dataset, checkpoint, out = map(Path, sys.argv[1:])
-evaluate(dataset, out, EvaluateParams(), checkpoint=checkpoint, workers=1, device="cpu")
+params = EvaluateParams(protocol="luma")
+evaluate(dataset, out, params, checkpoints=[checkpoint], workers=1, device="cpu")
 """
 
 
