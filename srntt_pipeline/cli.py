@@ -412,6 +412,24 @@ def evaluate(
 
 
 @cli.command()
+@click.argument("results", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--out", type=_PATH, required=True, help="Folder to write the tables to.")
+@parameters(config.TablesParams, "tables")
+def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) -> None:
+    """Assemble the paper's Tables 1-3 and Figure 7, ours beside the paper's.
+
+    RESULTS are folders that evaluate wrote, of one data set or several. Writes to OUT table1,
+    table2, table3 and figure7 as .csv, .md, .tex and .html, comparisons.csv and metrics.json. A
+    cell that cannot be filled says why.
+
+    Example:  srntt-pipeline tables results/cufed5 results/urban100 -o tables
+    """
+    from srntt_pipeline.evaluation.paper_tables import paper_tables
+
+    paper_tables(results, out, params)
+
+
+@cli.command()
 @click.argument("lr", type=_PATH)
 @click.option("--ref", "refs", type=_PATH, multiple=True, help="A reference; repeat for more.")
 @click.option("--checkpoint", type=_PATH, required=True, help="What train wrote.")

@@ -272,6 +272,16 @@ class EvaluateParams(Section):
         return (value,) if isinstance(value, str) else value
 
 
+class TablesParams(Section):
+    """`tables`: the paper's tables from evaluations (paper section 5)."""
+
+    protocol: tuple[str, ...] = Field(
+        (),
+        description="Protocols of the rows in Markdown, LaTeX and HTML; default: of each data set "
+        "the one that is nearest to the paper's. The CSV has all.",
+    )
+
+
 class SuperResolveParams(Section):
     """`super_resolve`: one LR image with references at hand."""
 
@@ -288,6 +298,7 @@ class Params(Section):
     swaps: SwapParams = SwapParams()
     train: TrainParams = TrainParams()
     evaluate: EvaluateParams = EvaluateParams()
+    tables: TablesParams = TablesParams()
     super_resolve: SuperResolveParams = SuperResolveParams()
 
 

@@ -81,7 +81,7 @@ def evaluate(
     table = summarise(per_image)
     notes += paper_notes(table)
     write_tables(out, table, per_image, notes)
-    write_json(out / "notes.json", notes)
+    write_json(out / "notes.json", {"dataset": name, "notes": notes})
     main = [row for row in table if row["protocol"] == protocols[0].name]
     report.write_report(
         out,

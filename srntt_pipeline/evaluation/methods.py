@@ -15,6 +15,21 @@ BICUBIC, SISR = "Bicubic", " (SISR)"
 # that matches best; none, for methods that take none.
 LR, ALL, STITCHED, BEST, NONE = "LR", "all", "stitched", "best", "none"
 
+# The paper's names of what is trained here; other rows of its tables are other people's methods.
+OURS = (
+    BICUBIC,
+    "SRNTT-l2 (SISR)",
+    "SRNTT-l2",
+    "SRNTT",
+    "SRNTT-flow",
+    "SRNTT [relu1]",
+    "SRNTT [relu2]",
+    "SRNTT [relu3]",
+    "SRNTT [relu1/2]",
+    "SRNTT [relu1/2/3]",
+    "SRNTT without texture loss",
+    "SRNTT with texture loss",
+)
 _METHOD_NAMES = {"srntt-l2": "SRNTT-l2", "srntt": "SRNTT"}
 
 

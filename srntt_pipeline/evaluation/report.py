@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from srntt_pipeline.evaluation.paths import GRIDS, image_path
 from srntt_pipeline.evaluation.protocols import Making, Protocol, make_hr
-from srntt_pipeline.evaluation.tables import shown_difference
+from srntt_pipeline.evaluation.table_formats import shown_difference
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.files import write_bytes
 from srntt_pipeline.images import RGB, read_rgb

@@ -13,6 +13,12 @@ from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE, paper_number
 from srntt_pipeline.evaluation.paths import slug
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.statistics import compare, interval
+from srntt_pipeline.evaluation.table_formats import (
+    shown_difference,
+    shown_interval,
+    shown_number,
+    to_markdown,
+)
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
 
 Row = dict[str, Any]
@@ -185,32 +191,6 @@ def _shown(row: Row) -> dict[str, str]:
         "SSIM, 95 %": shown_interval(row, "ssim", 4),
     }
     return cells | {name.upper(): shown_number(row[name], 4) for name in METRICS if name in row}
-
-
-def shown_number(value: float | None, digits: int) -> str:
-    """Return a number as tables show it; nothing for None."""
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def shown_difference(ours: float | None, paper: float | None, digits: int) -> str:
-    """Return ours - the paper's, with its sign; nothing where one is missing."""
-    return "" if ours is None or paper is None else f"{ours - paper:+.{digits}f}"
-
-
-def shown_interval(row: Row, measure: str, digits: int) -> str:
-    """Return the interval of a measure, `26.05…26.31`; nothing where there is none."""
-    low, high = row.get(f"{measure}_low"), row.get(f"{measure}_high")
-    return "" if low is None or high is None else f"{low:.{digits}f}…{high:.{digits}f}"
-
-
-def to_markdown(shown: pd.DataFrame, words: Sequence[str] = ("Method", "Reference")) -> str:
-    """Return a table of text as Markdown: columns called `words` to the left, others to the right.
-
-    A column's name may end in spaces to be told from another; `|` in a cell is escaped.
-    """
-    escaped = shown.map(lambda cell: str(cell).replace("|", "\\|"))
-    aligned = ["left" if name.strip() in words else "right" for name in shown.columns]
-    return str(escaped.to_markdown(index=False, disable_numparse=True, colalign=aligned))
 
 
 def paper_notes(table: Sequence[Row]) -> list[str]:
