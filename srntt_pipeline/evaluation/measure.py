@@ -102,13 +102,13 @@ class _Record:
         """By picture: what it was `made_from`, and `values` by what measured it."""
         try:
             content = read_json(self.path, "")
-        except InputError:  # none yet, or one that some other program wrote over
-            return {}
-        kept = {
-            name: entry
-            for name, entry in content.items()
-            if entry["made_from"] == read_made_from(self.job.out / name)
-        }
+            kept = {
+                name: {"made_from": entry["made_from"], "values": dict(entry["values"])}
+                for name, entry in content.items()
+                if entry["made_from"] == read_made_from(self.job.out / name)
+            }
+        except (InputError, AttributeError, KeyError, TypeError, ValueError):
+            return {}  # none yet, or one that some other program wrote over
         self.changed = self.changed or kept != content
         return kept
 

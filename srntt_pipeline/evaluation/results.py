@@ -79,6 +79,8 @@ def _read(path: Path) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        if not rows:
+            raise ValueError("it has no rows")
         for row in rows:
             for name in ("psnr_db", "ssim", *METRICS):
                 if name in row:
@@ -96,7 +98,9 @@ def _read(path: Path) -> list[Row]:
 def _notes(folders: Sequence[Path]) -> list[str]:
     lines = []
     for path in (folder / "notes.json" for folder in folders):
-        if path.exists():
-            content = read_json(path, "evaluate again")
+        content = read_json(path, "evaluate again")
+        try:
             lines += [f"{content['dataset']}: {note}" for note in content["notes"]]
+        except (KeyError, TypeError):
+            raise InputError(f"{path}: not what evaluate writes; evaluate again") from None
     return [note for note in dict.fromkeys(lines) if not note.endswith(PROTOCOL_NOTE)]

@@ -18,10 +18,11 @@ from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_che
 from srntt_pipeline.config import EvaluateParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.evaluate import evaluate
-from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.evaluation.pictures import stitch
+from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol
 from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.layout import read_test_set
-from srntt_pipeline.models import build_model
+from srntt_pipeline.models import build_model, registry
 from srntt_pipeline.swaps.encoder import load_encoder
 
 CPU = torch.device("cpu")
@@ -58,6 +59,13 @@ def save_tiny(path, seed=0):
         metrics={},
     )
     save_checkpoint(path, build_model("srntt-l2", sizes), info)
+    return path
+
+
+def save_as(method, path):
+    """Save a tiny SRNTT as a checkpoint of another method, which must be registered."""
+    described = json.loads(save_tiny(path, seed=2).with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(described | {"model": method}))
     return path
 
 
@@ -437,6 +445,259 @@ def test_odd_names_are_shown_as_they_are(photograph, tmp_path):
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert all((out / urllib.parse.unquote(link)).is_file() for link in links)
     assert sorted(row["image"] + ".png" for row in rows(out / "per_image.csv")) == sorted(names)
+
+
+# Choices of references
+
+
+@pytest.fixture(scope="module")
+def one_choice(cufed, checkpoint, tmp_path_factory):
+    """The same groups with the references stitched, and with the best one."""
+    out = tmp_path_factory.mktemp("choices")
+    return run(cufed, out, checkpoint, protocol=("luma-stitched", "luma-best", "luma-all"))
+
+
+def test_protocols_of_one_choice_have_that_reference_only(one_choice, evaluated):
+    found = {
+        (row["protocol"], row["method"], row["reference"]): row
+        for row in rows(one_choice / "table.csv")
+    }
+    assert list(found) == [
+        ("luma-stitched", BICUBIC, "none"), ("luma-stitched", SRNTT, "stitched"),
+        ("luma-best", BICUBIC, "none"), ("luma-best", SRNTT, "best"),
+        ("luma-all", BICUBIC, "none"), ("luma-all", SRNTT, "all"),
+    ]  # fmt: skip
+    for column in ("images", "psnr_db", "ssim", "psnr_db_low", "paper_psnr_db"):
+        assert found["luma-all", SRNTT, "all"][column] == by_method(evaluated)[SRNTT, "all"][column]
+
+
+def test_stitched_references_stand_side_by_side_on_black_squares(cufed, one_choice, checkpoint):
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    hr, *refs = (pixels(cufed / "test/CUFED5" / f"002_{k}.png") for k in (0, 1, 4))
+    canvas = np.zeros((96, 192, 3), np.uint8)
+    canvas[:64, :96], canvas[:64, 96:] = refs
+    shown = one_choice / "images" / "references" / "stitched" / "002.png"
+    assert np.array_equal(pixels(shown), canvas)
+    lr = np.asarray(Image.fromarray(hr).resize((24, 16), Image.Resampling.BICUBIC))
+    expected = restorer.super_resolve(lr, [canvas]).astype(int)
+    found = pixels(one_choice / "images" / "srntt-l2" / "stitched" / "002.png")
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_squares_hold_the_largest_side_and_begin_on_a_multiple_of_4_px():
+    tall, wide = np.full((7, 5, 3), 1, np.uint8), np.full((4, 9, 3), 2, np.uint8)
+    stitched = stitch([tall, wide])
+    assert stitched.shape == (12, 24, 3)
+    assert np.array_equal(stitched[:7, :5], tall)
+    assert np.array_equal(stitched[:4, 12:21], wide)
+    assert stitched.sum() == tall.sum() + wide.sum()
+
+
+def test_the_best_reference_is_that_of_the_highest_mean_weight(
+    cufed, evaluated, one_choice, checkpoint
+):
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    for name, levels in (("001", (1, 2, 3, 4, 5)), ("002", (1, 4))):
+        hr = pixels(cufed / "test/CUFED5" / f"{name}_0.png")
+        lr = np.asarray(Image.fromarray(hr).resize((24, 16), Image.Resampling.BICUBIC))
+        means = {
+            k: float(
+                restorer.correspond(
+                    lr, [pixels(cufed / "test/CUFED5" / f"{name}_{k}.png")]
+                ).weight.mean()
+            )
+            for k in levels
+        }
+        best = max(means, key=means.get)
+        images = [
+            pixels(folder / "images" / "srntt-l2" / reference / f"{name}.png")
+            for folder, reference in ((one_choice, "best"), (evaluated, f"l{best}"))
+        ]
+        assert np.array_equal(*images)
+
+
+def test_other_lr_has_other_pictures_beside_those_of_the_paper(cufed, checkpoint, tmp_path):
+    out = run(
+        cufed, tmp_path, checkpoint, protocol=("luma", "matlab"), references=("L1",), max_images=1
+    )
+    hr = pixels(cufed / "test" / "CUFED5" / "001_0.png")
+    for folder in ("images", "images/matlab-4"):
+        for path in ("lr/none", "bicubic/none", "srntt-l2/l1"):
+            assert (out / folder / path / "001.png").is_file()
+    lr = pixels(out / "images" / "matlab-4" / "lr" / "none" / "001.png")
+    assert np.array_equal(lr, naive_imresize(hr, 16, 24))
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    ref = pixels(cufed / "test" / "CUFED5" / "001_1.png")
+    sr = pixels(out / "images" / "matlab-4" / "srntt-l2" / "l1" / "001.png").astype(int)
+    assert np.abs(sr - restorer.super_resolve(lr, [ref])).max() <= 1
+    assert np.abs(sr - pixels(out / "images" / "srntt-l2" / "l1" / "001.png")).max() > 1
+
+
+def test_a_reference_that_no_protocol_measures_is_refused(cufed, tmp_path):
+    with pytest.raises(InputError, match="luma-best"):
+        run(cufed, tmp_path / "out", references=("best",))
+    with pytest.raises(InputError, match="'L1'"):
+        run(cufed, tmp_path / "out", protocol="luma-all", references=("L1",))
+    assert not (tmp_path / "out").exists()
+
+
+# Several methods
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Another checkpoint of the same method."""
+    return save_tiny(tmp_path_factory.mktemp("other") / "srntt-l2.safetensors", seed=1)
+
+
+def test_checkpoints_of_one_method_are_told_apart_by_their_hash(cufed, checkpoint, other, tmp_path):
+    chosen = {"references": ("L1", "LR"), "max_images": 1}
+    out = run(cufed, tmp_path / "both", checkpoint, other, **chosen)
+    table = by_method(out)
+    labels = [
+        f"SRNTT-l2 #{load_checkpoint(path).info.weights_sha256[:6]}" for path in (checkpoint, other)
+    ]
+    assert [method for method, reference in table if reference == "L1"] == labels
+    for label, path in zip(labels, (checkpoint, other), strict=True):
+        alone = by_method(run(cufed, tmp_path / path.parent.name, path, **chosen))
+        assert table[label, "L1"]["psnr_db"] == alone[SRNTT, "L1"]["psnr_db"]
+        assert table[label + " (SISR)", "none"]["psnr_db"] == alone[SISR, "none"]["psnr_db"]
+        assert label in (out / "table.md").read_text()
+
+
+def test_the_same_weights_twice_are_refused(cufed, checkpoint, tmp_path):
+    with pytest.raises(InputError, match="twice"):
+        run(cufed, tmp_path / "out", checkpoint, checkpoint.parent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_methods_that_match_alike_share_the_matching(
+    cufed, checkpoint, other, tmp_path, monkeypatch
+):
+    calls = []
+    correspond = Restorer.correspond
+    monkeypatch.setattr(
+        Restorer, "correspond", lambda *given: calls.append(given) or correspond(*given)
+    )
+    chosen = {"references": ("L1", "LR", "all"), "max_images": 1}
+    run(cufed, tmp_path, checkpoint, other, **chosen)
+    assert len(calls) == 6  # five levels and LR, each once
+
+
+def test_comparisons_pair_the_images(evaluated):
+    images = {
+        (row["method"], row["reference"], row["image"]): float(row["psnr_db"])
+        for row in rows(evaluated / "per_image.csv")
+    }
+    found = {
+        (row["method"], row["reference"], row["other_method"], row["other_reference"]): row
+        for row in rows(evaluated / "comparisons.csv")
+        if row["measure"] == "psnr_db"
+    }
+    assert (SRNTT, "HR (warp)", SRNTT, "L1") in found
+    assert (SRNTT, "L1", BICUBIC, "none") in found
+    for (method, reference, other, second), row in found.items():
+        both = [
+            name for name in ("001", "002")
+            if (method, reference, name) in images and (other, second, name) in images
+        ]  # fmt: skip
+        apart = [images[method, reference, n] - images[other, second, n] for n in both]
+        assert int(row["images"]) == len(both)
+        assert float(row["difference"]) == pytest.approx(np.mean(apart), abs=1e-4)
+        assert (row["differ"] == "") == (len(both) == 1)
+
+
+def test_intervals_stand_in_the_table_where_there_is_more_than_one_image(evaluated):
+    for row in rows(evaluated / "table.csv"):
+        for measure in ("psnr_db", "ssim"):
+            low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+            if row["images"] == "1":
+                assert low == high == ""
+            else:
+                assert float(low) <= float(row[measure]) <= float(high)
+
+
+def test_metrics_have_a_key_for_each_number(evaluated):
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    for row in rows(evaluated / "table.csv"):
+        slugs = (
+            re.sub("[^a-z0-9]+", "-", row[k].lower()).strip("-") for k in ("method", "reference")
+        )
+        method, reference = slugs
+        found = metrics["luma"][method][reference]
+        assert (found["psnr_db"], found["ssim"]) == (float(row["psnr_db"]), float(row["ssim"]))
+    plotted = {row["row"]: row["psnr_db"] for row in rows(evaluated / "plots" / "luma.csv")}
+    assert plotted == {
+        f"{row['method']}, {row['reference']}": row["psnr_db"]
+        for row in rows(evaluated / "table.csv")
+    }
+
+
+# Nothing is computed twice
+
+
+def forbid(monkeypatch):
+    """Let making SR and measuring fail."""
+
+    def fail(*arguments, **options):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(Restorer, "super_resolve", fail)
+    monkeypatch.setattr(Restorer, "correspond", fail)
+    monkeypatch.setattr(Protocol, "measure", fail)
+
+
+def test_a_second_run_computes_nothing(cufed, evaluated, checkpoint, monkeypatch, contents):
+    before = contents(evaluated)
+    forbid(monkeypatch)
+    run(cufed, evaluated, checkpoint)
+    assert contents(evaluated) == before
+
+
+def test_what_another_method_protocol_or_image_adds_leaves_the_rest(
+    cufed, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(registry._MODELS, "another", registry._MODELS["srntt-l2"])
+    another = save_as("another", tmp_path / "another.safetensors")
+    out, made, measured = tmp_path / "out", [], []
+    super_resolve, measure = Restorer.super_resolve, Protocol.measure
+    monkeypatch.setattr(
+        Restorer, "super_resolve", lambda *given: made.append(1) or super_resolve(*given)
+    )
+    monkeypatch.setattr(Protocol, "measure", lambda *given: measured.append(1) or measure(*given))
+
+    def counts(*checkpoints, **chosen):
+        made.clear(), measured.clear()
+        run(cufed, out, *checkpoints, **{"references": ("L1", "LR"), "max_images": 1, **chosen})
+        return len(made), len(measured)
+
+    assert counts(checkpoint) == (2, 3)  # SISR is the picture of LR
+    assert counts(checkpoint, another) == (2, 2)
+    assert counts(another) == (0, 0)
+    assert counts(checkpoint, protocol=("luma", "rgb")) == (0, 3)
+    assert counts(checkpoint, max_images=0) == (2, 3)
+    assert counts(checkpoint, max_images=0, references=("L1", "L4")) == (2, 2)
+    assert counts(checkpoint, protocol="rgb") == (0, 0)
+
+
+def test_numbers_of_an_image_that_was_exchanged_are_not_used(cufed, checkpoint, tmp_path):
+    chosen = {"references": ("L1",), "max_images": 1}
+    run(cufed, tmp_path, checkpoint, **chosen)
+    first = by_method(tmp_path)[SRNTT, "L1"]["psnr_db"]
+    path = tmp_path / "images" / "srntt-l2" / "l1" / "001.png"
+    Image.new("RGB", (96, 64)).save(path)
+    run(cufed, tmp_path, checkpoint, **chosen)
+    assert by_method(tmp_path)[SRNTT, "L1"]["psnr_db"] == first
+    assert pixels(path).any()
+
+
+def test_a_damaged_record_is_written_anew(cufed, tmp_path, contents):
+    run(cufed, tmp_path, max_images=1)
+    before = contents(tmp_path)
+    for text in ("[]", "{", '{"images/bicubic/none/001.png": {}}'):
+        (tmp_path / "measured" / "001.json").write_text(text)
+        run(cufed, tmp_path, max_images=1)
+        assert contents(tmp_path) == before
 
 
 # Bad input
