@@ -43,19 +43,22 @@ def method_name(info: CheckpointInfo) -> str:
 class Method:
     """A checkpoint under the name that tables call it by.
 
-    `identity`: hash of the weights, of the encoder and of how references are swapped.
+    `identity`: hash of the weights, of the encoder and of how references are swapped. `sisr`: its
+    SR with LR as its own reference is the paper's SISR too.
     """
 
     name: str
     checkpoint: Path
     identity: str
+    sisr: bool
 
 
 def read_methods(checkpoints: Sequence[Path]) -> tuple[Method, ...]:
     """Return the methods of checkpoints, whose weights are checked.
 
-    Several checkpoints of one method are told apart by their hash: `SRNTT-l2 #1a2b3c`. Raises
-    InputError.
+    Several checkpoints of one method are told apart by their hash: `SRNTT-l2 #1a2b3c`. A method of
+    which the paper has a SISR row stands for that too, unless a checkpoint was trained for it.
+    Raises InputError.
     """
     loaded = [load_checkpoint(path) for path in checkpoints]
     hashes = [one.info.weights_sha256 for one in loaded]
@@ -69,7 +72,10 @@ def read_methods(checkpoints: Sequence[Path]) -> tuple[Method, ...]:
         if names[name] > 1:
             name = f"{name} #{one.info.weights_sha256[:6]}"
         made_by = {key: info[key] for key in ("weights_sha256", "encoder", "swaps")}
-        methods.append(Method(name, one.path, fingerprint(made_by)))
+        sisr = method_name(one.info) + SISR
+        methods.append(
+            Method(name, one.path, fingerprint(made_by), sisr in OURS and sisr not in names)
+        )
     return tuple(methods)
 
 

@@ -81,13 +81,13 @@ class Pictures:
     def of(self, method: Method, references: tuple[str, ...]) -> list[Picture]:
         """Return SR by `method` with each of `references` that this group has.
 
-        SR with LR as its own reference is that of SISR too (paper 5.1), which comes first.
+        SR with LR as its own reference can be that of SISR too (paper 5.1), which comes first.
         """
         names = [name for name in references if self._has(name)]
         if method.name.endswith(SISR):  # trained for it: it takes no other reference
             return [self._sr(method, LR, method.name, NONE)] if LR in names else []
         pictures = [self._sr(method, name, method.name, name) for name in names]
-        if LR in names:
+        if method.sisr and LR in names:
             own = pictures[names.index(LR)]
             pictures.insert(0, Picture(method.name + SISR, NONE, own.path, own.made_from))
         return pictures

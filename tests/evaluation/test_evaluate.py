@@ -571,6 +571,33 @@ def test_the_same_weights_twice_are_refused(cufed, checkpoint, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_checkpoint_trained_for_sisr_stands_for_it_alone(
+    cufed, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(registry._MODELS, SISR, registry._MODELS["srntt-l2"])
+    trained = save_as(SISR, tmp_path / "sisr.safetensors")
+    chosen = {"references": ("L1", "LR"), "max_images": 1}
+    alone = by_method(run(cufed, tmp_path / "alone", trained, **chosen))
+    assert list(alone) == [(BICUBIC, "none"), (SISR, "none")]
+    both = by_method(run(cufed, tmp_path / "both", checkpoint, trained, **chosen))
+    assert list(both) == [
+        (BICUBIC, "none"), (SRNTT, "L1"), (SRNTT, "LR"), (SISR, "none"),
+    ]  # fmt: skip
+    assert both[SISR, "none"] == alone[SISR, "none"]
+    assert both[SISR, "none"]["psnr_db"] != both[SRNTT, "LR"]["psnr_db"]
+    restorer = Restorer(load_checkpoint(trained), CPU)
+    lr = pixels(tmp_path / "both" / "images" / "lr" / "none" / "001.png")
+    sr = pixels(tmp_path / "both" / "images" / "srntt-l2-sisr" / "none" / "001.png").astype(int)
+    assert np.abs(sr - restorer.super_resolve(lr, [lr])).max() <= 1
+
+
+def test_a_method_without_a_name_in_the_paper_has_its_own_and_no_sisr(cufed, tmp_path, monkeypatch):
+    monkeypatch.setitem(registry._MODELS, "another", registry._MODELS["srntt-l2"])
+    another = save_as("another", tmp_path / "another.safetensors")
+    table = by_method(run(cufed, tmp_path / "out", another, references=("LR",), max_images=1))
+    assert list(table) == [(BICUBIC, "none"), ("another", "LR")]
+
+
 def test_methods_that_match_alike_share_the_matching(
     cufed, checkpoint, other, tmp_path, monkeypatch
 ):

@@ -1,17 +1,22 @@
 """The ImageNet weights are not to be had here: networks with random weights go the same ways."""
 
+import csv
+import json
+import re
 import socket
 
 import numpy as np
 import pytest
 import torch
 import torchmetrics
+from PIL import Image
 from torch.nn import functional as F
 from torchvision.models import alexnet, vgg16
 
 from srntt_pipeline.config import EvaluateParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import perceptual
+from srntt_pipeline.evaluation.evaluate import evaluate
 from srntt_pipeline.evaluation.perceptual import distance, read_metrics
 
 MODELS = {"lpips": alexnet, "dists": vgg16}
@@ -156,3 +161,38 @@ def test_images_too_small_for_the_network_are_refused(metric, photograph):
     enough = photograph[:32, :32]
     for name in MODELS:
         assert np.isfinite(distance(metric(name), enough, enough, "cpu"))
+
+
+def test_evaluate_writes_distances_beside_psnr_and_ssim(weights, photograph, tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    for number in range(3):
+        view = photograph[60 * number : 60 * number + 48, 100:180]
+        Image.fromarray(view).save(tmp_path / "set" / f"{number}.png")
+    params = EvaluateParams(
+        metric=("lpips",), lpips_weights=str(weights / "lpips.pth"), protocol=("luma", "rgb")
+    )
+    out = tmp_path / "out"
+    evaluate(tmp_path / "set", out, params, workers=1, device="cpu")
+    (metric,) = read_metrics(params)
+    expected = []
+    for number in range(3):
+        hr, sr = (
+            np.asarray(Image.open(path).convert("RGB"))
+            for path in (
+                tmp_path / "set" / f"{number}.png",
+                out / "images" / "bicubic" / "none" / f"{number}.png",
+            )
+        )
+        expected.append(distance(metric, hr, sr, "cpu"))
+    with (out / "table.csv").open(newline="") as file:
+        luma, rgb = csv.DictReader(file)
+    assert float(luma["lpips"]) == float(rgb["lpips"]) == pytest.approx(np.mean(expected), abs=1e-5)
+    assert float(luma["lpips_low"]) < float(luma["lpips"]) < float(luma["lpips_high"])
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["rgb"]["bicubic"]["none"]["lpips"] == float(rgb["lpips"])
+    text = (out / "table.md").read_text()
+    assert metric.sha256[:12] in text
+    assert "| LPIPS |" in re.sub(" +", " ", text)
+
+    monkeypatch.setattr(perceptual, "_network", lambda metric: None)  # nothing is measured again
+    evaluate(tmp_path / "set", out, params, workers=1, device="cpu")
