@@ -393,10 +393,11 @@ def evaluate(
     """Measure PSNR and SSIM on a test set, and draw what they mean.
 
     DATASET is in CUFED5 layout (built here or downloaded; its root or its test/CUFED5), or a folder
-    of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, per_image.csv, index.html,
-    metrics.json, grids/ and images/.
+    of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, comparisons.csv (paired
+    tests), per_image.csv, index.html, metrics.json, plots/, grids/ and images/. What an earlier run
+    left there is used again, be it of other checkpoints or protocols.
 
-    Example:  srntt-pipeline evaluate dataset results --checkpoint model
+    Example:  srntt-pipeline evaluate dataset results --checkpoint model --protocol rgb
     """
     from srntt_pipeline.evaluation.evaluate import evaluate as run
 
