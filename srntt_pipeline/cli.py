@@ -104,13 +104,18 @@ def _option(name: str, field: Any) -> Callable[[Any], Any]:
         choice = click.Choice(typing.get_args(annotation))
         return click.option(flag, name, type=choice, default=None, help=words)
     if "tuple" in str(annotation):
-        return click.option(flag, name, callback=_split, metavar="A,B,…", help=words)
+        # Twice the option is one list too: --protocol A --protocol B.
+        return click.option(flag, name, multiple=True, callback=_split, metavar="A,B,…", help=words)
     kind = {int: "INTEGER", float: "NUMBER"}.get(annotation, "TEXT")
     return click.option(flag, name, metavar=kind, help=words)
 
 
-def _split(ctx: click.Context, parameter: click.Parameter, text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+def _split(
+    ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> list[str] | None:
+    if not texts:
+        return None
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
 def _refuse(names: Iterable[str], where: str) -> None:
@@ -392,17 +397,20 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
         from srntt_pipeline.evaluation.protocols import PROTOCOLS
 
         for protocol in PROTOCOLS.values():
-            click.echo(
-                f"{protocol.name}\n  {protocol.channel}, border {protocol.border_px} px, SSIM "
-                f"window {protocol.ssim_window}. {protocol.meaning}"
-            )
+            click.echo(f"{protocol.name}\n  {protocol.words}. {protocol.meaning}")
         ctx.exit()
 
 
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
-@click.option("--checkpoint", type=_PATH, help="What train wrote; without it, bicubic alone.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=_PATH,
+    multiple=True,
+    help="What train wrote; repeat for more methods; without it, bicubic alone.",
+)
 @parameters(config.EvaluateParams, "evaluate")
 @click.option(
     "--list-protocols",
@@ -419,7 +427,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 def evaluate(
     dataset: Path,
     out: Path,
-    checkpoint: Path | None,
+    checkpoints: tuple[Path, ...],
     params: config.EvaluateParams,
     workers: int,
     device: str,
@@ -429,10 +437,11 @@ def evaluate(
     """Measure PSNR and SSIM on a test set, and draw what they mean.
 
     DATASET is in CUFED5 layout (built here or downloaded; its root or its test/CUFED5), or a folder
-    of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, per_image.csv, index.html,
-    metrics.json, grids/ and images/.
+    of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, comparisons.csv (paired
+    tests), per_image.csv, index.html, metrics.json, plots/, grids/ and images/. What an earlier run
+    left there is used again, be it of other checkpoints or protocols.
 
-    Example:  srntt-pipeline evaluate dataset results --checkpoint model
+    Example:  srntt-pipeline evaluate dataset results --checkpoint model --protocol rgb
     """
     from srntt_pipeline.evaluation.evaluate import evaluate as run
 
@@ -440,12 +449,30 @@ def evaluate(
         dataset,
         out,
         params,
-        checkpoint=checkpoint,
+        checkpoints=checkpoints,
         workers=workers,
         device=device,
         encoder_weights=encoder_weights,
         networks=networks,
     )
+
+
+@cli.command()
+@click.argument("results", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--out", type=_PATH, required=True, help="Folder to write the tables to.")
+@parameters(config.TablesParams, "tables")
+def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) -> None:
+    """Assemble the paper's Tables 1-3 and Figure 7, ours beside the paper's.
+
+    RESULTS are folders that evaluate wrote, of one data set or several. Writes to OUT table1,
+    table2, table3 and figure7 as .csv, .md, .tex and .html, comparisons.csv and metrics.json. A
+    cell that cannot be filled says why.
+
+    Example:  srntt-pipeline tables results/cufed5 results/urban100 -o tables
+    """
+    from srntt_pipeline.evaluation.paper_tables import paper_tables
+
+    paper_tables(results, out, params)
 
 
 @cli.command()

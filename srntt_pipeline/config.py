@@ -284,16 +284,43 @@ class TrainParams(Section):
 class EvaluateParams(Section):
     """`evaluate`: what is measured, and how (paper section 5)."""
 
-    protocol: str = Field(
-        "luma", description="How PSNR and SSIM are measured; --list-protocols explains each."
+    protocol: tuple[str, ...] = Field(
+        ("luma", "paper-urban100", "rgb"),
+        min_length=1,
+        description="How PSNR and SSIM are measured, by one protocol or more; --list-protocols "
+        "explains each.",
     )
     references: tuple[str, ...] = Field(
         (),
-        description="References to evaluate: HR (warp), L1, L2, …, LR, all; default: each that "
-        "the data set has.",
+        description="References to evaluate: HR (warp), L1, L2, …, LR, all, stitched, best; "
+        "default: what the protocols measure of those that the data set has.",
+    )
+    metric: tuple[Literal["lpips", "dists"], ...] = Field(
+        (), description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16)."
+    )
+    lpips_weights: str = Field(
+        "", description="File of torchvision's AlexNet for lpips; empty: downloaded once."
+    )
+    dists_weights: str = Field(
+        "", description="File of torchvision's VGG16 for dists; empty: downloaded once."
     )
     max_images: int = Field(0, ge=0, description="Only the first so many images; 0: all.")
     seed: Seed = 0
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class TablesParams(Section):
+    """`tables`: the paper's tables from evaluations (paper section 5)."""
+
+    protocol: tuple[str, ...] = Field(
+        (),
+        description="Protocols of the rows in Markdown, LaTeX and HTML; default: of each data set "
+        "the one that is nearest to the paper's. The CSV has all.",
+    )
 
 
 class SuperResolveParams(Section):
@@ -312,6 +339,7 @@ class Params(Section):
     swaps: SwapParams = SwapParams()
     train: TrainParams = TrainParams()
     evaluate: EvaluateParams = EvaluateParams()
+    tables: TablesParams = TablesParams()
     super_resolve: SuperResolveParams = SuperResolveParams()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.files import whole_file
@@ -22,6 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 SCALE = 4  # the paper's one upscaling factor
 MAX_MEGAPIXELS = 100
+_MADE_FROM = "srntt_pipeline made from"
 
 # Pillow's own guard raises at open, before a size can be told; `decode` checks the header instead.
 Image.MAX_IMAGE_PIXELS = None
@@ -101,10 +102,25 @@ def read_rgb(path: Path, **checks: Any) -> RGB:
     return decode(read_bytes(path), path, **checks)
 
 
-def write_png(path: Path, image: RGB) -> None:
-    """Write `image` as PNG, whole or not at all."""
+def write_png(path: Path, image: RGB, made_from: str | None = None) -> None:
+    """Write `image` as PNG, whole or not at all.
+
+    `made_from`: a line of text to keep in the file, which `read_made_from` reads.
+    """
+    text = PngImagePlugin.PngInfo()
+    if made_from is not None:
+        text.add_text(_MADE_FROM, made_from)
     with whole_file(path) as partial:
-        Image.fromarray(image).save(partial)
+        Image.fromarray(image).save(partial, pnginfo=text)
+
+
+def read_made_from(path: Path) -> str | None:
+    """Return what `write_png` was given as `made_from`; None for other files, or for none."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:  # reads the header alone
+            return image.info.get(_MADE_FROM)
+    except (OSError, SyntaxError):
+        return None
 
 
 def resize(

@@ -1,4 +1,4 @@
-"""DVC stage evaluate: PARAMS DATASET CHECKPOINT OUT."""
+"""DVC stage evaluate: PARAMS DATASET CHECKPOINT… OUT."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,6 @@ from srntt_pipeline.parallel import default_workers
 
 if __name__ == "__main__":
     with reporting(), cluster():
-        params, dataset, checkpoint, out = map(Path, sys.argv[1:])
+        params, dataset, *checkpoints, out = map(Path, sys.argv[1:])
         settings = read_params(params).evaluate
-        evaluate(dataset, out, settings, checkpoint=checkpoint, workers=default_workers())
+        evaluate(dataset, out, settings, checkpoints=checkpoints, workers=default_workers())

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ SECTIONS = {
     "precompute-swaps": config.SwapParams,
     "train": config.TrainParams,
     "evaluate": config.EvaluateParams,
+    "tables": config.TablesParams,
     "super-resolve": config.SuperResolveParams,
 }
 COMMANDS = [*SECTIONS, "count-matches", "show-match"]
@@ -380,6 +382,7 @@ ENCODER = ["--encoder-weights", "random", "--scales", "1", "--rotations-deg", "0
         ("train", "dataset", "{}", "out"),
         ("evaluate", "{}", "out"),
         ("evaluate", "dataset", "out", "--checkpoint", "{}"),
+        ("tables", "{}", "-o", "out"),
         ("super-resolve", "{}", "--checkpoint", "model", "-o", "sr.png"),
         ("super-resolve", "dataset/test/CUFED5/1_0.png", "--checkpoint", "{}", "-o", "sr.png"),
         ("count-matches", "{}", "dataset/test/CUFED5/1_0.png"),
@@ -403,6 +406,28 @@ def test_a_missing_or_empty_folder_is_refused_by_name(
 def test_an_unknown_protocol_is_refused_with_those_known(refused, pictures, tmp_path):
     line = refused("evaluate", pictures, tmp_path / "out", "--protocol", "psnr")
     assert all(name in line for name in ["psnr", *PROTOCOLS])
+
+
+def test_an_option_of_a_list_can_be_given_twice_or_with_commas(call, pictures, tmp_path):
+    names = {}
+    for folder, options in {
+        "twice": ["--protocol", "rgb", "--protocol", "luma,matlab"],
+        "commas": ["--protocol", "rgb,luma, matlab"],
+    }.items():
+        code, _, err = call("evaluate", pictures, tmp_path / folder, *options, "--workers", "1")
+        assert code == 0, err
+        names[folder] = (tmp_path / folder / "table.csv").read_text()
+    assert names["twice"] == names["commas"]
+    assert re.findall(r"none,([a-z]+),1", names["twice"]) == ["rgb", "luma", "matlab"]
+
+
+def test_a_params_file_names_one_protocol_or_several(call, pictures, tmp_path):
+    params = tmp_path / "params.yaml"
+    for value, expected in (("luma", {"luma"}), (["rgb", "luma"], {"luma", "rgb"})):
+        params.write_text(yaml.safe_dump({"evaluate": {"protocol": value}}))
+        code, _, err = call("evaluate", pictures, tmp_path / "out", "--params", params)
+        assert code == 0, err
+        assert set(json.loads((tmp_path / "out" / "metrics.json").read_text())) == expected
 
 
 WEIGHTS = {"weight": np.zeros(3, np.float32)}

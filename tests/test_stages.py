@@ -33,7 +33,7 @@ TINY = {
         "batch_size": 2,
         "patch_px": 48,
     },
-    "evaluate": {"references": ["L1", "LR"]},
+    "evaluate": {"protocol": "luma", "references": ["L1", "LR"]},
 }
 
 
@@ -58,6 +58,7 @@ def pipeline(tmp_path_factory):
     run_stage("precompute_swaps", params, dataset, run / "swaps")
     run_stage("train", params, dataset, run / "swaps", run / "model")
     run_stage("evaluate", params, dataset, run / "model", run / "evaluation")
+    run_stage("tables", params, run / "tables", run / "evaluation")
     refs = test / "000_1.png", test / "000_2.png"
     lr = run / "evaluation" / "images" / "lr" / "none" / "000.png"
     run_stage("super_resolve", params, lr, run / "model", run / "sr.png", *refs)
@@ -77,6 +78,9 @@ def test_the_stages_run_one_after_the_other(pipeline):
         "model/loss.csv",
         "evaluation/table.md",
         "evaluation/index.html",
+        "evaluation/comparisons.csv",
+        "tables/table1.tex",
+        "tables/figure7.html",
     ):
         assert (pipeline / made).is_file(), made
     with (pipeline / "evaluation" / "table.csv").open() as file:

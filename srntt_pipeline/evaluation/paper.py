@@ -5,6 +5,15 @@ import functools
 from dataclasses import dataclass
 from importlib import resources
 
+# The protocol that is nearest to how the paper measured a data set, where that is known.
+PAPER_PROTOCOLS = {"Urban100": "paper-urban100", "Sun80": "rgb"}
+PAPER_IMAGES = {"CUFED5": 126, "Sun80": 80, "Urban100": 100}
+PROTOCOL_NOTE = (
+    "The paper does not say how its numbers were measured; its columns follow different protocols "
+    "(Urban100: paper-urban100; Sun80: near rgb; CUFED5: unknown). A difference is meaningful only "
+    "where the protocol and the images are the same."
+)
+
 
 @dataclass(frozen=True)
 class PaperNumber:
@@ -14,15 +23,36 @@ class PaperNumber:
     ssim: float | None
 
 
+@dataclass(frozen=True)
+class PaperRow:
+    """A row of a table (`1`, `2`, `3`, or `fig7`), in the paper's words."""
+
+    table: str
+    method: str
+    dataset: str
+    reference: str
+    number: PaperNumber
+
+
 @functools.cache
-def _numbers() -> dict[tuple[str, str, str], PaperNumber]:
+def paper_rows() -> tuple[PaperRow, ...]:
+    """Return all rows of the paper's tables, in their order."""
     text = resources.files(__package__).joinpath("paper_tables.csv").read_text(encoding="utf-8")
-    return {
-        (row["dataset"], row["method"], row["reference"]): PaperNumber(
-            float(row["psnr_db"]), float(row["ssim"]) if row["ssim"] else None
+    return tuple(
+        PaperRow(
+            row["table"],
+            row["method"],
+            row["dataset"],
+            row["reference"],
+            PaperNumber(float(row["psnr_db"]), float(row["ssim"]) if row["ssim"] else None),
         )
         for row in csv.DictReader(text.splitlines())
-    }
+    )
+
+
+@functools.cache
+def _numbers() -> dict[tuple[str, str, str], PaperNumber]:
+    return {(row.dataset, row.method, row.reference): row.number for row in paper_rows()}
 
 
 def canonical_dataset(name: str) -> str:

@@ -1,32 +1,53 @@
 """How PSNR and SSIM are measured: a number carries its protocol.
 
-The paper does not say how its numbers were measured, and later papers measure in other ways. Common
-to all protocols: HR is cropped to sides that are multiples of 4 px, LR is made of it with Pillow's
-bicubic ↓4 (a = -0.5, low-passed), and SR is clipped and rounded to 8 bits.
+The paper does not say how its numbers were measured, and later papers measure in other ways. All of
+them stand in one table, `PROTOCOLS`; common to all is that SR is clipped and rounded to 8 bits.
 """
 
 import warnings
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import RGB
+from srntt_pipeline.evaluation.imresize import imresize
+from srntt_pipeline.images import RGB, SCALE, crop_to_multiple, downscale, upscale
 
-KERNEL = "Pillow bicubic ×4"
+Kernel = Literal["pillow", "matlab"]
+# The references of one number per method and image; each: all rows of Table 2.
+References = Literal["each", "all", "stitched", "best"]
+
+
+class Making(NamedTuple):
+    """What decides pictures rather than numbers: protocols that agree in it share pictures."""
+
+    kernel: Kernel
+    multiple: int
+
+
+# The paper's numbers need Pillow's bicubic (its Urban100 column, to the last digit).
+PAPER_MAKING = Making("pillow", SCALE)
+
 # ITU-R BT.601 luma of R, G, B in 0…255: 16…235.
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to measure: which channel, how much border is left out, which window SSIM slides.
+    """One way to measure.
 
-    `ssim_window`: `uniform 7×7` (sample covariance; scikit-image's default) or `gaussian 11×11`
-    (σ = 1.5, as in the SSIM paper).
+    `channel`: BT.601 luma, or all three of RGB. `border_px`: left out on all sides. `ssim_window`:
+    `uniform 7×7` (sample covariance; scikit-image's default) or `gaussian 11×11` (σ = 1.5, as in
+    the SSIM paper). `kernel`: of the bicubic ↓4 that makes LR and of the bicubic baseline, Pillow's
+    or that of MATLAB's imresize. `crop_multiple`: HR is cut at right and bottom to sides that are
+    multiples of it. `rounding`: SR is 8-bit RGB always; `8-bit luma` rounds its luma and HR's too,
+    as MATLAB's rgb2ycbcr does. `references`: which ones are measured, `each` of them and all
+    together, or one choice only: `all` in one search, `stitched` into one image, the `best`, which
+    has the highest mean S*.
     """
 
     name: str
@@ -34,6 +55,36 @@ class Protocol:
     border_px: int
     ssim_window: Literal["uniform 7×7", "gaussian 11×11"]
     meaning: str
+    kernel: Kernel = "pillow"
+    crop_multiple: int = SCALE
+    rounding: Literal["8-bit RGB", "8-bit luma"] = "8-bit RGB"
+    references: References = "each"
+
+    @property
+    def making(self) -> Making:
+        """How HR and LR are made."""
+        return Making(self.kernel, self.crop_multiple)
+
+    def measures(self, reference: str) -> bool:
+        """Tell whether SR made with `reference` (`none`, `L1`, `all`, …) belongs in this table."""
+        if self.references == "each":
+            return reference not in ("stitched", "best")
+        return reference in ("none", self.references)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a row of numbers says of how it was measured."""
+        own = {key: asdict(self)[key] for key in _COLUMNS}
+        return {"protocol": self.name} | own | {"kernel": f"{KERNELS[self.kernel]} ×{SCALE}"}
+
+    @property
+    def words(self) -> str:
+        """The columns in a sentence, for people."""
+        return (
+            f"{self.channel}, border {self.border_px} px, SSIM window {self.ssim_window}, "
+            f"{KERNELS[self.kernel]} ×{SCALE}, HR cropped to a multiple of {self.crop_multiple} px,"
+            f" {self.rounding}, references: {self.references}"
+        )
 
     def measure(self, hr: RGB, sr: RGB) -> tuple[float, float]:
         """Return PSNR (dB; infinite for equal images) and SSIM of `sr` against `hr`.
@@ -65,16 +116,25 @@ class Protocol:
         border = self.border_px
         inner = image[border : image.shape[0] - border, border : image.shape[1] - border]
         values = inner.astype(np.float64)
-        return 16 + values @ _LUMA if self.channel == "luma" else values
+        if self.channel == "rgb":
+            return values
+        luma = 16 + values @ _LUMA
+        return np.floor(luma + 0.5) if self.rounding == "8-bit luma" else luma
 
 
+_COLUMNS = (
+    "channel", "border_px", "ssim_window", "kernel", "crop_multiple", "rounding", "references",
+)  # fmt: skip
+KERNELS: dict[Kernel, str] = {"pillow": "Pillow bicubic", "matlab": "MATLAB bicubic"}
+
+_GAUSSIAN: Literal["gaussian 11×11"] = "gaussian 11×11"
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol(
-            "luma", "luma", 4, "gaussian 11×11",
+            "luma", "luma", 4, _GAUSSIAN,
             "BT.601 luma (16…235), border of 4 px left out, Gaussian SSIM: the custom of most SR "
-            "papers. The default.",
+            "papers.",
         ),
         Protocol(
             "paper-urban100", "luma", 4, "uniform 7×7",
@@ -82,17 +142,39 @@ PROTOCOLS = {
             "the paper prints 23.14 / 0.674: so was that column of Table 1 measured.",
         ),
         Protocol(
-            "rgb", "rgb", 4, "gaussian 11×11",
+            "rgb", "rgb", 4, _GAUSSIAN,
             "All three channels, border 4, Gaussian SSIM. Bicubic on the full Sun80 gives 27.29 / "
             "0.743, the paper prints 27.24 / 0.739: near enough for that column of Table 1.",
         ),
         Protocol(
-            "luma-full", "luma", 0, "gaussian 11×11",
+            "luma-full", "luma", 0, _GAUSSIAN,
             "Luma over the whole image, Gaussian SSIM: for code that removes no border.",
         ),
         Protocol(
-            "rgb-full", "rgb", 0, "gaussian 11×11",
+            "rgb-full", "rgb", 0, _GAUSSIAN,
             "All three channels over the whole image, Gaussian SSIM.",
+        ),
+        Protocol(
+            "matlab", "luma", 4, _GAUSSIAN,
+            "As SR papers measure in MATLAB: LR and bicubic by imresize, luma by rgb2ycbcr, which "
+            "rounds it to 8 bits.",
+            kernel="matlab", rounding="8-bit luma",
+        ),
+        Protocol(
+            "luma-all", "luma", 4, _GAUSSIAN,
+            "As luma, with all references in one search only: Table 1's number alone.",
+            references="all",
+        ),
+        Protocol(
+            "luma-stitched", "luma", 4, _GAUSSIAN,
+            "As luma, with the references side by side in one image, each on a black square as wide"
+            " as the largest: how TTSR and MASA used the five references of CUFED5.",
+            references="stitched",
+        ),
+        Protocol(
+            "luma-best", "luma", 4, _GAUSSIAN,
+            "As luma, with that one reference whose patches match LR best (highest mean S*).",
+            references="best",
         ),
     )
 }  # fmt: skip
@@ -103,3 +185,29 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise InputError(f"protocol {name!r} is unknown; known: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def get_protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
+    """Return the protocols called `names`, each once, in that order; raises InputError."""
+    if not names:
+        raise InputError(f"no protocol to measure by; known: {', '.join(PROTOCOLS)}")
+    return tuple(get_protocol(name) for name in dict.fromkeys(names))
+
+
+def make_hr(photo: RGB, making: Making) -> RGB:
+    """Return the HR image of `photo`, uint8 [H, W, 3]: cut at right and bottom."""
+    return crop_to_multiple(photo, making.multiple)
+
+
+def make_lr(hr: RGB, making: Making) -> RGB:
+    """Return the LR of `hr`, uint8 with sides that are multiples of 4: bicubic ↓4."""
+    if making.kernel == "pillow":
+        return downscale(hr)
+    return imresize(hr, hr.shape[0] // SCALE, hr.shape[1] // SCALE)
+
+
+def bicubic(lr: RGB, making: Making) -> RGB:
+    """Return the baseline: `lr`, uint8 [h, w, 3], by bicubic ↑4."""
+    if making.kernel == "pillow":
+        return upscale(lr)
+    return imresize(lr, lr.shape[0] * SCALE, lr.shape[1] * SCALE)

@@ -1,66 +1,23 @@
-"""Tables, picture grids and the HTML page of an evaluation."""
+"""Picture grids and the HTML page of an evaluation."""
 
-import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from srntt_pipeline.evaluation.paper import paper_number
-from srntt_pipeline.evaluation.protocols import Protocol
+from srntt_pipeline.evaluation.paths import GRIDS, image_path
+from srntt_pipeline.evaluation.protocols import Making, Protocol, make_hr
+from srntt_pipeline.evaluation.table_formats import shown_difference
 from srntt_pipeline.figures import save_figure, spread
-from srntt_pipeline.files import csv_bytes, write_bytes, write_json
-from srntt_pipeline.images import RGB, crop_to_multiple, read_rgb
+from srntt_pipeline.files import write_bytes
+from srntt_pipeline.images import RGB, read_rgb
 from srntt_pipeline.layout import Group
 
-IMAGES, GRIDS = Path("images"), Path("grids")
-TABLE_COLUMNS = (
-    "dataset", "method", "reference", "protocol", "images", "psnr_db", "ssim",
-    "paper_psnr_db", "paper_ssim",
-)  # fmt: skip
 _MOST_GRIDS = 8
-
-
-def slug(text: str) -> str:
-    """Return `text` as a file name: `SRNTT-l2 (SISR)` → `srntt-l2-sisr`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def image_path(method: str, reference: str, name: str) -> Path:
-    """Return where an output image lies below the evaluation's folder."""
-    return IMAGES / slug(method) / slug(reference) / f"{name}.png"
-
-
-def summarise(per_image: Sequence[dict[str, Any]], alone: bool) -> list[dict[str, Any]]:
-    """Return the rows of `table.csv`: means over images by method and reference.
-
-    `alone`: the set has no references. Rows stand in the order in which they first occur.
-    """
-    rows = pd.DataFrame(per_image)
-    table = []
-    for keys, group in rows.groupby(["dataset", "method", "reference", "protocol"], sort=False):
-        dataset, method, reference, protocol = map(str, keys)
-        paper = paper_number(dataset, method, reference, alone)
-        table.append(
-            {
-                "dataset": dataset,
-                "method": method,
-                "reference": reference,
-                "protocol": protocol,
-                "images": len(group),
-                "psnr_db": round(float(group["psnr_db"].mean()), 4),
-                "ssim": round(float(group["ssim"].mean()), 5),
-                "paper_psnr_db": paper.psnr_db if paper else None,
-                "paper_ssim": paper.ssim if paper else None,
-            }
-        )
-    return table
 
 
 def write_report(
@@ -71,60 +28,27 @@ def write_report(
     protocol: Protocol,
     groups: Sequence[Group],
     method: str | None,
-    restorer_notes: list[str],
+    notes: list[str],
 ) -> None:
-    """Write tables, metrics, grids and the page into `out`."""
-    notes = [*restorer_notes, *_paper_notes(table)]
-    write_bytes(out / "table.csv", csv_bytes(TABLE_COLUMNS, table))
-    rounded = [
-        {**row, "psnr_db": round(row["psnr_db"], 4), "ssim": round(row["ssim"], 5)}
-        for row in per_image
-    ]
-    write_bytes(out / "per_image.csv", csv_bytes(list(rounded[0]), rounded))
-    write_json(
-        out / "metrics.json",
-        {
-            slug(f"{row['method']} {row['reference']}"): {
-                # JSON knows no infinity, which is what equal images have.
-                "psnr_db": row["psnr_db"] if math.isfinite(row["psnr_db"]) else None,
-                "ssim": row["ssim"],
-            }
-            for row in table
-        },
-    )
+    """Write grids and the page of one protocol's numbers into `out`."""
     shown = [groups[i] for i in spread(len(groups), _MOST_GRIDS)]
     psnr = {(row["image"], row["method"], row["reference"]): row["psnr_db"] for row in per_image}
     for group in shown:
-        draw_grid(out, group, method, psnr)
+        draw_grid(out, group, method, psnr, protocol.making)
     environment = Environment(
         loader=PackageLoader("srntt_pipeline.evaluation"),
         autoescape=select_autoescape(["html.j2"]),
         keep_trailing_newline=True,
     )
-    environment.filters["difference"] = _difference
+    environment.filters["difference"] = shown_difference
     content = {
         "table": table,
         "protocol": protocol,
         "notes": notes,
         "names": [g.name for g in shown],
     }
-    for file in ("table.md", "index.html"):
-        text = environment.get_template(f"{file}.j2").render(**content)
-        write_bytes(out / file, text.encode())
-
-
-def _paper_notes(table: list[dict[str, Any]]) -> list[str]:
-    if not any(row["paper_psnr_db"] for row in table):
-        return []
-    return [
-        "The paper does not say how its numbers were measured; its columns follow different "
-        "protocols (Urban100: paper-urban100; Sun80: near rgb; CUFED5: unknown). A difference is "
-        "meaningful only where the protocol and the images are the same."
-    ]
-
-
-def _difference(ours: float, paper: float, digits: int) -> str:
-    return f"{ours - paper:+.{digits}f}"
+    text = environment.get_template("index.html.j2").render(**content)
+    write_bytes(out / "index.html", text.encode())
 
 
 def draw_grid(
@@ -132,18 +56,19 @@ def draw_grid(
     group: Group,
     method: str | None,
     psnr: dict[tuple[str, str, str], float],
+    making: Making,
 ) -> None:
     """Draw one group: outputs with PSNR, the same detail of each, and the reference behind each."""
-    hr = crop_to_multiple(read_rgb(group.hr, grey=True))
+    hr = make_hr(read_rgb(group.hr, grey=True), making)
     columns: list[tuple[str, RGB, RGB | None]] = []
     for (image, made_by, reference), value in psnr.items():
         if image == group.name and made_by in ("Bicubic", method):
-            sr = read_rgb(out / image_path(made_by, reference, group.name))
+            sr = read_rgb(out / image_path(made_by, reference, group.name, making))
             label = made_by if reference == "none" else f"{made_by}, {reference}"
             columns.append(
-                (f"{label}\n{value:.2f} dB", sr, _shown_reference(out, group, reference))
+                (f"{label}\n{value:.2f} dB", sr, _shown_reference(out, group, reference, making))
             )
-    lr = read_rgb(out / image_path("LR", "none", group.name))
+    lr = read_rgb(out / image_path("LR", "none", group.name, making))
     columns = [("LR", lr, None), *columns, ("HR", hr, None)]
     top, left, height, width = _finest_detail(hr)
     shape = hr.shape[0] / hr.shape[1]
@@ -168,10 +93,10 @@ def draw_grid(
     save_figure(figure, out / GRIDS / f"{group.name}.png")
 
 
-def _shown_reference(out: Path, group: Group, reference: str) -> RGB | None:
+def _shown_reference(out: Path, group: Group, reference: str, making: Making) -> RGB | None:
     if reference in group.refs:
         return read_rgb(group.refs[reference], grey=True)
-    path = out / image_path("references", reference, group.name)
+    path = out / image_path("references", reference, group.name, making)
     return read_rgb(path) if path.exists() else None
 
 

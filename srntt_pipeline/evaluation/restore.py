@@ -86,7 +86,7 @@ def load_restorer(
     encoder_weights: str | None,
     networks: NetworkFiles = AS_NAMED,
 ) -> Restorer:
-    """Return the Restorer of a checkpoint, the last one again while its file is unchanged.
+    """Return the Restorer of a checkpoint, the last ones again while their files are unchanged.
 
     Raises InputError.
     """
@@ -95,7 +95,7 @@ def load_restorer(
     return _load_restorer(path, changed, device, encoder_weights, networks)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=8)  # of several checkpoints, one image after the other
 def _load_restorer(
     path: Path, changed: int, device: str, encoder_weights: str | None, networks: NetworkFiles
 ) -> Restorer:

@@ -18,9 +18,11 @@ from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_che
 from srntt_pipeline.config import EvaluateParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.evaluate import evaluate
+from srntt_pipeline.evaluation.pictures import stitch
+from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol
 from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.layout import read_test_set
-from srntt_pipeline.models import build_model
+from srntt_pipeline.models import build_model, registry
 from srntt_pipeline.swaps.encoder import load_encoder
 
 CPU = torch.device("cpu")
@@ -34,6 +36,10 @@ COLUMNS = [
     "ssim",
     "paper_psnr_db",
     "paper_ssim",
+    "psnr_db_low",
+    "psnr_db_high",
+    "ssim_low",
+    "ssim_high",
 ]
 BICUBIC, SISR, SRNTT = "Bicubic", "SRNTT-l2 (SISR)", "SRNTT-l2"
 
@@ -53,6 +59,13 @@ def save_tiny(path, seed=0):
         metrics={},
     )
     save_checkpoint(path, build_model("srntt-l2", sizes), info)
+    return path
+
+
+def save_as(method, path):
+    """Save a tiny SRNTT as a checkpoint of another method, which must be registered."""
+    described = json.loads(save_tiny(path, seed=2).with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(described | {"model": method}))
     return path
 
 
@@ -80,14 +93,12 @@ def cufed(tmp_path_factory, shared):
 def evaluated(cufed, checkpoint, tmp_path_factory):
     """A whole evaluation: every reference of both groups."""
     out = tmp_path_factory.mktemp("evaluation")
-    evaluate(cufed, out, EvaluateParams(), checkpoint=checkpoint, workers=1, device="cpu")
-    return out
+    return run(cufed, out, checkpoint)
 
 
-def run(dataset, out, checkpoint=None, workers=1, **params):
-    evaluate(
-        dataset, out, EvaluateParams(**params), checkpoint=checkpoint, workers=workers, device="cpu"
-    )
+def run(dataset, out, *checkpoints, workers=1, **params):
+    chosen = EvaluateParams(**{"protocol": "luma", **params})
+    evaluate(dataset, out, chosen, checkpoints=checkpoints, workers=workers, device="cpu")
     return out
 
 
@@ -181,7 +192,9 @@ def test_every_number_carries_its_protocol(evaluated):
     for row in rows(evaluated / "per_image.csv"):
         assert (row["dataset"], row["protocol"], row["channel"]) == ("CUFED5", "luma", "luma")
         assert (row["border_px"], row["ssim_window"]) == ("4", "gaussian 11×11")
-        assert "bicubic" in row["kernel"]
+        assert row["kernel"] == "Pillow bicubic ×4"
+        assert (row["crop_multiple"], row["rounding"]) == ("4", "8-bit RGB")
+        assert row["references"] == "each"
     assert {row["protocol"] for row in rows(evaluated / "table.csv")} == {"luma"}
 
 
@@ -201,27 +214,95 @@ def test_all_is_a_search_over_the_references_together(cufed, evaluated, checkpoi
         assert np.abs(found - expected).max() <= 1
 
 
-def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image(shared, tmp_path):
-    folder = shared / "data" / "urban100"
-    run(folder, tmp_path, protocol="paper-urban100", workers=1)
-    psnrs, ssims = [], []
-    for path in sorted(folder.glob("*.png")):
-        hr = Image.open(path).convert("RGB")
-        hr = hr.crop((0, 0, hr.width // 4 * 4, hr.height // 4 * 4))
-        lr = hr.resize((hr.width // 4, hr.height // 4), Image.Resampling.BICUBIC)
-        sr = lr.resize(hr.size, Image.Resampling.BICUBIC)
-        true, test = (
-            16 + (65.481 * i[..., 0] + 128.553 * i[..., 1] + 24.966 * i[..., 2])[4:-4, 4:-4] / 255
-            for i in (np.asarray(hr, float), np.asarray(sr, float))
+def naive_imresize(image, height, width):
+    """MATLAB's, by its definition: dense weights of Keys' kernel, rows, 8 bits, columns, 8 bits."""
+
+    def weights(size, new):
+        scale = new / size
+        shrink = min(1, scale)
+        matrix = np.zeros((new, size))
+        for o in range(new):
+            centre = (o + 0.5) / scale - 0.5
+            for i in range(math.floor(centre - 2 / shrink), math.ceil(centre + 2 / shrink) + 1):
+                x = abs(centre - i) * shrink
+                near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+                j = i if i >= 0 else -1 - i
+                j = j if j < size else 2 * size - 1 - j
+                matrix[o, j] += near if x <= 1 else far if x < 2 else 0
+        return matrix / matrix.sum(axis=1, keepdims=True)
+
+    def to_8_bits(values):
+        return np.clip(np.floor(values + 0.5), 0, 255)
+
+    rows = to_8_bits(np.einsum("oi,ijc->ojc", weights(image.shape[0], height), image))
+    return to_8_bits(np.einsum("oj,ijc->ioc", weights(image.shape[1], width), rows))
+
+
+def bicubic_by_hand(path, matlab):
+    """Return HR and ↓4 ↑4 of it, as floats."""
+    photo = Image.open(path).convert("RGB")
+    hr = photo.crop((0, 0, photo.width // 4 * 4, photo.height // 4 * 4))
+    small = hr.width // 4, hr.height // 4
+    if matlab:
+        lr = naive_imresize(np.asarray(hr, float), small[1], small[0])
+        return np.asarray(hr, float), naive_imresize(lr, hr.height, hr.width)
+    lr = hr.resize(small, Image.Resampling.BICUBIC)
+    return np.asarray(hr, float), np.asarray(lr.resize(hr.size, Image.Resampling.BICUBIC), float)
+
+
+def values_by_hand(image, channel, border, round_luma):
+    if channel == "luma":
+        image = 16 + (65.481 * image[..., 0] + 128.553 * image[..., 1] + 24.966 * image[..., 2]) / (
+            255
         )
-        psnrs.append(peak_signal_noise_ratio(true, test, data_range=255))
-        ssims.append(structural_similarity(true, test, win_size=7, data_range=255))
-    (row,) = rows(tmp_path / "table.csv")
-    assert (row["dataset"], row["method"], row["reference"]) == ("Urban100", BICUBIC, "none")
-    assert (row["images"], row["protocol"]) == ("4", "paper-urban100")
-    assert float(row["psnr_db"]) == pytest.approx(np.mean(psnrs), abs=1e-3)
-    assert float(row["ssim"]) == pytest.approx(np.mean(ssims), abs=1e-4)
-    assert (row["paper_psnr_db"], row["paper_ssim"]) == ("23.14", "0.674")
+        image = np.floor(image + 0.5) if round_luma else image
+    return image[border : len(image) - border, border : image.shape[1] - border]
+
+
+# What each protocol means for bicubic: channel, border, SSIM window, MATLAB's kernel and luma.
+PROTOCOLS_BY_HAND = {
+    "luma": ("luma", 4, "gaussian", False),
+    "paper-urban100": ("luma", 4, "uniform", False),
+    "rgb": ("rgb", 4, "gaussian", False),
+    "luma-full": ("luma", 0, "gaussian", False),
+    "rgb-full": ("rgb", 0, "gaussian", False),
+    "matlab": ("luma", 4, "gaussian", True),
+    "luma-all": ("luma", 4, "gaussian", False),
+    "luma-stitched": ("luma", 4, "gaussian", False),
+    "luma-best": ("luma", 4, "gaussian", False),
+}
+
+
+def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_protocol(
+    shared, tmp_path
+):
+    assert set(PROTOCOLS_BY_HAND) == set(PROTOCOLS)
+    folder = shared / "data" / "urban100"
+    run(folder, tmp_path, protocol=tuple(PROTOCOLS_BY_HAND), workers=2)
+    images = rows(tmp_path / "per_image.csv")
+    assert len(images) == 4 * len(PROTOCOLS_BY_HAND)
+    made = {}
+    for row in images:
+        channel, border, window, matlab = PROTOCOLS_BY_HAND[row["protocol"]]
+        key = row["image"], matlab
+        if key not in made:
+            made[key] = bicubic_by_hand(folder / f"{row['image']}.png", matlab)
+        true, test = (values_by_hand(i, channel, border, matlab) for i in made[key])
+        options = {"win_size": 7} if window == "uniform" else {
+            "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False
+        }  # fmt: skip
+        axis = 2 if channel == "rgb" else None
+        psnr = peak_signal_noise_ratio(true, test, data_range=255)
+        ssim = structural_similarity(true, test, data_range=255, channel_axis=axis, **options)
+        assert float(row["psnr_db"]) == pytest.approx(psnr, abs=1e-6)
+        assert float(row["ssim"]) == pytest.approx(ssim, abs=1e-6)
+    table = {row["protocol"]: row for row in rows(tmp_path / "table.csv")}
+    assert list(table) == list(PROTOCOLS_BY_HAND)
+    for protocol, row in table.items():
+        assert (row["dataset"], row["method"], row["reference"]) == ("Urban100", BICUBIC, "none")
+        assert (row["images"], row["paper_psnr_db"], row["paper_ssim"]) == ("4", "23.14", "0.674")
+        own = [float(image["psnr_db"]) for image in images if image["protocol"] == protocol]
+        assert float(row["psnr_db"]) == pytest.approx(np.mean(own), abs=1e-4)
 
 
 # The paper's numbers and the notes
@@ -265,7 +346,7 @@ def test_differences_from_the_paper_are_shown(evaluated):
 def test_readers_are_told_that_the_encoder_is_random(evaluated):
     for name in ("table.md", "index.html"):
         text = (evaluated / name).read_text()
-        assert re.search("encoder is a random", text, re.IGNORECASE)
+        assert re.search("encoder of srntt-l2 is a random", text, re.IGNORECASE)
         assert "random, seed 0" in text
         assert "7 steps" in text
 
@@ -332,7 +413,12 @@ def test_another_protocol_measures_the_same_images_anew(cufed, checkpoint, tmp_p
     run(cufed, tmp_path / "both", checkpoint, protocol="rgb", **chosen)
     run(cufed, tmp_path / "both", checkpoint, protocol="luma-full", **chosen)
     run(cufed, tmp_path / "one", checkpoint, protocol="luma-full", **chosen)
-    assert contents(tmp_path / "both") == contents(tmp_path / "one")
+    both, one = (
+        {name: content for name, content in contents(tmp_path / folder).items()
+         if not name.startswith(("measured/", "plots/rgb."))}
+        for folder in ("both", "one")
+    )  # fmt: skip
+    assert both == one
 
 
 def test_flat_images_give_infinite_psnr_and_valid_json(tmp_path):
@@ -359,6 +445,286 @@ def test_odd_names_are_shown_as_they_are(photograph, tmp_path):
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert all((out / urllib.parse.unquote(link)).is_file() for link in links)
     assert sorted(row["image"] + ".png" for row in rows(out / "per_image.csv")) == sorted(names)
+
+
+# Choices of references
+
+
+@pytest.fixture(scope="module")
+def one_choice(cufed, checkpoint, tmp_path_factory):
+    """The same groups with the references stitched, and with the best one."""
+    out = tmp_path_factory.mktemp("choices")
+    return run(cufed, out, checkpoint, protocol=("luma-stitched", "luma-best", "luma-all"))
+
+
+def test_protocols_of_one_choice_have_that_reference_only(one_choice, evaluated):
+    found = {
+        (row["protocol"], row["method"], row["reference"]): row
+        for row in rows(one_choice / "table.csv")
+    }
+    assert list(found) == [
+        ("luma-stitched", BICUBIC, "none"), ("luma-stitched", SRNTT, "stitched"),
+        ("luma-best", BICUBIC, "none"), ("luma-best", SRNTT, "best"),
+        ("luma-all", BICUBIC, "none"), ("luma-all", SRNTT, "all"),
+    ]  # fmt: skip
+    for column in ("images", "psnr_db", "ssim", "psnr_db_low", "paper_psnr_db"):
+        assert found["luma-all", SRNTT, "all"][column] == by_method(evaluated)[SRNTT, "all"][column]
+
+
+def test_stitched_references_stand_side_by_side_on_black_squares(cufed, one_choice, checkpoint):
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    hr, *refs = (pixels(cufed / "test/CUFED5" / f"002_{k}.png") for k in (0, 1, 4))
+    canvas = np.zeros((96, 192, 3), np.uint8)
+    canvas[:64, :96], canvas[:64, 96:] = refs
+    shown = one_choice / "images" / "references" / "stitched" / "002.png"
+    assert np.array_equal(pixels(shown), canvas)
+    lr = np.asarray(Image.fromarray(hr).resize((24, 16), Image.Resampling.BICUBIC))
+    expected = restorer.super_resolve(lr, [canvas]).astype(int)
+    found = pixels(one_choice / "images" / "srntt-l2" / "stitched" / "002.png")
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_squares_hold_the_largest_side_and_begin_on_a_multiple_of_4_px():
+    tall, wide = np.full((7, 5, 3), 1, np.uint8), np.full((4, 9, 3), 2, np.uint8)
+    stitched = stitch([tall, wide])
+    assert stitched.shape == (12, 24, 3)
+    assert np.array_equal(stitched[:7, :5], tall)
+    assert np.array_equal(stitched[:4, 12:21], wide)
+    assert stitched.sum() == tall.sum() + wide.sum()
+
+
+def test_the_best_reference_is_that_of_the_highest_mean_weight(
+    cufed, evaluated, one_choice, checkpoint
+):
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    for name, levels in (("001", (1, 2, 3, 4, 5)), ("002", (1, 4))):
+        hr = pixels(cufed / "test/CUFED5" / f"{name}_0.png")
+        lr = np.asarray(Image.fromarray(hr).resize((24, 16), Image.Resampling.BICUBIC))
+        means = {
+            k: float(
+                restorer.correspond(
+                    lr, [pixels(cufed / "test/CUFED5" / f"{name}_{k}.png")]
+                ).weight.mean()
+            )
+            for k in levels
+        }
+        best = max(means, key=means.get)
+        images = [
+            pixels(folder / "images" / "srntt-l2" / reference / f"{name}.png")
+            for folder, reference in ((one_choice, "best"), (evaluated, f"l{best}"))
+        ]
+        assert np.array_equal(*images)
+
+
+def test_other_lr_has_other_pictures_beside_those_of_the_paper(cufed, checkpoint, tmp_path):
+    out = run(
+        cufed, tmp_path, checkpoint, protocol=("luma", "matlab"), references=("L1",), max_images=1
+    )
+    hr = pixels(cufed / "test" / "CUFED5" / "001_0.png")
+    for folder in ("images", "images/matlab-4"):
+        for path in ("lr/none", "bicubic/none", "srntt-l2/l1"):
+            assert (out / folder / path / "001.png").is_file()
+    lr = pixels(out / "images" / "matlab-4" / "lr" / "none" / "001.png")
+    assert np.array_equal(lr, naive_imresize(hr, 16, 24))
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    ref = pixels(cufed / "test" / "CUFED5" / "001_1.png")
+    sr = pixels(out / "images" / "matlab-4" / "srntt-l2" / "l1" / "001.png").astype(int)
+    assert np.abs(sr - restorer.super_resolve(lr, [ref])).max() <= 1
+    assert np.abs(sr - pixels(out / "images" / "srntt-l2" / "l1" / "001.png")).max() > 1
+
+
+def test_a_reference_that_no_protocol_measures_is_refused(cufed, tmp_path):
+    with pytest.raises(InputError, match="luma-best"):
+        run(cufed, tmp_path / "out", references=("best",))
+    with pytest.raises(InputError, match="'L1'"):
+        run(cufed, tmp_path / "out", protocol="luma-all", references=("L1",))
+    assert not (tmp_path / "out").exists()
+
+
+# Several methods
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Another checkpoint of the same method."""
+    return save_tiny(tmp_path_factory.mktemp("other") / "srntt-l2.safetensors", seed=1)
+
+
+def test_checkpoints_of_one_method_are_told_apart_by_their_hash(cufed, checkpoint, other, tmp_path):
+    chosen = {"references": ("L1", "LR"), "max_images": 1}
+    out = run(cufed, tmp_path / "both", checkpoint, other, **chosen)
+    table = by_method(out)
+    labels = [
+        f"SRNTT-l2 #{load_checkpoint(path).info.weights_sha256[:6]}" for path in (checkpoint, other)
+    ]
+    assert [method for method, reference in table if reference == "L1"] == labels
+    for label, path in zip(labels, (checkpoint, other), strict=True):
+        alone = by_method(run(cufed, tmp_path / path.parent.name, path, **chosen))
+        assert table[label, "L1"]["psnr_db"] == alone[SRNTT, "L1"]["psnr_db"]
+        assert table[label + " (SISR)", "none"]["psnr_db"] == alone[SISR, "none"]["psnr_db"]
+        assert label in (out / "table.md").read_text()
+
+
+def test_the_same_weights_twice_are_refused(cufed, checkpoint, tmp_path):
+    with pytest.raises(InputError, match="twice"):
+        run(cufed, tmp_path / "out", checkpoint, checkpoint.parent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_trained_for_sisr_stands_for_it_alone(
+    cufed, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(registry._MODELS, SISR, registry._MODELS["srntt-l2"])
+    trained = save_as(SISR, tmp_path / "sisr.safetensors")
+    chosen = {"references": ("L1", "LR"), "max_images": 1}
+    alone = by_method(run(cufed, tmp_path / "alone", trained, **chosen))
+    assert list(alone) == [(BICUBIC, "none"), (SISR, "none")]
+    both = by_method(run(cufed, tmp_path / "both", checkpoint, trained, **chosen))
+    assert list(both) == [
+        (BICUBIC, "none"), (SRNTT, "L1"), (SRNTT, "LR"), (SISR, "none"),
+    ]  # fmt: skip
+    assert both[SISR, "none"] == alone[SISR, "none"]
+    assert both[SISR, "none"]["psnr_db"] != both[SRNTT, "LR"]["psnr_db"]
+    restorer = Restorer(load_checkpoint(trained), CPU)
+    lr = pixels(tmp_path / "both" / "images" / "lr" / "none" / "001.png")
+    sr = pixels(tmp_path / "both" / "images" / "srntt-l2-sisr" / "none" / "001.png").astype(int)
+    assert np.abs(sr - restorer.super_resolve(lr, [lr])).max() <= 1
+
+
+def test_a_method_without_a_name_in_the_paper_has_its_own_and_no_sisr(cufed, tmp_path, monkeypatch):
+    monkeypatch.setitem(registry._MODELS, "another", registry._MODELS["srntt-l2"])
+    another = save_as("another", tmp_path / "another.safetensors")
+    table = by_method(run(cufed, tmp_path / "out", another, references=("LR",), max_images=1))
+    assert list(table) == [(BICUBIC, "none"), ("another", "LR")]
+
+
+def test_methods_that_match_alike_share_the_matching(
+    cufed, checkpoint, other, tmp_path, monkeypatch
+):
+    calls = []
+    correspond = Restorer.correspond
+    monkeypatch.setattr(
+        Restorer, "correspond", lambda *given: calls.append(given) or correspond(*given)
+    )
+    chosen = {"references": ("L1", "LR", "all"), "max_images": 1}
+    run(cufed, tmp_path, checkpoint, other, **chosen)
+    assert len(calls) == 6  # five levels and LR, each once
+
+
+def test_comparisons_pair_the_images(evaluated):
+    images = {
+        (row["method"], row["reference"], row["image"]): float(row["psnr_db"])
+        for row in rows(evaluated / "per_image.csv")
+    }
+    found = {
+        (row["method"], row["reference"], row["other_method"], row["other_reference"]): row
+        for row in rows(evaluated / "comparisons.csv")
+        if row["measure"] == "psnr_db"
+    }
+    assert (SRNTT, "HR (warp)", SRNTT, "L1") in found
+    assert (SRNTT, "L1", BICUBIC, "none") in found
+    for (method, reference, other, second), row in found.items():
+        both = [
+            name for name in ("001", "002")
+            if (method, reference, name) in images and (other, second, name) in images
+        ]  # fmt: skip
+        apart = [images[method, reference, n] - images[other, second, n] for n in both]
+        assert int(row["images"]) == len(both)
+        assert float(row["difference"]) == pytest.approx(np.mean(apart), abs=1e-4)
+        assert (row["differ"] == "") == (len(both) == 1)
+
+
+def test_intervals_stand_in_the_table_where_there_is_more_than_one_image(evaluated):
+    for row in rows(evaluated / "table.csv"):
+        for measure in ("psnr_db", "ssim"):
+            low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+            if row["images"] == "1":
+                assert low == high == ""
+            else:
+                assert float(low) <= float(row[measure]) <= float(high)
+
+
+def test_metrics_have_a_key_for_each_number(evaluated):
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    for row in rows(evaluated / "table.csv"):
+        slugs = (
+            re.sub("[^a-z0-9]+", "-", row[k].lower()).strip("-") for k in ("method", "reference")
+        )
+        method, reference = slugs
+        found = metrics["luma"][method][reference]
+        assert (found["psnr_db"], found["ssim"]) == (float(row["psnr_db"]), float(row["ssim"]))
+    plotted = {row["row"]: row["psnr_db"] for row in rows(evaluated / "plots" / "luma.csv")}
+    assert plotted == {
+        f"{row['method']}, {row['reference']}": row["psnr_db"]
+        for row in rows(evaluated / "table.csv")
+    }
+
+
+# Nothing is computed twice
+
+
+def forbid(monkeypatch):
+    """Let making SR and measuring fail."""
+
+    def fail(*arguments, **options):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(Restorer, "super_resolve", fail)
+    monkeypatch.setattr(Restorer, "correspond", fail)
+    monkeypatch.setattr(Protocol, "measure", fail)
+
+
+def test_a_second_run_computes_nothing(cufed, evaluated, checkpoint, monkeypatch, contents):
+    before = contents(evaluated)
+    forbid(monkeypatch)
+    run(cufed, evaluated, checkpoint)
+    assert contents(evaluated) == before
+
+
+def test_what_another_method_protocol_or_image_adds_leaves_the_rest(
+    cufed, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(registry._MODELS, "another", registry._MODELS["srntt-l2"])
+    another = save_as("another", tmp_path / "another.safetensors")
+    out, made, measured = tmp_path / "out", [], []
+    super_resolve, measure = Restorer.super_resolve, Protocol.measure
+    monkeypatch.setattr(
+        Restorer, "super_resolve", lambda *given: made.append(1) or super_resolve(*given)
+    )
+    monkeypatch.setattr(Protocol, "measure", lambda *given: measured.append(1) or measure(*given))
+
+    def counts(*checkpoints, **chosen):
+        made.clear(), measured.clear()
+        run(cufed, out, *checkpoints, **{"references": ("L1", "LR"), "max_images": 1, **chosen})
+        return len(made), len(measured)
+
+    assert counts(checkpoint) == (2, 3)  # SISR is the picture of LR
+    assert counts(checkpoint, another) == (2, 2)
+    assert counts(another) == (0, 0)
+    assert counts(checkpoint, protocol=("luma", "rgb")) == (0, 3)
+    assert counts(checkpoint, max_images=0) == (2, 3)
+    assert counts(checkpoint, max_images=0, references=("L1", "L4")) == (2, 2)
+    assert counts(checkpoint, protocol="rgb") == (0, 0)
+
+
+def test_numbers_of_an_image_that_was_exchanged_are_not_used(cufed, checkpoint, tmp_path):
+    chosen = {"references": ("L1",), "max_images": 1}
+    run(cufed, tmp_path, checkpoint, **chosen)
+    first = by_method(tmp_path)[SRNTT, "L1"]["psnr_db"]
+    path = tmp_path / "images" / "srntt-l2" / "l1" / "001.png"
+    Image.new("RGB", (96, 64)).save(path)
+    run(cufed, tmp_path, checkpoint, **chosen)
+    assert by_method(tmp_path)[SRNTT, "L1"]["psnr_db"] == first
+    assert pixels(path).any()
+
+
+def test_a_damaged_record_is_written_anew(cufed, tmp_path, contents):
+    run(cufed, tmp_path, max_images=1)
+    before = contents(tmp_path)
+    for text in ("[]", "{", '{"images/bicubic/none/001.png": {}}'):
+        (tmp_path / "measured" / "001.json").write_text(text)
+        run(cufed, tmp_path, max_images=1)
+        assert contents(tmp_path) == before
 
 
 # Bad input
@@ -444,7 +810,8 @@ def save_or_die(self, path, *args, **options):
 
 Image.Image.save = save_or_die
 dataset, checkpoint, out = map(Path, sys.argv[1:])
-evaluate(dataset, out, EvaluateParams(), checkpoint=checkpoint, workers=1, device="cpu")
+params = EvaluateParams(protocol="luma")
+evaluate(dataset, out, params, checkpoints=[checkpoint], workers=1, device="cpu")
 """
 
 

@@ -10,7 +10,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.protocols import PROTOCOLS, get_protocol
+from srntt_pipeline.evaluation.protocols import (
+    PROTOCOLS,
+    bicubic,
+    get_protocol,
+    get_protocols,
+    make_hr,
+    make_lr,
+)
 
 # What each protocol promises, written down anew: channel, border, SSIM window.
 EXPECTED = {
@@ -19,7 +26,15 @@ EXPECTED = {
     "rgb": ("rgb", 4, "gaussian"),
     "luma-full": ("luma", 0, "gaussian"),
     "rgb-full": ("rgb", 0, "gaussian"),
+    "matlab": ("luma", 4, "gaussian"),
+    "luma-all": ("luma", 4, "gaussian"),
+    "luma-stitched": ("luma", 4, "gaussian"),
+    "luma-best": ("luma", 4, "gaussian"),
 }
+# Those that make LR by MATLAB's imresize and round luma to 8 bits.
+MATLAB = {"matlab"}
+# Those that measure one choice of references, not each.
+ONE_REFERENCE = {"luma-all": "all", "luma-stitched": "stitched", "luma-best": "best"}
 EACH_PROTOCOL = pytest.mark.parametrize("name", EXPECTED)
 
 
@@ -47,6 +62,8 @@ def bt601_luma(image):
 def as_measured(image, name):
     channel, border, _ = EXPECTED[name]
     values = bt601_luma(image) if channel == "luma" else image.astype(float)
+    if name in MATLAB:
+        values = np.floor(values + 0.5)
     return values[border:-border, border:-border] if border else values
 
 
@@ -91,7 +108,67 @@ def test_the_protocols_are_those_known():
         name: (p.channel, p.border_px, p.ssim_window.split()[0]) for name, p in PROTOCOLS.items()
     }
     assert described == EXPECTED
-    assert all(name == protocol.name and protocol.meaning for name, protocol in PROTOCOLS.items())
+    for name, protocol in PROTOCOLS.items():
+        assert name == protocol.name
+        assert protocol.meaning
+        assert protocol.kernel == ("matlab" if name in MATLAB else "pillow")
+        assert protocol.rounding == ("8-bit luma" if name in MATLAB else "8-bit RGB")
+        assert protocol.crop_multiple == 4
+
+
+def test_a_protocol_measures_the_references_that_it_names():
+    references = ("none", "HR (warp)", "L1", "L5", "LR", "all", "stitched", "best")
+    for name, protocol in PROTOCOLS.items():
+        measured = [reference for reference in references if protocol.measures(reference)]
+        if name in ONE_REFERENCE:
+            assert measured == ["none", ONE_REFERENCE[name]]
+        else:
+            assert measured == ["none", "HR (warp)", "L1", "L5", "LR", "all"]
+
+
+@EACH_PROTOCOL
+def test_every_row_says_how_it_was_measured(name):
+    columns = get_protocol(name).columns
+    assert columns["protocol"] == name
+    assert (columns["channel"], columns["border_px"]) == EXPECTED[name][:2]
+    assert ("MATLAB" in columns["kernel"]) == (name in MATLAB)
+    assert list(columns) == [
+        "protocol", "channel", "border_px", "ssim_window", "kernel", "crop_multiple", "rounding",
+        "references",
+    ]  # fmt: skip
+
+
+def test_luma_of_matlabs_protocol_is_that_of_its_rgb2ycbcr():
+    """rgb2ycbcr(uint8(cat(3, 10, 200, 99))) has Y = 129; 129.08… before rounding."""
+    grey = np.full((20, 20, 3), (10, 200, 99), np.uint8)
+    other = np.full((20, 20, 3), (10, 200, 98), np.uint8)  # 128.98…: the same when rounded
+    assert get_protocol("matlab").measure(grey, other)[0] == math.inf
+    assert get_protocol("luma").measure(grey, other)[0] < 100
+
+
+def test_a_list_of_protocols_holds_each_once_in_the_order_given():
+    assert [p.name for p in get_protocols(["rgb", "luma", "rgb"])] == ["rgb", "luma"]
+    with pytest.raises(InputError, match="paper-urban100"):
+        get_protocols([])
+
+
+def test_lr_and_bicubic_are_made_by_the_kernel_of_the_protocol(shared):
+    photo = np.asarray(Image.open(shared / "data" / "urban100" / "img_012.png").convert("RGB"))
+    photo = photo[:161, :203]
+    made = {}
+    for name in ("luma", "matlab"):
+        making = get_protocol(name).making
+        hr = make_hr(photo, making)
+        assert np.array_equal(hr, photo[:160, :200])
+        lr = make_lr(hr, making)
+        assert lr.shape == (40, 50, 3)
+        made[name] = lr, bicubic(lr, making)
+        assert made[name][1].shape == hr.shape
+    for ours, matlabs in zip(*made.values(), strict=True):
+        # Inside, the two kernels are one but for rounding; at the borders they differ.
+        apart = np.abs(ours.astype(int) - matlabs)
+        assert apart[8:-8, 8:-8].max() <= 4
+        assert apart.max() > 0
 
 
 @EACH_PROTOCOL

@@ -1,0 +1,164 @@
+"""Perceptual distances LPIPS and DISTS, by torchmetrics; 0 for equal images, lower is nearer.
+
+LPIPS (Zhang et al. 2018) compares features of an AlexNet, DISTS (Ding et al. 2020) features of a
+VGG16, both trained on ImageNet. torchmetrics brings what was fitted on top; the ImageNet weights
+are torchvision's, from a file or downloaded once. Images are taken whole, in RGB, so these numbers
+are the same under every protocol.
+"""
+
+import functools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torchvision.models import AlexNet_Weights, VGG16_Weights
+
+from srntt_pipeline.config import EvaluateParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import file_sha256
+from srntt_pipeline.images import RGB
+from srntt_pipeline.swaps.encoder import to_tensor
+
+_NETWORKS: dict[str, Any] = {
+    "lpips": AlexNet_Weights.IMAGENET1K_V1,
+    "dists": VGG16_Weights.IMAGENET1K_V1,
+}
+# Pooling and strides leave nothing of smaller images.
+MIN_SIDE_PX = 32
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A perceptual distance, `lpips` or `dists`, with the ImageNet weights that it takes."""
+
+    name: str
+    weights: Path
+    sha256: str
+
+    @property
+    def words(self) -> str:
+        """What readers of the numbers must know."""
+        return (
+            f"{self.name.upper()}: torchmetrics {_library().__version__}, weights "
+            f"{self.weights.name} (sha256 {self.sha256[:12]}), whole 8-bit RGB images; lower is "
+            "nearer to HR."
+        )
+
+
+def read_metrics(params: EvaluateParams) -> tuple[Metric, ...]:
+    """Return the metrics that `params` ask for, ready to be used.
+
+    Raises InputError when the library or the weights are missing or do not fit, so that nothing
+    has been computed by then.
+    """
+    given = {"lpips": params.lpips_weights, "dists": params.dists_weights}
+    metrics = []
+    for name in dict.fromkeys(params.metric):
+        _library()
+        path = Path(given[name]) if given[name] else _downloaded(name)
+        if not path.is_file():
+            raise InputError(f"--{name}-weights {path}: no such file")
+        metrics.append(Metric(name, path, file_sha256(path)))
+        _network(metrics[-1])
+    return tuple(metrics)
+
+
+def distance(metric: Metric, hr: RGB, sr: RGB, device: str) -> float:
+    """Return the distance of `sr` from `hr`, both uint8 [H, W, 3].
+
+    Raises InputError when a side is below `MIN_SIDE_PX`.
+    """
+    height, width = hr.shape[:2]
+    if min(height, width) < MIN_SIDE_PX:
+        raise InputError(
+            f"metric {metric.name} cannot measure {width}×{height} px: it needs {MIN_SIDE_PX} px "
+            "on each side"
+        )
+    network = _network(metric).to(device)
+    images = [to_tensor(image)[None].to(device) for image in (sr, hr)]
+    with torch.inference_mode():
+        if metric.name == "lpips":
+            images = [2 * image - 1 for image in images]  # it takes [-1, 1]
+        return float(network(*images))
+
+
+@functools.lru_cache(maxsize=2)
+def _network(metric: Metric) -> torch.nn.Module:
+    """Return the network, which maps two images [1, 3, H, W] to their distance."""
+    _check(metric)
+    with _as_downloaded(metric):
+        try:
+            if metric.name == "lpips":
+                from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+                lpips: torch.nn.Module = LearnedPerceptualImagePatchSimilarity("alex").net
+                return lpips
+            # The metric itself would read the weights again for every image.
+            from torchmetrics.functional.image.dists import DISTSNetwork
+
+            return DISTSNetwork().eval()
+        except RuntimeError:
+            model = "AlexNet" if metric.name == "lpips" else "VGG16"
+            raise InputError(
+                f"--{metric.name}-weights {metric.weights}: not the weights of torchvision's "
+                f"{model}"
+            ) from None
+
+
+def _check(metric: Metric) -> None:
+    """Refuse files that are not a plain state dict: what torchvision does with them is unsafe."""
+    try:
+        content = torch.load(metric.weights, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # torch.load raises anything, from EOFError to UnpicklingError
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"--{metric.name}-weights {metric.weights}: not a file of PyTorch weights")
+
+
+@contextmanager
+def _as_downloaded(metric: Metric) -> Iterator[None]:
+    """Let torchvision find the file where it keeps downloads; torchmetrics names no other way."""
+    before = torch.hub.get_dir()
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "checkpoints", _file_name(metric.name))
+        link.parent.mkdir()
+        link.symlink_to(metric.weights.resolve())
+        torch.hub.set_dir(folder)
+        try:
+            yield
+        finally:
+            torch.hub.set_dir(before)
+
+
+def _file_name(name: str) -> str:
+    return str(_NETWORKS[name].url).rsplit("/", 1)[-1]
+
+
+def _downloaded(name: str) -> Path:
+    """Return the file of torchvision's weights, which are downloaded if need be."""
+    path = Path(torch.hub.get_dir(), "checkpoints", _file_name(name))
+    if not path.is_file():
+        try:
+            _NETWORKS[name].get_state_dict(progress=False, check_hash=True)
+        except (URLError, OSError, RuntimeError) as error:
+            raise InputError(
+                f"metric {name}: cannot download {_NETWORKS[name].url} ({error}); give the file "
+                f"with --{name}-weights FILE"
+            ) from None
+    return path
+
+
+def _library() -> Any:
+    try:
+        import torchmetrics
+    except ImportError:
+        raise InputError(
+            "perceptual metrics need torchmetrics; install it: pip install "
+            "'srntt-pipeline[perceptual]'"
+        ) from None
+    return torchmetrics

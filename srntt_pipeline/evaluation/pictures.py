@@ -1,0 +1,205 @@
+"""The pictures of one test group: LR, bicubic, and SR by every method with every reference.
+
+Each picture's file says what it was made from, as a hash, so that a later run makes only what is
+missing or was made from something else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import srntt_pipeline
+from srntt_pipeline.evaluation.methods import (
+    ALL,
+    BEST,
+    BICUBIC,
+    LR,
+    NONE,
+    SISR,
+    STITCHED,
+    Method,
+)
+from srntt_pipeline.evaluation.paths import image_path
+from srntt_pipeline.evaluation.protocols import Making, bicubic, make_hr, make_lr
+from srntt_pipeline.evaluation.restore import Restorer, load_restorer
+from srntt_pipeline.evaluation.warp import HR_WARP, warp_hr
+from srntt_pipeline.files import file_sha256, fingerprint
+from srntt_pipeline.images import RGB, SCALE, read_made_from, read_rgb, write_png
+from srntt_pipeline.layout import Group
+from srntt_pipeline.seeds import generator
+from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.matcher import NetworkFiles
+from srntt_pipeline.swaps.references import MIN_SIDE_PX
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to measure: its method and reference in tables, and what it was made from."""
+
+    method: str
+    reference: str
+    path: Path
+    made_from: str
+
+
+@dataclass
+class Pictures:
+    """The pictures of `group` below `out`, of one way to make HR and LR (`making`).
+
+    `device`, `encoder_weights` and `networks` are those of `load_restorer`; `seed` is that of HR
+    (warp). `made` counts the SR images that were not there.
+    """
+
+    group: Group
+    making: Making
+    out: Path
+    seed: int
+    device: str
+    encoder_weights: str | None
+    networks: NetworkFiles
+    made: int = 0
+    _found: dict[tuple[str, str], Correspondence] = field(default_factory=dict)
+    _references: dict[str, list[RGB]] = field(default_factory=dict)
+
+    @cached_property
+    def hr(self) -> RGB:
+        """The HR image, uint8 [H, W, 3]. Raises InputError."""
+        return make_hr(read_rgb(self.group.hr, min_side=4 * SCALE, grey=True), self.making)
+
+    @cached_property
+    def lr(self) -> RGB:
+        """The LR image, uint8 [H/4, W/4, 3]."""
+        return make_lr(self.hr, self.making)
+
+    def baseline(self) -> Picture:
+        """Return bicubic, and keep LR beside it."""
+        self._keep(LR, NONE, lambda: self.lr)
+        return self._keep(BICUBIC, NONE, lambda: bicubic(self.lr, self.making))
+
+    def of(self, method: Method, references: tuple[str, ...]) -> list[Picture]:
+        """Return SR by `method` with each of `references` that this group has.
+
+        SR with LR as its own reference can be that of SISR too (paper 5.1), which comes first.
+        """
+        names = [name for name in references if self._has(name)]
+        if method.name.endswith(SISR):  # trained for it: it takes no other reference
+            return [self._sr(method, LR, method.name, NONE)] if LR in names else []
+        pictures = [self._sr(method, name, method.name, name) for name in names]
+        if method.sisr and LR in names:
+            own = pictures[names.index(LR)]
+            pictures.insert(0, Picture(method.name + SISR, NONE, own.path, own.made_from))
+        return pictures
+
+    def _has(self, reference: str) -> bool:
+        if reference in (ALL, STITCHED, BEST):
+            return bool(self.group.refs)
+        return reference in (HR_WARP, LR) or reference in self.group.refs
+
+    def _sr(self, method: Method, reference: str, name: str, shown: str) -> Picture:
+        def make() -> RGB:
+            self.made += 1
+            restorer = load_restorer(
+                method.checkpoint, self.device, self.encoder_weights, self.networks
+            )
+            used = self._best(restorer) if reference == BEST else reference
+            if reference in (HR_WARP, LR, STITCHED):
+                self._keep("references", reference, lambda: self._images(reference)[0])
+            found = self._correspondence(restorer, used)
+            return restorer.super_resolve(self.lr, self._images(used), found)
+
+        return self._keep(name, shown, make, reference, method.identity)
+
+    def _keep(
+        self,
+        method: str,
+        shown: str,
+        make: Callable[[], RGB],
+        reference: str | None = None,
+        identity: str = "",
+    ) -> Picture:
+        """Return a picture, which is made if it is not there or was made from something else."""
+        path = self.out / image_path(method, shown, self.group.name, self.making)
+        made_from = fingerprint(self._made_from(reference or shown) | {"method": identity})
+        if read_made_from(path) != made_from:
+            write_png(path, make(), made_from)
+        return Picture(method, shown, path, made_from)
+
+    def _made_from(self, reference: str) -> dict[str, Any]:
+        """What decides a picture beside its method."""
+        levels = [reference] if reference in self.group.refs else list(self.group.refs)
+        used = levels if self._has(reference) and reference not in (HR_WARP, LR) else []
+        return {
+            "software": srntt_pipeline.__version__,
+            "hr": self._hashes["HR"],
+            "making": list(self.making),
+            "reference": reference,
+            "references": [[level, self._hashes[level]] for level in used],
+            "seed": self.seed if reference == HR_WARP else None,
+        }
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        files = {"HR": self.group.hr} | self.group.refs
+        return {name: file_sha256(path) for name, path in files.items()}
+
+    def _images(self, reference: str) -> list[RGB]:
+        """Return the images that `reference` stands for, uint8 [H, W, 3]."""
+        if reference not in self._references:
+            levels = [image for level in self.group.refs for image in self._images(level)] if (
+                reference in (ALL, STITCHED)
+            ) else []  # fmt: skip
+            if reference == ALL:
+                images = levels
+            elif reference == STITCHED:
+                images = [stitch(levels)]
+            elif reference == HR_WARP:
+                images = [warp_hr(self.hr, generator(self.seed, HR_WARP, self.group.name))]
+            elif reference == LR:
+                images = [self.lr]
+            else:
+                images = [read_rgb(self.group.refs[reference], min_side=MIN_SIDE_PX, grey=True)]
+            self._references[reference] = images
+        return self._references[reference]
+
+    def _correspondence(self, restorer: Restorer, reference: str) -> Correspondence:
+        """Return the correspondence; methods of the same encoder and swaps share it."""
+        matcher = restorer.matcher
+        made_by = fingerprint(
+            [restorer.encoder.identity.sha256, restorer.swaps.matched_by, matcher.networks]
+        )
+        key = made_by, reference
+        if key not in self._found:
+            if reference == ALL:
+                # The best match over all references is the best of each one's best.
+                first, *others = [self._correspondence(restorer, ref) for ref in self.group.refs]
+                self._found[key] = sum(others, start=first)
+            else:
+                self._found[key] = restorer.correspond(self.lr, self._images(reference))
+        return self._found[key]
+
+    def _best(self, restorer: Restorer) -> str:
+        """Return the level of the highest mean S*; of equal ones the first."""
+        means = {
+            level: float(self._correspondence(restorer, level).weight.mean())
+            for level in self.group.refs
+        }
+        return max(means, key=lambda level: means[level])
+
+
+def stitch(images: list[RGB]) -> RGB:
+    """Return `images` side by side in one, uint8 [S, N·S, 3], each at the top left of a black S×S.
+
+    S is the longest side of all, up to the next multiple of 4 px, so that every image begins on
+    relu3_1's grid: for CUFED5 500×2500 px, as TTSR and MASA stitched its five references.
+    """
+    side = max(max(image.shape[:2]) for image in images)
+    side += -side % SCALE
+    canvas = np.zeros((side, side * len(images), 3), np.uint8)
+    for number, image in enumerate(images):
+        height, width = image.shape[:2]
+        canvas[:height, number * side : number * side + width] = image
+    return canvas

@@ -1,0 +1,198 @@
+"""The tables of an evaluation: means with intervals beside the paper's numbers, and comparisons."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from srntt_pipeline.evaluation.methods import NONE, reference_rank
+from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE, paper_number
+from srntt_pipeline.evaluation.paths import slug
+from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.evaluation.statistics import compare, interval
+from srntt_pipeline.evaluation.table_formats import (
+    shown_difference,
+    shown_interval,
+    shown_number,
+    to_markdown,
+)
+from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+
+Row = dict[str, Any]
+
+TABLE_COLUMNS = (
+    "dataset", "method", "reference", "protocol", "images", "psnr_db", "ssim",
+    "paper_psnr_db", "paper_ssim", "psnr_db_low", "psnr_db_high", "ssim_low", "ssim_high",
+)  # fmt: skip
+COMPARISON_COLUMNS = (
+    "dataset", "protocol", "measure", "method", "reference", "other_method", "other_reference",
+    "images", "difference", "low", "high", "wilcoxon_p", "differ",
+)  # fmt: skip
+METRICS = ("lpips", "dists")
+_DIGITS = {"psnr_db": 4, "ssim": 5, "lpips": 5, "dists": 5}
+
+
+def summarise(per_image: Sequence[Row]) -> list[Row]:
+    """Return the rows of `table.csv`: means over images by protocol, method and reference.
+
+    `psnr_db_low` … `ssim_high`: 95 % bootstrap intervals over images, None where there is none.
+    Protocols and methods stand in the order in which they first occur, references in Table 2's.
+    """
+    table = []
+    for keys, rows in _groups(per_image):
+        dataset, protocol, method, reference = keys
+        alone = not any(int(row["reference_images"]) for row in rows)
+        paper = paper_number(dataset, method, reference, alone)
+        summary: Row = {
+            "dataset": dataset,
+            "method": method,
+            "reference": reference,
+            "protocol": protocol,
+            "images": len(rows),
+            "paper_psnr_db": paper.psnr_db if paper else None,
+            "paper_ssim": paper.ssim if paper else None,
+        }
+        for measure in _measures(rows):
+            values = [row[measure] for row in rows]
+            digits = _DIGITS[measure]
+            low, high = interval(values) or (None, None)
+            summary[measure] = round(math.fsum(values) / len(values), digits)
+            summary[f"{measure}_low"] = None if low is None else round(low, digits)
+            summary[f"{measure}_high"] = None if high is None else round(high, digits)
+        table.append(summary)
+    return table
+
+
+def comparisons(per_image: Sequence[Row]) -> list[Row]:
+    """Return the rows of `comparisons.csv`: paired differences on the images that both have.
+
+    Compared are all references of a method with each other, and all methods with the same
+    reference or with one that takes none, by PSNR and SSIM (and metrics). `difference` is the mean
+    of the first less the other's: of an earlier reference less a later one, of a later method less
+    an earlier one. `differ`: whether its interval leaves out zero.
+    """
+    table = []
+    groups = [(keys, {row["image"]: row for row in rows}) for keys, rows in _groups(per_image)]
+    for (first, ours), (second, theirs) in combinations(groups, 2):
+        if first[:2] != second[:2] or not _comparable(first[2:], second[2:]):
+            continue
+        if first[2] != second[2]:
+            first, ours, second, theirs = second, theirs, first, ours
+        names = [name for name in ours if name in theirs]
+        for measure in _measures([ours[name] for name in names]):
+            found = compare(*([rows[n][measure] for n in names] for rows in (ours, theirs)))
+            if not found.images:
+                continue
+            digits = _DIGITS[measure]
+            table.append(
+                {
+                    "dataset": first[0],
+                    "protocol": first[1],
+                    "measure": measure,
+                    "method": first[2],
+                    "reference": first[3],
+                    "other_method": second[2],
+                    "other_reference": second[3],
+                    "images": found.images,
+                    "difference": round(found.difference, digits),
+                    "low": None if found.low is None else round(found.low, digits),
+                    "high": None if found.high is None else round(found.high, digits),
+                    "wilcoxon_p": None if found.p is None else float(f"{found.p:.3g}"),
+                    "differ": {True: "yes", False: "no", None: None}[found.differ],
+                }
+            )
+    return table
+
+
+def _comparable(first: Sequence[str], second: Sequence[str]) -> bool:
+    same_method, same_reference = (a == b for a, b in zip(first, second, strict=True))
+    return same_method or same_reference or NONE in (first[1], second[1])
+
+
+def _groups(per_image: Sequence[Row]) -> Iterator[tuple[tuple[str, str, str, str], list[Row]]]:
+    """Yield (dataset, protocol, method, reference) and its rows, in the order of tables."""
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    for row in per_image:
+        key = row["dataset"], row["protocol"], row["method"], row["reference"]
+        groups.setdefault(key, []).append(row)
+    seen: list[dict[str, int]] = [{}, {}, {}]
+    for key in groups:
+        for names, name in zip(seen, key[:3], strict=True):
+            names.setdefault(name, len(names))
+    order = lambda key: (  # noqa: E731
+        *(names[name] for names, name in zip(seen, key[:3], strict=True)), reference_rank(key[3]),
+    )  # fmt: skip
+    for key in sorted(groups, key=order):
+        yield key, groups[key]
+
+
+def _measures(rows: Sequence[Row]) -> list[str]:
+    return [name for name in _DIGITS if rows and all(name in row for row in rows)]
+
+
+def write_tables(
+    out: Path, table: Sequence[Row], per_image: Sequence[Row], notes: Sequence[str]
+) -> None:
+    """Write table.csv, table.md, per_image.csv, comparisons.csv, metrics.json and plots/."""
+    extra = [name for metric in METRICS for name in (metric, f"{metric}_low", f"{metric}_high")]
+    columns = [*TABLE_COLUMNS, *(name for name in extra if name in table[0])]
+    write_bytes(out / "table.csv", csv_bytes(columns, table))
+    exact = [{**row, **{name: round(row[name], 7) for name in _measures([row])}}
+             for row in per_image]  # fmt: skip
+    write_bytes(out / "per_image.csv", csv_bytes(list(exact[0]), exact))
+    write_bytes(out / "comparisons.csv", csv_bytes(COMPARISON_COLUMNS, comparisons(per_image)))
+    write_json(out / "metrics.json", _metrics(table))
+    for protocol in dict.fromkeys(row["protocol"] for row in table):
+        own = [row for row in table if row["protocol"] == protocol]
+        bars = [{**row, "row": f"{row['method']}, {row['reference']}"} for row in own]
+        names = ["row", "psnr_db", "psnr_db_low", "psnr_db_high", "ssim", "ssim_low", "ssim_high"]
+        rows = [{name: bar[name] for name in names} for bar in bars]
+        write_bytes(out / "plots" / f"{protocol}.csv", csv_bytes(names, rows))
+    write_bytes(out / "table.md", _markdown(table, notes).encode())
+
+
+def _metrics(table: Sequence[Row]) -> dict[str, Any]:
+    """Return the numbers by protocol, method and reference: `luma.srntt-l2.l1.psnr_db` in DVC."""
+    metrics: dict[str, Any] = {}
+    for row in table:
+        methods = metrics.setdefault(row["protocol"], {})
+        # JSON knows no infinity, which is what equal images have.
+        methods.setdefault(slug(row["method"]), {})[slug(row["reference"])] = {
+            name: row[name] if math.isfinite(row[name]) else None for name in _measures([row])
+        }
+    return metrics
+
+
+def _markdown(table: Sequence[Row], notes: Sequence[str]) -> str:
+    parts = [f"# {table[0]['dataset']}: PSNR and SSIM\n"]
+    for protocol in dict.fromkeys(row["protocol"] for row in table):
+        known = PROTOCOLS[protocol]
+        shown = pd.DataFrame([_shown(row) for row in table if row["protocol"] == protocol])
+        parts.append(f"## Protocol `{protocol}`\n\n{known.words}. {known.meaning}\n")
+        parts.append(to_markdown(shown) + "\n")
+    return "\n".join([*parts, *(f"- {note}" for note in notes)]) + "\n"
+
+
+def _shown(row: Row) -> dict[str, str]:
+    cells = {
+        "Method": row["method"],
+        "Reference": row["reference"],
+        "Images": str(row["images"]),
+        "PSNR (dB)": shown_number(row["psnr_db"], 2),
+        "paper": shown_number(row["paper_psnr_db"], 2),
+        "difference": shown_difference(row["psnr_db"], row["paper_psnr_db"], 2),
+        "SSIM": shown_number(row["ssim"], 4),
+        "paper ": shown_number(row["paper_ssim"], 3),
+        "difference ": shown_difference(row["ssim"], row["paper_ssim"], 3),
+        "PSNR, 95 %": shown_interval(row, "psnr_db", 2),
+        "SSIM, 95 %": shown_interval(row, "ssim", 4),
+    }
+    return cells | {name.upper(): shown_number(row[name], 4) for name in METRICS if name in row}
+
+
+def paper_notes(table: Sequence[Row]) -> list[str]:
+    """Return what readers of differences from the paper must know; nothing without any."""
+    return [PROTOCOL_NOTE] if any(row["paper_psnr_db"] for row in table) else []

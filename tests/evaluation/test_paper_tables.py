@@ -1,0 +1,309 @@
+import csv
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from srntt_pipeline.config import TablesParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation.paper_tables import COLUMNS, paper_tables
+from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+
+TABLES = ("table1", "table2", "table3", "figure7")
+REFERENCES = ("HR (warp)", "L1", "L2", "L3", "L4", "LR", "all")
+
+
+def save_results(folder, dataset, numbers, images=12, protocols=("luma",), refs=5, noise=0.05):
+    """Write what evaluate would, with PSNR by (method, reference), scattered alike by image."""
+    difficulty = np.random.default_rng(0).normal(0, 3, images)
+    rows = []
+    for k in range(images):
+        for protocol in protocols:
+            for number, ((method, reference), psnr) in enumerate(numbers.items()):
+                own = np.random.default_rng([k, number]).normal(0, noise)
+                rows.append(
+                    {
+                        "dataset": dataset,
+                        "image": f"{k:03}",
+                        "method": method,
+                        "reference": reference,
+                        **PROTOCOLS[protocol].columns,
+                        "reference_images": refs,
+                        "psnr_db": round(psnr + difficulty[k] + own, 7),
+                        "ssim": round(0.7 + psnr / 1000, 7),
+                    }
+                )
+    write_bytes(folder / "per_image.csv", csv_bytes(list(rows[0]), rows))
+    notes = {"dataset": dataset, "notes": [f"{len(numbers)} numbers, by <hand> & 50 %."]}
+    write_json(folder / "notes.json", notes)
+    return folder
+
+
+def falling(method, best, step):
+    return {(method, reference): best - step * k for k, reference in enumerate(REFERENCES)}
+
+
+@pytest.fixture
+def cufed(tmp_path):
+    numbers = {("Bicubic", "none"): 24.0, ("SRNTT-l2 (SISR)", "none"): 25.0}
+    numbers |= falling("SRNTT-l2", 27, 0.5)
+    return save_results(tmp_path / "cufed5", "CUFED5", numbers, protocols=("luma", "rgb"))
+
+
+@pytest.fixture
+def urban(tmp_path):
+    numbers = {
+        ("Bicubic", "none"): 23.0,
+        ("SRNTT-l2 (SISR)", "none"): 25.4,
+        ("SRNTT-l2", "LR"): 25.4,
+    }
+    return save_results(
+        tmp_path / "urban", "Urban100", numbers, 4, ("luma", "paper-urban100"), refs=0
+    )  # fmt: skip
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def assemble(out, *folders, **params):
+    paper_tables(folders, out, TablesParams(**params))
+    return {name: rows(out / f"{name}.csv") for name in TABLES}
+
+
+def find(table, **keys):
+    found = [row for row in table if all(row[key] == value for key, value in keys.items())]
+    assert len(found) == 1, (keys, found)
+    return found[0]
+
+
+def means(folder, **keys):
+    own = [r for r in rows(folder / "per_image.csv") if all(r[k] == v for k, v in keys.items())]
+    return (np.mean([float(row[name]) for row in own]) for name in ("psnr_db", "ssim"))
+
+
+def test_every_number_of_the_paper_stands_in_its_table(tmp_path, cufed, shared):
+    tables = assemble(tmp_path / "out", cufed)
+    printed = rows(shared / "paper" / "paper_tables.csv")
+    for paper, name in zip(("1", "2", "3", "fig7"), TABLES, strict=True):
+        own = [row for row in printed if row["table"] == paper]
+        assert {(r["dataset"], r["method"], r["reference"]) for r in tables[name]} == {
+            (r["dataset"], r["method"], r["reference"]) for r in own
+        }
+        for row in own:
+            ours = [r for r in tables[name] if all(
+                r[k] == row[k] for k in ("dataset", "method", "reference"))]  # fmt: skip
+            for found in ours:
+                assert float(found["paper_psnr_db"]) == float(row["psnr_db"])
+                assert (found["paper_ssim"] or "") == (
+                    str(float(row["ssim"])) if row["ssim"] else ""
+                )
+
+
+def test_ours_stands_beside_the_papers_with_the_difference(tmp_path, cufed):
+    tables = assemble(tmp_path / "out", cufed)
+    for table, reference, paper in (("table1", "all", 26.24), ("table2", "L3", 25.98)):
+        for protocol in ("luma", "rgb"):
+            row = find(tables[table], dataset="CUFED5", method="SRNTT-l2", reference=reference,
+                       protocol=protocol)  # fmt: skip
+            psnr, ssim = means(cufed, method="SRNTT-l2", reference=reference, protocol=protocol)
+            assert float(row["psnr_db"]) == pytest.approx(psnr, abs=1e-4)
+            assert float(row["psnr_db_difference"]) == pytest.approx(psnr - paper, abs=2e-4)
+            assert float(row["ssim"]) == pytest.approx(ssim, abs=1e-5)
+            assert float(row["psnr_db_low"]) < psnr < float(row["psnr_db_high"])
+            assert "12 of 126 images" in row["note"]
+
+
+def test_methods_without_references_and_sets_without_them_are_found(tmp_path, cufed, urban):
+    table = assemble(tmp_path / "out", cufed, urban)["table1"]
+    bicubic = find(table, dataset="CUFED5", method="Bicubic", protocol="luma")
+    assert float(bicubic["psnr_db"]) == pytest.approx(24, abs=3)
+    alone = find(table, dataset="Urban100", method="SRNTT-l2", protocol="paper-urban100")
+    (psnr, _) = means(urban, method="SRNTT-l2", protocol="paper-urban100")
+    assert float(alone["psnr_db"]) == pytest.approx(psnr, abs=1e-4)
+    assert "LR is its own" in alone["note"]
+    assert "LR is its own" not in find(table, dataset="CUFED5", method="SRNTT-l2",
+                                       protocol="luma")["note"]  # fmt: skip
+
+
+def test_every_cell_that_is_empty_says_why(tmp_path, cufed, urban):
+    tables = assemble(tmp_path / "out", cufed, urban)
+    for table in tables.values():
+        assert all(row["psnr_db"] or row["note"] for row in table)
+    reasons = {
+        ("table1", "Sun80", "SRNTT-l2", "all"): "Sun80 was not evaluated",
+        ("table1", "CUFED5", "SRCNN", "all"): "not one of our methods",
+        ("table1", "Urban100", "SRNTT", "all"): "no checkpoint of SRNTT was evaluated",
+        ("table2", "CUFED5", "SRNTT-flow", "L1"): "no checkpoint of SRNTT-flow was evaluated",
+        ("table2", "CUFED5", "CrossNet", "L1"): "not one of our methods",
+        ("table3", "CUFED5", "SRNTT [relu1]", "HR"): "no checkpoint of SRNTT [relu1] was evaluated",
+    }
+    for (table, dataset, method, reference), reason in reasons.items():
+        row = find(tables[table], dataset=dataset, method=method, reference=reference)
+        assert row["note"] == reason
+        assert row["psnr_db"] == row["protocol"] == row["psnr_db_difference"] == ""
+
+
+def test_a_reference_that_was_left_out_is_named(tmp_path):
+    numbers = {key: psnr for key, psnr in falling("SRNTT", 27, 0.1).items() if key[1] != "L3"}
+    tables = assemble(tmp_path / "out", save_results(tmp_path / "r", "CUFED5", numbers))
+    row = find(tables["table2"], method="SRNTT", reference="L3")
+    assert row["note"] == "not evaluated with reference L3"
+
+
+def test_what_the_paper_calls_by_two_names_is_one_method(tmp_path):
+    folder = save_results(tmp_path / "r", "CUFED5", falling("SRNTT", 30, 0.5))
+    tables = assemble(tmp_path / "out", folder)
+    warped = find(tables["table2"], method="SRNTT", reference="HR (warp)")["psnr_db"]
+    row = find(tables["table3"], method="SRNTT [relu1/2/3]", reference="HR")
+    assert row["psnr_db"] == warped
+    together = find(tables["table1"], dataset="CUFED5", method="SRNTT")["psnr_db"]
+    assert find(tables["figure7"], method="SRNTT with texture loss")["psnr_db"] == together
+    assert find(tables["figure7"], method="SRNTT without texture loss")["psnr_db"] == ""
+
+
+def test_data_sets_that_the_paper_lacks_have_rows_of_their_own(tmp_path):
+    numbers = {("Bicubic", "none"): 24.0} | falling("SRNTT-l2", 27, 0.5)
+    tables = assemble(tmp_path / "out", save_results(tmp_path / "demo", "demo", numbers))
+    own = [row for row in tables["table2"] if row["dataset"] == "demo"]
+    assert [row["reference"] for row in own] == ["HR (warp)", "L1", "L2", "L3", "L4", "LR"]
+    assert all(row["psnr_db"] and not row["paper_psnr_db"] for row in own)
+    own = [row for row in tables["table1"] if row["dataset"] == "demo"]
+    assert [(row["method"], row["reference"]) for row in own] == [
+        ("Bicubic", "none"), ("SRNTT-l2", "all"),
+    ]  # fmt: skip
+
+
+def test_where_psnr_does_not_fall_from_level_to_level_it_is_said(tmp_path):
+    psnr = dict(zip(REFERENCES, (27, 26, 26.001, 26.5, 25.9, 25.0, 26.6), strict=True))
+    numbers = {("SRNTT-l2", reference): value for reference, value in psnr.items()}
+    table = assemble(tmp_path / "out", save_results(tmp_path / "demo", "demo", numbers))["table2"]
+    notes = {row["reference"]: row["note"] for row in table if row["dataset"] == "demo"}
+    assert notes == {
+        "HR (warp)": "",
+        "L1": "",
+        "L2": "no clear difference from L1",
+        "L3": "above L2",
+        "L4": "",
+        "LR": "",
+    }
+
+
+def test_markdown_latex_and_html_show_the_protocol_nearest_to_the_papers(tmp_path, cufed, urban):
+    tables = assemble(tmp_path / "out", cufed, urban)
+    page = ElementTree.fromstring(f"<x>{(tmp_path / 'out' / 'table1.html').read_text()}</x>")
+    names, *html = [[cell.text or "" for cell in row] for row in page.iter("tr")]
+    protocol = names.index("Protocol")
+    shown = {(row[0], row[protocol]) for row in html if row[protocol]}
+    assert shown == {("CUFED5", "luma"), ("Urban100", "paper-urban100")}
+    lines = (tmp_path / "out" / "table1.md").read_text().splitlines()
+    cells = [[c.strip() for c in line[1:-1].split("|")] for line in lines if line[:2] == "| "]
+    tex = (tmp_path / "out" / "table1.tex").read_text()
+    body = tex.split("\\midrule\n")[1].split("\\bottomrule")[0].strip().splitlines()
+    in_latex = [
+        [c.strip().replace("\\", "").replace("--", "…") for c in re.split(r" & ", line[:-3])]
+        for line in body
+    ]
+    assert cells[1:] == html == in_latex
+    row = find(tables["table1"], dataset="CUFED5", method="SRNTT-l2", protocol="luma")
+    (ours,) = (c for c in cells if c[:2] == ["CUFED5", "SRNTT-l2"])
+    assert ours[3] == f"{float(row['psnr_db']):.2f}"
+    assert ours[5:7] == ["26.24", f"{float(row['psnr_db_difference']):+.2f}"]
+
+
+def test_protocols_can_be_chosen(tmp_path, cufed, urban):
+    assemble(tmp_path / "out", cufed, urban, protocol=("rgb", "luma"))
+    text = (tmp_path / "out" / "table1.md").read_text()
+    for line in text.splitlines():
+        if line.startswith("| Urban100") and "images" in line:
+            assert "| luma " in line
+    assert text.count("| rgb ") == 3
+    with pytest.raises(InputError, match="paper-urban100"):
+        assemble(tmp_path / "other", cufed, protocol=("psnr",))
+    assert not (tmp_path / "other").exists()
+
+
+def test_pages_carry_protocols_and_notes_escaped(tmp_path, cufed):
+    assemble(tmp_path / "out", cufed)
+    for name in TABLES:
+        html, md, tex = (
+            (tmp_path / "out" / f"{name}.{suffix}").read_text() for suffix in ("html", "md", "tex")
+        )
+        assert f'id="{name}"' in html
+        assert "sortable" in html
+        assert "CUFED5: 9 numbers, by &lt;hand&gt; &amp; 50 %." in html
+        assert "<hand>" not in html
+        assert "CUFED5: 9 numbers, by <hand> & 50 %." in md
+        assert not [line for line in tex.splitlines() if "hand" in line and line[0] != "%"]
+    assert "Protocol luma: luma, border 4 px" in (tmp_path / "out" / "table1.html").read_text()
+
+
+def test_comparisons_and_metrics_are_over_all_folders(tmp_path, urban):
+    folders = [
+        save_results(tmp_path / method, "CUFED5", falling(method, best, 0.5))
+        for method, best in (("SRNTT-flow", 26), ("SRNTT", 28))
+    ]
+    assemble(tmp_path / "out", *folders, urban)
+    compared = rows(tmp_path / "out" / "comparisons.csv")
+    row = find(compared, measure="psnr_db", method="SRNTT", reference="HR (warp)",
+               other_method="SRNTT-flow", other_reference="HR (warp)")  # fmt: skip
+    assert float(row["difference"]) == pytest.approx(2, abs=0.1)
+    assert (row["differ"], row["images"]) == ("yes", "12")
+    assert float(row["wilcoxon_p"]) < 0.01
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    table = rows(tmp_path / "out" / "table2.csv")
+    row = find(table, method="SRNTT-flow", reference="L2")
+    assert metrics["table2"]["luma"]["CUFED5"]["SRNTT-flow"]["L2"]["psnr_db"] == float(
+        row["psnr_db"]
+    )
+
+
+def test_numbers_that_stand_in_two_folders_are_taken_once(tmp_path, cufed, contents):
+    copy = tmp_path / "copy"
+    for path in cufed.iterdir():
+        write_bytes(copy / path.name, path.read_bytes())
+    assemble(tmp_path / "twice", cufed, copy)
+    assemble(tmp_path / "once", cufed)
+    assert contents(tmp_path / "twice") == contents(tmp_path / "once")
+
+
+def test_folders_that_disagree_are_refused(tmp_path, cufed):
+    other = save_results(tmp_path / "other", "CUFED5", falling("SRNTT-l2", 28, 0.5))
+    with pytest.raises(InputError, match="disagree on SRNTT-l2") as refusal:
+        assemble(tmp_path / "out", cufed, other)
+    assert str(cufed) in str(refusal.value)
+    assert str(other) in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("per_image.csv", None),
+        ("per_image.csv", "dataset,image\nCUFED5,001\n"),
+        ("per_image.csv", "\0"),
+        ("notes.json", None),
+        ("notes.json", "[]"),
+    ],
+)
+def test_folders_of_other_things_are_refused_by_name(tmp_path, cufed, file, text):
+    (cufed / file).unlink() if text is None else (cufed / file).write_text(text)
+    with pytest.raises(InputError, match=rf"{file}\b.*evaluate") as refusal:
+        assemble(tmp_path / "out", cufed)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_csv_has_the_promised_columns(tmp_path, cufed):
+    tables = assemble(tmp_path / "out", cufed)
+    for table in tables.values():
+        assert tuple(table[0]) == COLUMNS
+    assert {path.name for path in Path(tmp_path / "out").iterdir()} == {
+        *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex", "html")),
+        "comparisons.csv",
+        "metrics.json",
+    }
