@@ -409,6 +409,13 @@ def evaluate(
 @click.option("--checkpoint", type=_PATH, required=True, help="What train wrote.")
 @click.option("-o", "--out", type=_PATH, required=True, help="The SR image to write (PNG).")
 @parameters(config.SuperResolveParams, "super_resolve")
+@click.option(
+    "--max-memory",
+    type=click.FloatRange(min=0, min_open=True, max=2**20),
+    default=2.0,
+    show_default=True,
+    help="Memory for maps and features, GB, beside network and images; SR is made in tiles to fit.",
+)
 @device_option
 @checkpoint_encoder_option
 def super_resolve(
@@ -417,19 +424,29 @@ def super_resolve(
     checkpoint: Path,
     out: Path,
     params: config.SuperResolveParams,
+    max_memory: float,
     device: str,
     encoder_weights: str | None,
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
-    Without --ref, LR is its own reference.
+    LR may have any size from 3 px a side on. Without --ref, LR is its own reference.
 
     Example:  srntt-pipeline super-resolve small.png --ref a.jpg --ref b.jpg --checkpoint model -o
     large.png
     """
     from srntt_pipeline.evaluation.restore import super_resolve as run
 
-    run(lr, refs, checkpoint, out, params, device=device, encoder_weights=encoder_weights)
+    run(
+        lr,
+        refs,
+        checkpoint,
+        out,
+        params,
+        device=device,
+        encoder_weights=encoder_weights,
+        max_memory=int(max_memory * 1e9),
+    )
 
 
 @cli.command()

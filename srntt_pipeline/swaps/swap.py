@@ -5,7 +5,7 @@ averaged. Patches are 3×3 on relu3_1, 6×6 on relu2_1 and 12×12 on relu1_1, wi
 relu3_1 position: so each r×r cell of a map, r = 1, 2, 4, is the mean of up to nine gathered cells.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,33 +86,51 @@ def swap_features(
 
 def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
     """Return the swapped maps [C, H, W] by layer; `encode(k)` gives the raw maps of version k."""
-    index = correspondence.index
-    height, width = (size + PATCH - 1 for size in index.shape)
+    return swap_layers(dict.fromkeys(LAYERS, correspondence), encode)
+
+
+def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], Maps]) -> Maps:
+    """Return swapped maps, each layer's by a correspondence of its own with the same versions.
+
+    These are windows of one correspondence, where layers are wanted in windows of their own.
+    """
+    windows = {id(window): window for window in found.values()}
     sums: Maps = {}
     first = 0
-    for number, shape in enumerate(correspondence.shapes):
+    for number, shape in enumerate(next(iter(windows.values())).shapes):
         count = patch_count([shape])
-        here = (index >= first) & (index < first + count)
-        if bool(here.any()):
+        places = {}
+        for key, window in windows.items():
+            here = (window.index >= first) & (window.index < first + count)
+            if bool(here.any()):
+                places[key] = _places(window.index - first, here, shape[1])
+        if places:
             maps = encode(number)
-            places = _places(index - first, here, shape[1])
-            for layer in LAYERS:
-                cells = _to_cells(maps[layer], CELLS[layer])
-                if layer not in sums:
-                    sums[layer] = cells.new_zeros(height * width, cells.shape[1])
-                _gather(sums[layer], cells, places)
+            for layer, window in found.items():
+                if id(window) in places:
+                    cells = _to_cells(maps[layer], CELLS[layer])
+                    if layer not in sums:
+                        height, width = _positions(window)
+                        sums[layer] = cells.new_zeros(height * width, cells.shape[1])
+                    _gather(sums[layer], cells, places[id(window)])
         first += count
-    overlaps = _overlaps(height, width, index.device).view(-1, 1)
-    return {
-        layer: _from_cells(sums[layer].div_(overlaps), height, width, CELLS[layer])
-        for layer in LAYERS
-    }
+    for layer, window in found.items():
+        height, width = _positions(window)
+        sums[layer] /= _overlaps(height, width, window.index.device).view(-1, 1)
+        sums[layer] = _from_cells(sums[layer], height, width, CELLS[layer])
+    return sums
+
+
+def _positions(correspondence: Correspondence) -> tuple[int, int]:
+    """Return the size (h, w) of LR, whose patches the correspondence has."""
+    height, width = correspondence.index.shape
+    return height + PATCH - 1, width + PATCH - 1
 
 
 def weight_map(correspondence: Correspondence) -> Tensor:
     """Return S* at every LR position, float32 [1, h, w]: the mean weight of the patches over it."""
     weight = correspondence.weight
-    height, width = (size + PATCH - 1 for size in weight.shape)
+    height, width = _positions(correspondence)
     padded = F.pad(weight[None, None], [PATCH - 1] * 4)
     sums = F.avg_pool2d(padded, PATCH, stride=1, divisor_override=1)[0]
     return sums / _overlaps(height, width, weight.device)

@@ -1,0 +1,202 @@
+import functools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from srntt_pipeline.evaluation import tiles
+from srntt_pipeline.evaluation.tiles import Tiling, stages, super_resolve
+from srntt_pipeline.images import downscale, upscale
+from srntt_pipeline.models import SRNTT, build_model
+from srntt_pipeline.swaps.encoder import load_encoder, to_tensor
+from srntt_pipeline.swaps.references import augmentations
+from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.windows import ENCODING_BYTES, Window, WindowedSwap
+
+CPU = torch.device("cpu")
+LEAST = 300 << 20  # bytes, a little above what the smallest tiles of these networks need
+VERSIONS = augmentations((1.0, 0.7), (0.0, 20.0))
+
+
+@functools.cache
+def network(**sizes):
+    torch.manual_seed(3)
+    model = build_model("srntt-l2", {"channels": 8, "blocks": (3, 2, 1, 1), **sizes}).eval()
+    # Unlike new weights, these let distant pixels be seen: each convolution keeps its input's size.
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    model.set_map_scales({"relu3_1": 10.0, "relu2_1": 10.0, "relu1_1": 10.0})
+    return model
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of references so small that a test's references have several."""
+    monkeypatch.setattr("srntt_pipeline.swaps.windows._BLOCK", 5)
+
+
+def at_once(model, lr, refs, found):
+    """SR as the network gives it, of the whole swapped maps: what tiles must equal."""
+    encoder = load_encoder("random", 0, CPU)
+    swapped = swap_features(found, refs, VERSIONS, encoder)
+    maps = {layer: values[None] for layer, values in swapped.maps.items()}
+    with torch.inference_mode():
+        return model(to_tensor(lr)[None], maps, swapped.weight[None])[0]
+
+
+@pytest.fixture(scope="module")
+def matched(photograph):
+    """Call with an LR size: LR, two references of odd sizes, their correspondence."""
+
+    @functools.cache
+    def match(height, width):
+        lr = downscale(photograph[40 : 40 + 4 * height, 130 : 130 + 4 * width])
+        refs = [photograph[30:145, 150:277], photograph[10:60, 200:251]]
+        encoder = load_encoder("random", 0, CPU)
+        return lr, refs, correspond(upscale(lr), refs, VERSIONS, encoder)
+
+    return match
+
+
+class SmallTiles(Tiling):
+    """Tiles of `side` LR pixels, whatever the memory."""
+
+    def __init__(self, model, height, width, side):
+        super().__init__(model, height, width, LEAST)
+        self.tiles = [
+            Window(top, bottom, left, right)
+            for top, bottom in tiles._split(height, side)
+            for left, right in tiles._split(width, side)
+        ]
+
+
+def tiled(model, lr, refs, found, side):
+    """SR in tiles, before it is rounded to 8 bits."""
+    encoder = load_encoder("random", 0, CPU)
+    tiling = SmallTiles(model, *lr.shape[:2], side)
+    swapped = WindowedSwap(found, refs, VERSIONS, encoder, room=10**6)
+    sr = torch.full((3, 4 * lr.shape[0], 4 * lr.shape[1]), torch.nan)
+    whole = Window(0, lr.shape[0], 0, lr.shape[1])
+    with torch.inference_mode():
+        for tile in tiling.tiles:
+            tile.of(sr, whole, 4)[:] = tiles._tile(model, lr, swapped, tiling.windows(tile), tile)
+    return sr
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side"), [(3, 3, 1), (3, 31, 4), (17, 5, 6), (40, 53, 11), (40, 53, 53)]
+)
+@pytest.mark.parametrize("sizes", [{}, {"bicubic_skip": True, "weight_maps": True}])
+def test_tiles_equal_the_whole(small_blocks, matched, height, width, side, sizes):
+    model, (lr, refs, found) = network(**sizes), matched(height, width)
+    whole = at_once(model, lr, refs, found)
+    assert whole.std() > 0.05  # not a flat image, which any halo would do for
+    assert (tiled(model, lr, refs, found, side) - whole).abs().max() < 5e-6
+
+
+def test_a_halo_one_pixel_short_is_seen(matched, monkeypatch):
+    """So the halos are not larger than they need be, and the test above would see smaller ones."""
+    model, (lr, refs, found) = network(bicubic_skip=True), matched(40, 53)
+    whole, needed = at_once(model, lr, refs, found), stages(model)
+    for name in ("extract", "relu3_1", "relu2_1", "relu1_1"):
+        stage = needed[name]
+        short = {**needed, name: tiles.Stage(stage.reach - 1, stage.bytes)}
+        monkeypatch.setattr(tiles, "stages", lambda model, short=short: short)
+        assert (tiled(model, lr, refs, found, 11) - whole).abs().max() > 8e-6, name
+
+
+def test_reach_of_the_released_codes_sizes():
+    """Counted by hand: two convolutions a block, one more at each end, and those that upscale."""
+    reach = {name: stage.reach for name, stage in stages(SRNTT()).items()}
+    assert reach == {
+        "extract": 1 + 2 * 16 + 1,
+        "relu3_1": 1 + 2 * 16 + 1 + 1,
+        "relu2_1": -(-(1 + 2 * 8 + 1 + 1) // 2),
+        "relu1_1": -(-(1 + 2 * 4 + 1) // 4),
+        "finish": 2,
+    }
+
+
+def test_a_network_that_sees_everything_is_not_tiled():
+    model = SRNTT(4, (1, 1, 1, 1))
+    model.tail.append(nn.InstanceNorm2d(3))
+    with pytest.raises(TypeError, match="InstanceNorm2d"):
+        stages(model)
+
+
+@pytest.mark.parametrize("size", [(3, 3), (61, 430), (500, 500)])
+def test_tiles_cover_the_image_once_within_the_memory(size):
+    model = network()
+    counts = {}
+    for memory in (LEAST, 4 * LEAST, 2**40):
+        tiling = Tiling(model, *size, memory)
+        covered = np.zeros(size, int)
+        for tile in tiling.tiles:
+            covered[tile.top : tile.bottom, tile.left : tile.right] += 1
+        assert (covered == 1).all()
+        assert 0 < tiling.cache_bytes < memory - ENCODING_BYTES
+        counts[memory] = len(tiling.tiles)
+    assert counts[LEAST] >= counts[4 * LEAST] >= counts[2**40] == 1
+
+
+def test_only_blocks_that_something_was_matched_in_are_encoded(small_blocks, matched):
+    _, refs, found = matched(40, 53)
+    encoder = load_encoder("random", 0, CPU)
+    swapped, seen = WindowedSwap(found, refs, VERSIONS, encoder, room=0), []
+    swapped._encoder.encode = lambda image: seen.append(image.shape) or encoder.encode(image)
+    tile = Window(8, 10, 20, 22)
+    swapped.swap(dict.fromkeys(("relu3_1", "relu2_1", "relu1_1"), tile))
+    assert 1 <= len(seen) <= 4 * 4  # a window of 2×2 is covered by 4×4 patches
+    assert max(max(shape[:2]) for shape in seen) <= 4 * (5 + 2 + 2 * 3)
+
+
+def test_eight_bit_sr_is_the_rounded_whole(matched):
+    model, (lr, refs, found) = network(bicubic_skip=True), matched(40, 53)
+    swapped = WindowedSwap(found, refs, VERSIONS, load_encoder("random", 0, CPU), 10**6)
+    sr = super_resolve(model, lr, swapped, SmallTiles(model, 40, 53, 11))
+    whole = at_once(model, lr, refs, found).clamp(0, 1).permute(1, 2, 0).numpy() * 255
+    assert (sr.dtype, sr.shape) == (np.uint8, (160, 212, 3))
+    assert np.abs(sr - whole).max() < 0.51
+
+
+PEAK = """
+import sys, numpy as np, torch
+from pathlib import Path
+from srntt_pipeline.evaluation.tiles import Tiling, super_resolve
+from srntt_pipeline.models import SRNTT
+from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.references import Augmentation
+from srntt_pipeline.swaps.windows import WindowedSwap
+
+def kib(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(dict(line.split(":", 1) for line in lines)[field].split()[0])
+
+torch.set_num_threads(1)
+model, encoder = SRNTT(32, (1, 1, 1, 1)).eval(), load_encoder("random", 0, torch.device("cpu"))
+rng = np.random.default_rng(0)
+lr, ref = (rng.integers(0, 256, (side, side, 3), np.uint8) for side in (250, 400))
+index = torch.from_numpy(rng.integers(0, 98 * 98, (248, 248)))  # matches all over the reference
+score = torch.ones(248, 248)
+found = Correspondence(index, score, score, ((100, 100),))
+encoder.encode(ref[:32, :32])
+before, limit = kib("VmRSS"), int(sys.argv[1])
+tiling = Tiling(model, 250, 250, limit)
+swapped = WindowedSwap(found, [ref], [Augmentation(1, 0)], encoder, tiling.cache_bytes)
+super_resolve(model, lr, swapped, tiling)
+print((kib("VmHWM") - before) * 1024)
+"""
+
+
+def test_memory_stays_below_its_bound():
+    """At once, the maps of these 250×250 px alone would take 448 MB."""
+    limit = 400 << 20
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(limit)], check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) < limit
