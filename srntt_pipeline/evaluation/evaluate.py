@@ -126,6 +126,8 @@ def evaluate(
         groups=test_set.groups,
         method=_method(restorer) if restorer else None,
         restorer_notes=_notes(restorer),
+        restorer=restorer,
+        made_of={**params.model_dump(mode="json"), **read_json(out / "run.json", "")},
     )
     log.info("Wrote %s and the page %s", out / "table.csv", out / "index.html")
     return table

@@ -1,8 +1,9 @@
-"""Tables, picture grids and the HTML page of an evaluation."""
+"""Tables, picture grids and what the HTML page of an evaluation shows."""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from srntt_pipeline.evaluation.figures import draw_curves, draw_match
+from srntt_pipeline.evaluation.page import PAGE, Description, Picture, Shown, facts, write_page
 from srntt_pipeline.evaluation.paper import paper_number
-from srntt_pipeline.evaluation.protocols import Protocol
+from srntt_pipeline.evaluation.protocols import KERNEL, Protocol
+from srntt_pipeline.evaluation.restore import Restorer
+from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
-from srntt_pipeline.images import RGB, crop_to_multiple, read_rgb
+from srntt_pipeline.images import RGB, crop_to_multiple, read_rgb, write_png
 from srntt_pipeline.layout import Group
 
 IMAGES, GRIDS = Path("images"), Path("grids")
@@ -72,8 +77,13 @@ def write_report(
     groups: Sequence[Group],
     method: str | None,
     restorer_notes: list[str],
+    restorer: Restorer | None = None,
+    made_of: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write tables, metrics, grids and the page into `out`."""
+    """Write tables, metrics, grids and the page into `out`.
+
+    `made_of`: what the page says of the run beside the checkpoint of `restorer`.
+    """
     notes = [*restorer_notes, *_paper_notes(table)]
     write_bytes(out / "table.csv", csv_bytes(TABLE_COLUMNS, table))
     rounded = [
@@ -106,11 +116,89 @@ def write_report(
         "table": table,
         "protocol": protocol,
         "notes": notes,
-        "names": [g.name for g in shown],
     }
-    for file in ("table.md", "index.html"):
-        text = environment.get_template(f"{file}.j2").render(**content)
-        write_bytes(out / file, text.encode())
+    text = environment.get_template("table.md.j2").render(**content)
+    write_bytes(out / "table.md", text.encode())
+    names = {group.name for group in shown}
+    description = Description(
+        title=f"{table[0]['dataset']}: ×4 super-resolution with references",
+        notes=notes,
+        protocols={protocol.name: _words(protocol)},
+        shown=[_shown(out, group, per_image, restorer, group.name in names) for group in groups],
+        curves=_curves(out, restorer),
+        made_of=_made_of(protocol, restorer, made_of or {}),
+        files=["table.csv", "table.md", "per_image.csv", "metrics.json"],
+    )
+    write_page(out, description, table)
+
+
+def _made_of(
+    protocol: Protocol, restorer: Restorer | None, run: Mapping[str, Any]
+) -> dict[str, list[tuple[str, str]]]:
+    made_of = {"Evaluation": facts(run), f"Protocol {protocol.name}": facts(asdict(protocol))}
+    if restorer:
+        info = restorer.checkpoint.info.model_dump(mode="json")
+        made_of[f"Checkpoint {restorer.checkpoint.path.name}"] = facts(info)
+    return made_of
+
+
+def _words(protocol: Protocol) -> str:
+    return (
+        f"{protocol.channel}, border of {protocol.border_px} px left out, SSIM window "
+        f"{protocol.ssim_window}; LR by {KERNEL}, 8-bit images. {protocol.meaning}"
+    )
+
+
+def _shown(
+    out: Path,
+    group: Group,
+    per_image: Sequence[Mapping[str, Any]],
+    restorer: Restorer | None,
+    in_full: bool,
+) -> Shown:
+    """Return the pictures of a group; `in_full` with its grid, its references and their matches."""
+    hr = crop_to_multiple(read_rgb(group.hr, grey=True))
+
+    def kept(folder: str, image: RGB) -> Path:
+        path = PAGE / folder / f"{group.name}.png"
+        write_png(out / path, image)
+        return path
+
+    pictures = [Picture("LR", image_path("LR", "none", group.name), "input")]
+    for row in per_image:
+        path = image_path(row["method"], row["reference"], group.name)
+        if row["image"] == group.name and (out / path).exists():
+            none = row["reference"] == "none"
+            label = row["method"] if none else f"{row['method']}, {row['reference']}"
+            value = f"{row['psnr_db']:.2f} dB"
+            pictures.append(Picture(label, path, "output", value))
+    pictures.append(Picture("HR", kept("hr", hr), "truth"))
+    if not in_full:
+        return Shown(group.name, pictures)
+    figures = [Picture("Outputs and references", GRIDS / f"{group.name}.png", "figure")]
+    refs = {name: read_rgb(path, grey=True) for name, path in group.refs.items()}
+    pictures += [
+        Picture(name, kept(f"references/{slug(name)}", ref), "reference")
+        for name, ref in refs.items()
+    ]
+    warped = image_path("references", HR_WARP, group.name)
+    if (out / warped).exists():
+        pictures.append(Picture(HR_WARP, warped, "reference"))
+    if restorer and refs:
+        path = PAGE / "matches" / f"{group.name}.png"
+        title = f"{group.name}: {', '.join(refs)}"
+        draw_match(hr, list(refs.values()), restorer, title, out / path)
+        figures.append(Picture("What the patches of LR were matched with", path, "figure"))
+    return Shown(group.name, pictures, figures)
+
+
+def _curves(out: Path, restorer: Restorer | None) -> list[Picture]:
+    if restorer is None:
+        return []
+    checkpoint = restorer.checkpoint.path
+    path = PAGE / "curves" / f"{slug(checkpoint.stem)}.png"
+    drawn = draw_curves(checkpoint.parent, out / path)
+    return [Picture(checkpoint.stem, path, "figure")] if drawn else []
 
 
 def _paper_notes(table: list[dict[str, Any]]) -> list[str]:

@@ -76,13 +76,13 @@ def stages(model: SRNTT) -> dict[str, Stage]:
     leaves = [module for module in model.modules() if not any(module.children())]
     hooks = [module.register_forward_hook(watch) for module in leaves]
     try:
-        device = next(model.parameters()).device
-        lr = torch.zeros(1, 3, _PROBE, _PROBE, device=device)
+        like = next(model.parameters())  # its device and type
+        lr = like.new_zeros(1, 3, _PROBE, _PROBE)
         found = {}
         found[EXTRACT], x = stage(0, model.extract, lr)
         for layer, channels in MAP_CHANNELS.items():
             side = _PROBE * CELLS[layer]
-            maps = torch.zeros(1, channels, side, side, device=device)
+            maps = like.new_zeros(1, channels, side, side)
             found[layer], x = stage(0, model.join, layer, x, maps, lr[:, :1])
         found[FINISH], _ = stage(_BICUBIC_REACH, model.finish, x, lr)
     finally:

@@ -100,6 +100,14 @@ def by_method(out):
     return {(row["method"], row["reference"]): row for row in rows(out / "table.csv")}
 
 
+def links_of(page):
+    """Return the files that a page names, as it writes them."""
+    named = re.findall(r'(?:src|href)="([^"#][^"]*)"', page)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    named += [picture["url"] for image in data for picture in image["pictures"]]
+    return [link for link in named if link != "data:,"]
+
+
 def pixels(path):
     return np.asarray(Image.open(path).convert("RGB"))
 
@@ -272,9 +280,13 @@ def test_readers_are_told_that_the_encoder_is_random(evaluated):
 
 def test_the_page_refers_only_to_files_that_exist(evaluated):
     page = (evaluated / "index.html").read_text()
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+    links = links_of(page)
     assert {"table.csv", "table.md", "per_image.csv"} <= set(links)
-    assert len([link for link in links if link.endswith(".png")]) == 4  # two groups
+    for name in ("001", "002"):
+        outputs = {f"images/srntt-l2/{level}/{name}.png" for level in ("hr-warp", "l1", "all")}
+        assert outputs <= set(links)
+        for folder in ("grids", "page/matches", "page/hr"):
+            assert f"{folder}/{name}.png" in links
     for link in links:
         assert (evaluated / urllib.parse.unquote(link)).is_file(), link
 
@@ -356,7 +368,8 @@ def test_odd_names_are_shown_as_they_are(photograph, tmp_path):
     page = (out / "index.html").read_text(encoding="utf-8")
     for raw in ("<i>", "<u>", "ü & ", 'say "a"', "a <i> &"):
         assert raw not in page
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+    links = links_of(page)
+    assert len(links) > 20
     assert all((out / urllib.parse.unquote(link)).is_file() for link in links)
     assert sorted(row["image"] + ".png" for row in rows(out / "per_image.csv")) == sorted(names)
 
