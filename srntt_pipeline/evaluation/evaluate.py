@@ -15,6 +15,7 @@ from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.paper import canonical_dataset
+from srntt_pipeline.evaluation.paths import IMAGES, image_path
 from srntt_pipeline.evaluation.protocols import KERNEL, Protocol, get_protocol
 from srntt_pipeline.evaluation.restore import Restorer, load_restorer
 from srntt_pipeline.evaluation.warp import HR_WARP, warp_hr
@@ -167,7 +168,7 @@ def _forget_other_runs(
     except InputError:
         same = False
     if not same:
-        shutil.rmtree(out / report.IMAGES, ignore_errors=True)
+        shutil.rmtree(out / IMAGES, ignore_errors=True)
         write_json(run, made_from)
 
 
@@ -176,9 +177,9 @@ def evaluate_group(job: GroupJob) -> list[dict[str, Any]]:
     hr = crop_to_multiple(read_rgb(job.group.hr, min_side=4 * SCALE, grey=True))
     lr = downscale(hr)
     name = job.group.name
-    _keep(job.out / report.image_path(LR, NONE, name), lr)
+    _keep(job.out / image_path(LR, NONE, name), lr)
     images = {(BICUBIC, NONE): upscale(lr)}
-    _keep(job.out / report.image_path(BICUBIC, NONE, name), images[BICUBIC, NONE])
+    _keep(job.out / image_path(BICUBIC, NONE, name), images[BICUBIC, NONE])
     if job.checkpoint is not None:
         restorer = load_restorer(job.checkpoint, job.device, job.encoder_weights)
         images |= _restored(job, restorer, hr, lr)
@@ -237,11 +238,11 @@ def _restored(job: GroupJob, restorer: Restorer, hr: RGB, lr: RGB) -> dict[tuple
             continue
         if reference == ALL and not group.refs:
             continue
-        path = job.out / report.image_path(method, reference, group.name)
+        path = job.out / image_path(method, reference, group.name)
         if not path.exists():
             sr = restorer.super_resolve(lr, references(reference), correspondence(reference))
             if reference in (HR_WARP, LR):
-                shown = job.out / report.image_path("references", reference, group.name)
+                shown = job.out / image_path("references", reference, group.name)
                 _keep(shown, references(reference)[0])
             write_png(path, sr)
         images[method, reference] = read_rgb(path)

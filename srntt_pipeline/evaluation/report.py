@@ -1,9 +1,7 @@
 """Tables, picture grids and what the HTML page of an evaluation shows."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +11,22 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from srntt_pipeline.evaluation.figures import draw_curves, draw_match
-from srntt_pipeline.evaluation.page import PAGE, Description, Picture, Shown, facts, write_page
+from srntt_pipeline.evaluation.gallery import describe, forget_others
+from srntt_pipeline.evaluation.page import write_page
 from srntt_pipeline.evaluation.paper import paper_number
-from srntt_pipeline.evaluation.protocols import KERNEL, Protocol
+from srntt_pipeline.evaluation.paths import GRIDS, image_path, slug
+from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.evaluation.restore import Restorer
-from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
-from srntt_pipeline.images import RGB, crop_to_multiple, read_rgb, write_png
+from srntt_pipeline.images import RGB, crop_to_multiple, read_rgb
 from srntt_pipeline.layout import Group
 
-IMAGES, GRIDS = Path("images"), Path("grids")
 TABLE_COLUMNS = (
     "dataset", "method", "reference", "protocol", "images", "psnr_db", "ssim",
     "paper_psnr_db", "paper_ssim",
 )  # fmt: skip
 _MOST_GRIDS = 8
-
-
-def slug(text: str) -> str:
-    """Return `text` as a file name: `SRNTT-l2 (SISR)` → `srntt-l2-sisr`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def image_path(method: str, reference: str, name: str) -> Path:
-    """Return where an output image lies below the evaluation's folder."""
-    return IMAGES / slug(method) / slug(reference) / f"{name}.png"
 
 
 def summarise(per_image: Sequence[dict[str, Any]], alone: bool) -> list[dict[str, Any]]:
@@ -119,86 +106,19 @@ def write_report(
     }
     text = environment.get_template("table.md.j2").render(**content)
     write_bytes(out / "table.md", text.encode())
-    names = {group.name for group in shown}
-    description = Description(
+    description = describe(
+        out,
+        per_image,
+        groups=groups,
+        in_full={group.name for group in shown},
+        protocols=[protocol],
+        restorers=[restorer] if restorer else [],
+        run=made_of or {},
         title=f"{table[0]['dataset']}: ×4 super-resolution with references",
         notes=notes,
-        protocols={protocol.name: _words(protocol)},
-        shown=[_shown(out, group, per_image, restorer, group.name in names) for group in groups],
-        curves=_curves(out, restorer),
-        made_of=_made_of(protocol, restorer, made_of or {}),
-        files=["table.csv", "table.md", "per_image.csv", "metrics.json"],
     )
     write_page(out, description, table)
-
-
-def _made_of(
-    protocol: Protocol, restorer: Restorer | None, run: Mapping[str, Any]
-) -> dict[str, list[tuple[str, str]]]:
-    made_of = {"Evaluation": facts(run), f"Protocol {protocol.name}": facts(asdict(protocol))}
-    if restorer:
-        info = restorer.checkpoint.info.model_dump(mode="json")
-        made_of[f"Checkpoint {restorer.checkpoint.path.name}"] = facts(info)
-    return made_of
-
-
-def _words(protocol: Protocol) -> str:
-    return (
-        f"{protocol.channel}, border of {protocol.border_px} px left out, SSIM window "
-        f"{protocol.ssim_window}; LR by {KERNEL}, 8-bit images. {protocol.meaning}"
-    )
-
-
-def _shown(
-    out: Path,
-    group: Group,
-    per_image: Sequence[Mapping[str, Any]],
-    restorer: Restorer | None,
-    in_full: bool,
-) -> Shown:
-    """Return the pictures of a group; `in_full` with its grid, its references and their matches."""
-    hr = crop_to_multiple(read_rgb(group.hr, grey=True))
-
-    def kept(folder: str, image: RGB) -> Path:
-        path = PAGE / folder / f"{group.name}.png"
-        write_png(out / path, image)
-        return path
-
-    pictures = [Picture("LR", image_path("LR", "none", group.name), "input")]
-    for row in per_image:
-        path = image_path(row["method"], row["reference"], group.name)
-        if row["image"] == group.name and (out / path).exists():
-            none = row["reference"] == "none"
-            label = row["method"] if none else f"{row['method']}, {row['reference']}"
-            value = f"{row['psnr_db']:.2f} dB"
-            pictures.append(Picture(label, path, "output", value))
-    pictures.append(Picture("HR", kept("hr", hr), "truth"))
-    if not in_full:
-        return Shown(group.name, pictures)
-    figures = [Picture("Outputs and references", GRIDS / f"{group.name}.png", "figure")]
-    refs = {name: read_rgb(path, grey=True) for name, path in group.refs.items()}
-    pictures += [
-        Picture(name, kept(f"references/{slug(name)}", ref), "reference")
-        for name, ref in refs.items()
-    ]
-    warped = image_path("references", HR_WARP, group.name)
-    if (out / warped).exists():
-        pictures.append(Picture(HR_WARP, warped, "reference"))
-    if restorer and refs:
-        path = PAGE / "matches" / f"{group.name}.png"
-        title = f"{group.name}: {', '.join(refs)}"
-        draw_match(hr, list(refs.values()), restorer, title, out / path)
-        figures.append(Picture("What the patches of LR were matched with", path, "figure"))
-    return Shown(group.name, pictures, figures)
-
-
-def _curves(out: Path, restorer: Restorer | None) -> list[Picture]:
-    if restorer is None:
-        return []
-    checkpoint = restorer.checkpoint.path
-    path = PAGE / "curves" / f"{slug(checkpoint.stem)}.png"
-    drawn = draw_curves(checkpoint.parent, out / path)
-    return [Picture(checkpoint.stem, path, "figure")] if drawn else []
+    forget_others(out, description)
 
 
 def _paper_notes(table: list[dict[str, Any]]) -> list[str]:

@@ -291,6 +291,13 @@ def test_the_page_refers_only_to_files_that_exist(evaluated):
         assert (evaluated / urllib.parse.unquote(link)).is_file(), link
 
 
+def test_pictures_of_another_run_are_removed_from_the_page(cufed, tmp_path):
+    run(cufed, tmp_path)
+    assert (tmp_path / "page" / "hr" / "002.png").exists()
+    run(cufed, tmp_path, max_images=1)
+    assert [path.name for path in sorted((tmp_path / "page" / "hr").iterdir())] == ["001.png"]
+
+
 def test_pictures_are_drawn_of_each_group(evaluated):
     for name in ("001", "002"):
         assert min(Image.open(evaluated / "grids" / f"{name}.png").size) > 400

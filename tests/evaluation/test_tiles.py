@@ -14,7 +14,7 @@ from srntt_pipeline.images import downscale, upscale
 from srntt_pipeline.models import SRNTT, build_model
 from srntt_pipeline.swaps.encoder import CELLS, load_encoder, to_tensor
 from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.swap import Swapped, correspond, swap_features
+from srntt_pipeline.swaps.swap import correspond, swap_features
 from srntt_pipeline.swaps.windows import ENCODING_BYTES, Window, WindowedSwap
 
 CPU = torch.device("cpu")
@@ -105,45 +105,32 @@ def test_tiles_equal_the_whole(small_blocks, matched, height, width, side, sizes
     assert error(tiled(model, lr, refs, found, side), whole) < ROUNDING
 
 
-class Given:
-    """Swapped maps that are there already, in float64: what is left to differ are halos."""
+def test_each_stage_sees_as_far_as_is_said_and_no_farther(matched):
+    """In float64, on the middle of an image: equal with the reach, not so with a pixel less."""
+    model = copy.deepcopy(network(bicubic_skip=True)).double()
+    lr, refs, found = matched(40, 53)
+    swapped = swap_features(found, refs, VERSIONS, load_encoder("random", 0, CPU))
+    weight = swapped.weight[None].double()
+    image = to_tensor(lr)[None].double()
+    whole, middle = Window(0, 40, 0, 53), Window(17, 22, 24, 29)
 
-    def __init__(self, found, refs):
-        swapped = swap_features(found, refs, VERSIONS, load_encoder("random", 0, CPU))
-        self.maps = {layer: values.double() for layer, values in swapped.maps.items()}
-        self.weight = swapped.weight.double()
+    def check(name, run, inputs, cells, cell):
+        """`cells`: values a side for each LR pixel of the inputs, and `cell` of the output."""
+        expected, reach = run(*inputs), stages(model)[name].reach
+        for by, equal in ((reach, True), (reach - 1, False)):
+            window = middle.grown(by, 40, 53)
+            parts = [window.of(x, whole, side) for x, side in zip(inputs, cells, strict=True)]
+            part = middle.of(run(*parts), window, cell)
+            assert (error(part, middle.of(expected, whole, cell)) < 1e-13) == equal, (name, by)
+        return expected
 
-    def swap(self, windows):
-        whole = Window(0, self.weight.shape[1], 0, self.weight.shape[2])
-        maps = {
-            layer: window.of(self.maps[layer], whole, CELLS[layer])
-            for layer, window in windows.items()
-        }
-        return Swapped(maps, windows["relu3_1"].of(self.weight, whole))
-
-
-def test_halos_are_as_large_as_they_must_be_and_no_larger(matched, monkeypatch):
-    model, (lr, refs, found) = network(bicubic_skip=True), matched(40, 53)
-    model, given, needed = copy.deepcopy(model).double(), Given(found, refs), stages(model)
-    monkeypatch.setattr(tiles, "to_tensor", lambda image: to_tensor(image).double())
     with torch.inference_mode():
-        maps = {layer: values[None] for layer, values in given.maps.items()}
-        whole = model(to_tensor(lr)[None].double(), maps, given.weight[None])[0]
-
-    def tiled_with(stages):
-        tiling = SmallTiles(model, 40, 53, 11)
-        tiling._stages = stages
-        sr = torch.full(whole.shape, torch.nan, dtype=torch.float64)
-        with torch.inference_mode():
-            for tile in tiling.tiles:
-                part = tiles._tile(model, lr, given, tiling.windows(tile), tile)
-                tile.of(sr, Window(0, 40, 0, 53), 4)[:] = part
-        return sr
-
-    assert error(tiled_with(needed), whole) < 1e-14
-    for name, stage in needed.items():
-        short = {**needed, name: tiles.Stage(stage.reach - 1, stage.bytes)}
-        assert error(tiled_with(short), whole) > 1e-11, name
+        x = check("extract", model.extract, [image], [1], 1)
+        for layer, after in (("relu3_1", 2), ("relu2_1", 4), ("relu1_1", 4)):
+            side, maps = CELLS[layer], swapped.maps[layer][None].double()
+            join = functools.partial(model.join, layer)
+            x = check(layer, join, [x, maps, weight], [side, side, 1], after)
+        check("finish", model.finish, [x, image], [4, 1], 4)
 
 
 def test_reach_of_the_released_codes_sizes():
