@@ -167,17 +167,6 @@ def test_tiles_cover_the_image_once_within_the_memory(size):
     assert counts[LEAST] >= counts[4 * LEAST] >= counts[2**40] == 1
 
 
-def test_only_blocks_that_something_was_matched_in_are_encoded(small_blocks, matched):
-    _, refs, found = matched(40, 53)
-    encoder = load_encoder("random", 0, CPU)
-    swapped, seen = WindowedSwap(found, refs, VERSIONS, encoder, room=0), []
-    swapped._encoder.encode = lambda image: seen.append(image.shape) or encoder.encode(image)
-    tile = Window(8, 10, 20, 22)
-    swapped.swap(dict.fromkeys(("relu3_1", "relu2_1", "relu1_1"), tile))
-    assert 1 <= len(seen) <= 4 * 4  # a window of 2×2 is covered by 4×4 patches
-    assert max(max(shape[:2]) for shape in seen) <= 4 * (5 + 2 + 2 * 3)
-
-
 def test_eight_bit_sr_is_the_rounded_whole(matched):
     model, (lr, refs, found) = network(bicubic_skip=True), matched(40, 53)
     swapped = WindowedSwap(found, refs, VERSIONS, load_encoder("random", 0, CPU), 10**6)
