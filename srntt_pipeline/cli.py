@@ -184,7 +184,7 @@ def memory_option(command: Command) -> Command:
         show_default=True,
         metavar="GIB",
         callback=lambda ctx, parameter, value: int(value * 2**30),
-        help="Most memory of a worker, GiB, at least 1.5; it changes no result.",
+        help="Most memory of a process, GiB, at least 1.5.",
     )(command)
 
 
@@ -482,6 +482,7 @@ def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) ->
 @click.option("-o", "--out", type=_PATH, required=True, help="The SR image to write (PNG).")
 @parameters(config.SuperResolveParams, "super_resolve")
 @device_option
+@memory_option
 @checkpoint_encoder_option
 @checkpoint_networks_options
 def super_resolve(
@@ -491,12 +492,13 @@ def super_resolve(
     out: Path,
     params: config.SuperResolveParams,
     device: str,
+    max_memory: int,
     encoder_weights: str | None,
     networks: "NetworkFiles",
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
-    Without --ref, LR is its own reference.
+    LR may have any size from 3 px a side on. Without --ref, LR is its own reference.
 
     Example:  srntt-pipeline super-resolve small.png --ref a.jpg --ref b.jpg --checkpoint model -o
     large.png
@@ -504,7 +506,7 @@ def super_resolve(
     from srntt_pipeline.evaluation.restore import super_resolve as run
 
     files: dict[str, Any] = {"encoder_weights": encoder_weights, "networks": networks}
-    run(lr, refs, checkpoint, out, params, device=device, **files)
+    run(lr, refs, checkpoint, out, params, device=device, max_memory=max_memory, **files)
 
 
 @cli.command()

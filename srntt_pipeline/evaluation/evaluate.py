@@ -2,19 +2,20 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import srntt_pipeline
 from srntt_pipeline.config import EvaluateParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.measure import GroupJob, measure_group
-from srntt_pipeline.evaluation.methods import ALL, BEST, LR, STITCHED, Method, read_methods
+from srntt_pipeline.evaluation.methods import ALL, BEST, LR, STITCHED, read_methods
 from srntt_pipeline.evaluation.paper import canonical_dataset
-from srntt_pipeline.evaluation.perceptual import Metric, read_metrics
+from srntt_pipeline.evaluation.perceptual import read_metrics
 from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
-from srntt_pipeline.evaluation.restore import load_restorer
+from srntt_pipeline.evaluation.restore import Restorer, load_restorer
 from srntt_pipeline.evaluation.tables import Row, paper_notes, summarise, write_tables
 from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.files import output_folder, remove_partials, write_json
@@ -53,7 +54,11 @@ def evaluate(
     references = _references(test_set, params.references, protocols)
     metrics = read_metrics(params)
     methods = read_methods(checkpoints)
-    notes = _notes(methods, metrics, str(chosen), encoder_weights, networks)
+    restorers = {
+        method.name: load_restorer(method.checkpoint, str(chosen), encoder_weights, networks)
+        for method in methods
+    }
+    notes = [*_notes(restorers), *(metric.words for metric in metrics)]
     output_folder(out)
     name = canonical_dataset(test_set.name)
     jobs = [
@@ -85,14 +90,14 @@ def evaluate(
     notes += paper_notes(table)
     write_tables(out, table, per_image, notes)
     write_json(out / "notes.json", {"dataset": name, "notes": notes})
-    main = [row for row in table if row["protocol"] == protocols[0].name]
     report.write_report(
         out,
-        table=main,
-        per_image=[row for row in per_image if row["protocol"] == protocols[0].name],
-        protocol=protocols[0],
+        table=table,
+        per_image=per_image,
+        protocols=protocols,
         groups=test_set.groups,
-        method=methods[0].name if methods else None,
+        restorers=restorers,
+        run={**params.model_dump(mode="json"), "software": srntt_pipeline.__version__},
         notes=notes,
     )
     log.info(
@@ -125,29 +130,22 @@ def _references(
     return tuple(name for name in measured if not wanted or name in wanted)
 
 
-def _notes(
-    methods: Sequence[Method],
-    metrics: Sequence[Metric],
-    device: str,
-    encoder_weights: str | None,
-    networks: NetworkFiles,
-) -> list[str]:
+def _notes(restorers: Mapping[str, Restorer]) -> list[str]:
     """Return what a reader of the numbers must know about the methods behind them."""
-    if not methods:
-        return ["Bicubic alone: no checkpoint was given.", *(metric.words for metric in metrics)]
+    if not restorers:
+        return ["Bicubic alone: no checkpoint was given."]
     notes = []
-    for method in methods:
-        restorer = load_restorer(method.checkpoint, device, encoder_weights, networks)
+    for name, restorer in restorers.items():
         info, identity = restorer.checkpoint.info, restorer.encoder.identity
         swaps = ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
         if identity.is_random:
             notes.append(
-                f"The encoder of {method.name} is a RANDOM VGG19, not ImageNet's: these numbers "
-                "show that the pipeline works, not how good the method is."
+                f"The encoder of {name} is a RANDOM VGG19, not ImageNet's: these numbers show that "
+                "the pipeline works, not how good the method is."
             )
-        notes += [
-            f"{method.name}: {info.step} steps, sizes {json.dumps(info.sizes)}, checkpoint "
+        notes.append(
+            f"{name}: {info.step} steps, sizes {json.dumps(info.sizes)}, checkpoint "
             f"{restorer.checkpoint.path.name} (sha256 {info.weights_sha256[:12]}). "
-            f"Encoder: {identity}. Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}.",
-        ]
-    return [*notes, *(metric.words for metric in metrics)]
+            f"Encoder: {identity}. Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}."
+        )
+    return notes

@@ -1,19 +1,19 @@
 """Picture grids and the HTML page of an evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from srntt_pipeline.evaluation.gallery import describe, forget_others
+from srntt_pipeline.evaluation.page import write_page
 from srntt_pipeline.evaluation.paths import GRIDS, image_path
 from srntt_pipeline.evaluation.protocols import Making, Protocol, make_hr
-from srntt_pipeline.evaluation.table_formats import shown_difference
+from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.figures import save_figure, spread
-from srntt_pipeline.files import write_bytes
 from srntt_pipeline.images import RGB, read_rgb
 from srntt_pipeline.layout import Group
 
@@ -23,32 +23,38 @@ _MOST_GRIDS = 8
 def write_report(
     out: Path,
     *,
-    table: list[dict[str, Any]],
-    per_image: list[dict[str, Any]],
-    protocol: Protocol,
+    table: Sequence[dict[str, Any]],
+    per_image: Sequence[dict[str, Any]],
+    protocols: Sequence[Protocol],
     groups: Sequence[Group],
-    method: str | None,
-    notes: list[str],
+    restorers: Mapping[str, Restorer],
+    run: Mapping[str, Any],
+    notes: Sequence[str],
 ) -> None:
-    """Write grids and the page of one protocol's numbers into `out`."""
+    """Write grids and the page into `out`; pictures and their PSNR are of the first protocol.
+
+    `restorers`: by method, the first of which the grids and the pictures of matches show; `run`:
+    what the page says of the run beside protocols and checkpoints.
+    """
+    main = protocols[0]
+    rows = [row for row in per_image if row["protocol"] == main.name]
     shown = [groups[i] for i in spread(len(groups), _MOST_GRIDS)]
-    psnr = {(row["image"], row["method"], row["reference"]): row["psnr_db"] for row in per_image}
+    psnr = {(row["image"], row["method"], row["reference"]): row["psnr_db"] for row in rows}
     for group in shown:
-        draw_grid(out, group, method, psnr, protocol.making)
-    environment = Environment(
-        loader=PackageLoader("srntt_pipeline.evaluation"),
-        autoescape=select_autoescape(["html.j2"]),
-        keep_trailing_newline=True,
+        draw_grid(out, group, next(iter(restorers), None), psnr, main.making)
+    description = describe(
+        out,
+        rows,
+        groups=groups,
+        in_full={group.name for group in shown},
+        protocols=protocols,
+        restorers=list(restorers.values()),
+        run=run,
+        title=f"{table[0]['dataset']}: ×4 super-resolution with references",
+        notes=notes,
     )
-    environment.filters["difference"] = shown_difference
-    content = {
-        "table": table,
-        "protocol": protocol,
-        "notes": notes,
-        "names": [g.name for g in shown],
-    }
-    text = environment.get_template("index.html.j2").render(**content)
-    write_bytes(out / "index.html", text.encode())
+    write_page(out, description, table)
+    forget_others(out, description)
 
 
 def draw_grid(

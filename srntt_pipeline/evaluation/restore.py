@@ -5,24 +5,26 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation import tiles
+from srntt_pipeline.evaluation.tiles import Tiling
 from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, write_png
-from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.encoder import load_encoder, to_tensor
+from srntt_pipeline.models import SRNTT
+from srntt_pipeline.swaps.correspondence import FIXED_MEMORY, MAX_MEMORY, Correspondence
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import WindowedSwap
 
 log = logging.getLogger(__name__)
 
+SR_MEMORY = 4 << 30  # bytes, of a process that super-resolves
 MIN_LR_SIDE_PX = 3  # one 3×3 patch on relu3_1 of LR↑
-MAX_LR_PIXELS = 512 * 512  # SR of 4 megapixels: about 10 GB of maps and features
 
 
 class Restorer:
@@ -39,7 +41,8 @@ class Restorer:
         networks: NetworkFiles = AS_NAMED,
     ) -> None:
         info = checkpoint.info
-        if info.encoder is None or info.swaps is None:
+        model = checkpoint.model
+        if info.encoder is None or info.swaps is None or not isinstance(model, SRNTT):
             raise InputError(
                 f"{checkpoint.path}: {info.model} takes no references; name a checkpoint of SRNTT"
             )
@@ -55,29 +58,38 @@ class Restorer:
         self.matcher = load_matcher(info.swaps, self.encoder, networks)
         check_networks(checkpoint.path, info.networks, self.matcher.networks)
         self.versions = self.matcher.versions
-        self._model = checkpoint.model.to(device)
+        self._model = model.to(device)
 
-    def correspond(self, lr: RGB, refs: Sequence[RGB]) -> Correspondence:
-        """Return the correspondence of LR↑ with all versions of `refs`."""
-        return self.matcher.correspond(lr, refs)
+    def correspond(
+        self, lr: RGB, refs: Sequence[RGB], max_memory: int = MAX_MEMORY
+    ) -> Correspondence:
+        """Return the correspondence of LR↑ with all versions of `refs`.
 
-    @torch.inference_mode()
+        `max_memory`: bytes, as `swaps.swap.correspond` takes them.
+        """
+        return self.matcher.correspond(lr, refs, max_memory=max_memory)
+
     def super_resolve(
-        self, lr: RGB, refs: Sequence[RGB], correspondence: Correspondence | None = None
+        self,
+        lr: RGB,
+        refs: Sequence[RGB],
+        correspondence: Correspondence | None = None,
+        *,
+        max_memory: int = SR_MEMORY,
     ) -> RGB:
         """Return SR, uint8 [4h, 4w, 3], of `lr`, uint8 [h, w, 3], with one reference or more.
 
-        `correspondence` may be given where it is known already.
+        LR has 3 px a side or more, references 12. `correspondence` may be given where it is known
+        already. The process takes at most `max_memory` bytes beside the images and the
+        correspondence, whatever their sizes: SR is made in tiles, and equal to SR at once but for
+        the rounding of floats. Raises InputError where `max_memory` is too little for any tile.
         """
-        found = correspondence or self.correspond(lr, refs)
-        swapped = swap_features(found, refs, self.versions, self.encoder)
-        sr = self._model(
-            to_tensor(lr)[None].to(self.device),
-            {layer: maps[None] for layer, maps in swapped.maps.items()},
-            swapped.weight[None],
+        tiling = Tiling(self._model, lr.shape[0], lr.shape[1], max_memory - FIXED_MEMORY)
+        found = correspondence or self.correspond(lr, refs, max_memory)
+        swapped = WindowedSwap(
+            found, refs, self.versions, self.encoder, tiling.cache_bytes, tiling.block
         )
-        values = sr[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-        return np.rint(values * 255).astype(np.uint8)
+        return tiles.super_resolve(self._model, lr, swapped, tiling)
 
 
 def load_restorer(
@@ -112,22 +124,19 @@ def super_resolve(
     device: str = "auto",
     encoder_weights: str | None = None,
     networks: NetworkFiles = AS_NAMED,
+    max_memory: int = MAX_MEMORY,
 ) -> None:
     """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
 
-    Without references, LR is its own (SISR). Raises InputError.
+    Without references, LR is its own (SISR). `max_memory`: bytes, as in `Restorer.super_resolve`.
+    Raises InputError.
     """
     if out.suffix.lower() != ".png" or out.is_dir():
         raise InputError(f"{out}: SR is written as PNG; give a file name that ends in .png")
     image = read_rgb(lr, min_side=MIN_LR_SIDE_PX)
     height, width = image.shape[:2]
-    if height * width > MAX_LR_PIXELS:
-        raise InputError(
-            f"{lr}: {width}×{height} px is too large at once; crop or shrink it to at most "
-            f"{MAX_LR_PIXELS} pixels (512×512)"
-        )
     long_side = params.reference_long_side_px or SCALE * max(height, width)
     images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
     restorer = load_restorer(checkpoint, device, encoder_weights, networks)
-    write_png(out, restorer.super_resolve(image, images or [image]))
+    write_png(out, restorer.super_resolve(image, images or [image], max_memory=max_memory))
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)

@@ -81,14 +81,30 @@ class SRNTT(nn.Module):
         `lr`: [N, 3, h, w] in [0, 1]; `maps`: M_l by layer, relu3_1 [N, 256, h, w], relu2_1
         [N, 128, 2h, 2w], relu1_1 [N, 64, 4h, 4w]; `weight`: S*, [N, 1, h, w] in [0, 1].
         """
-        x = self.content(lr * 2 - 1)
+        x = self.extract(lr)
         for layer in MAP_CHANNELS:
-            scaled = maps[layer] * getattr(self, f"{layer}_scale")
-            if self.weight_maps:
-                scaled = scaled * F.interpolate(weight, size=scaled.shape[2:], mode="nearest")
-            x = self.transfer[layer](x, scaled)
-            if layer in self.upscale:
-                x = self.upscale[layer](x)
+            x = self.join(layer, x, maps[layer], weight)
+        return self.finish(x, lr)
+
+    # The stages of `forward`, for tiled inference: each sees a bounded surrounding of its output.
+
+    def extract(self, lr: Tensor) -> Tensor:
+        """Return ψ_0 [N, C, h, w] of LR [N, 3, h, w] in [0, 1]."""
+        return self.content(lr * 2 - 1)
+
+    def join(self, layer: str, x: Tensor, maps: Tensor, weight: Tensor) -> Tensor:
+        """Return ψ after the texture transfer at `layer`, at the size of the next one.
+
+        `x`: ψ before it, at the size of `maps`; arguments and sizes as in `forward`.
+        """
+        scaled = maps * getattr(self, f"{layer}_scale")
+        if self.weight_maps:
+            scaled = scaled * F.interpolate(weight, size=scaled.shape[2:], mode="nearest")
+        x = self.transfer[layer](x, scaled)
+        return self.upscale[layer](x) if layer in self.upscale else x
+
+    def finish(self, x: Tensor, lr: Tensor) -> Tensor:
+        """Return SR [N, 3, 4h, 4w] from the last ψ [N, C, 4h, 4w]."""
         return to_image(self.tail(x), lr, self.bicubic_skip)
 
     def sisr(self, lr: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ PATCH = search.PATCH
 MAX_MEMORY = 2 << 30  # bytes, of a process
 # Of these, what Python, PyTorch's CUDA build and an encoder at work on one window take (measured:
 # 1.18 GiB).
-_FIXED = 5 << 28
+FIXED_MEMORY = 5 << 28
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def share(max_memory: int) -> int:
 
     These are the maps of LR↑, the buffers of the search, and the maps of references remembered.
     """
-    return max(16 << 20, (max_memory - _FIXED) // 3)
+    return max(16 << 20, (max_memory - FIXED_MEMORY) // 3)
 
 
 def patch_count(shapes: Iterable[tuple[int, int]]) -> int:

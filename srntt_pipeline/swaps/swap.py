@@ -6,7 +6,7 @@ relu3_1 position: so each r×r cell of a map, r = 1, 2, 4, is the mean of up to 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,14 +71,13 @@ def correspond(
     together = max(1, share(max_memory) // (4 * CHANNELS["relu3_1"] * first))
     found: list[Correspondence] = []
     for start in range(0, len(parts), together):
-        searches = [
-            Search(
-                part.inner(encoder.encode(part.cut(lr_up), ["relu3_1"])["relu3_1"], lr_up),
-                max_memory=share(max_memory),
-                precision=precision,
-            )
-            for part in parts[start : start + together]
-        ]
+        here = parts[start : start + together]
+        searches = []
+        for maps, part in zip(
+            encoder.encode_each((part.cut(lr_up) for part in here), ["relu3_1"]), here, strict=True
+        ):
+            lr = part.inner(maps["relu3_1"], lr_up)
+            searches.append(Search(lr, max_memory=share(max_memory), precision=precision))
         _search_all(searches, refs, versions, valid, encoder, upscaler)
         found += [search.result() for search in searches]
     return join(found, parts) if len(found) > 1 else found[0]
@@ -143,61 +142,87 @@ def swap_features(
 
 def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
     """Return the swapped maps [C, H, W] by layer; `encode(k)` gives the raw maps of version k."""
-    index = correspondence.index
-    height, width = (size + PATCH - 1 for size in index.shape)
+    return swap_layers(dict.fromkeys(LAYERS, correspondence), encode)
+
+
+def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], Maps]) -> Maps:
+    """Return swapped maps, each layer's by a correspondence of its own with the same versions.
+
+    These are windows of one correspondence, where layers are wanted in windows of their own.
+    """
+    windows = {id(window): window for window in found.values()}
     sums: Maps = {}
     first = 0
-    for number, shape in enumerate(correspondence.shapes):
+    for number, shape in enumerate(next(iter(windows.values())).shapes):
         count = patch_count([shape])
-        here = (index >= first) & (index < first + count)
-        if bool(here.any()):
+        places = {}
+        for key, window in windows.items():
+            here = (window.index >= first) & (window.index < first + count)
+            if bool(here.any()):
+                places[key] = _places(window.index - first, here, shape)
+        if places:
             maps = encode(number)
-            sources, reached, starts = _places(index - first, here, shape[1])
-            used, places = sources.unique(return_inverse=True)
-            few = 2 * len(used) < shape[0] * shape[1]  # else to copy all cells is as fast
-            for layer in LAYERS:
-                cells = _to_cells(maps[layer], CELLS[layer], used if few else None)
+            for layer, window in found.items():
+                if id(window) not in places:
+                    continue
+                sources, used, reached, starts = places[id(window)]
+                cells = _to_cells(maps[layer], CELLS[layer], used)
                 if layer not in sums:
+                    height, width = _positions(window)
                     sums[layer] = cells.new_zeros(height * width, cells.shape[1])
-                _gather(sums[layer], cells, (places if few else sources, reached, starts))
+                _gather(sums[layer], cells, (sources, reached, starts))
         first += count
-    overlaps = _overlaps(height, width, index.device).view(-1, 1)
-    return {
-        layer: _from_cells(sums[layer].div_(overlaps), height, width, CELLS[layer])
-        for layer in LAYERS
-    }
+    for layer, window in found.items():
+        height, width = _positions(window)
+        sums[layer] /= _overlaps(height, width, window.index.device).view(-1, 1)
+        sums[layer] = _from_cells(sums[layer], height, width, CELLS[layer])
+    return sums
+
+
+def _positions(correspondence: Correspondence) -> tuple[int, int]:
+    """Return the size (h, w) of LR, whose patches the correspondence has."""
+    height, width = correspondence.index.shape
+    return height + PATCH - 1, width + PATCH - 1
 
 
 def weight_map(correspondence: Correspondence) -> Tensor:
     """Return S* at every LR position, float32 [1, h, w]: the mean weight of the patches over it."""
     weight = correspondence.weight
-    height, width = (size + PATCH - 1 for size in weight.shape)
+    height, width = _positions(correspondence)
     padded = F.pad(weight[None, None], [PATCH - 1] * 4)
     sums = F.avg_pool2d(padded, PATCH, stride=1, divisor_override=1)[0]
     return sums / _overlaps(height, width, weight.device)
 
 
-def _places(index: Tensor, here: Tensor, ref_width: int) -> tuple[Tensor, Tensor, Tensor]:
+def _places(
+    index: Tensor, here: Tensor, shape: tuple[int, int]
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """Return which cells of a version go where, for its patches `index` where `here`.
 
-    Int64: the source cells, in the order of the cells they go to; the target cells that get any,
-    ascending; and for each of these where its sources begin.
+    Int64: the source cells, in the order of the cells they go to, as places in the next; the cells
+    that are sources at all, or None where they are so many that to copy all is as fast; the target
+    cells that get any, ascending; and for each of these where its sources begin. `shape`: of the
+    version's relu3_1 map.
     """
     rows, columns = here.nonzero(as_tuple=True)
     patches, width = index[here], here.shape[1] + PATCH - 1
-    patch_columns = ref_width - PATCH + 1
+    patch_columns = shape[1] - PATCH + 1
     down, right = torch.meshgrid(*[torch.arange(PATCH, device=index.device)] * 2, indexing="ij")
     shifted = [
         (row[:, None] + down.flatten()) * line + column[:, None] + right.flatten()
         for row, column, line in (
-            (patches // patch_columns, patches % patch_columns, ref_width),
+            (patches // patch_columns, patches % patch_columns, shape[1]),
             (rows, columns, width),
         )
     ]
     sources, targets = (cells.flatten() for cells in shifted)
     order = targets.argsort(stable=True)
     reached, counts = targets[order].unique_consecutive(return_counts=True)
-    return sources[order], reached, counts.cumsum(0) - counts
+    starts = counts.cumsum(0) - counts
+    used, places = sources.unique(return_inverse=True)
+    if 2 * len(used) < shape[0] * shape[1]:
+        return places[order], used, reached, starts
+    return sources[order], None, reached, starts
 
 
 def _gather(sums: Tensor, cells: Tensor, places: tuple[Tensor, Tensor, Tensor]) -> None:

@@ -17,7 +17,7 @@ from srntt_pipeline.images import RGB
 
 STRIDE = 4  # pixels between positions of relu3_1
 SIDE = 128  # positions: 512 px
-_HALO = 3
+SEES = 3  # more positions on each side
 
 
 @dataclass(frozen=True)
@@ -29,32 +29,43 @@ class Window:
     left: int
     right: int
 
+    @property
+    def positions(self) -> int:
+        """How many positions it holds."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    def grown(self, by: int, height: int, width: int) -> "Window":
+        """Return the window with `by` more on each side, where a map of that size goes on."""
+        return Window(
+            max(self.top - by, 0),
+            min(self.bottom + by, height),
+            max(self.left - by, 0),
+            min(self.right + by, width),
+        )
+
+    def of(self, values: Tensor, within: "Window", cells: int = 1) -> Tensor:
+        """Cut the window out of `values` [..., H, W], which cover `within`.
+
+        `cells`: values a side for each position.
+        """
+        rows = slice((self.top - within.top) * cells, (self.bottom - within.top) * cells)
+        columns = slice((self.left - within.left) * cells, (self.right - within.left) * cells)
+        return values[..., rows, columns]
+
     def cut(self, image: RGB) -> RGB:
         """Return the pixels of `image`, uint8 [H, W, 3], that the window's map is made of."""
-        outer = self._outer(image)
+        seen = self._seen(image)
         return image[
-            STRIDE * outer.top : STRIDE * outer.bottom, STRIDE * outer.left : STRIDE * outer.right
+            STRIDE * seen.top : STRIDE * seen.bottom, STRIDE * seen.left : STRIDE * seen.right
         ]
 
     def inner(self, maps: Tensor, image: RGB) -> Tensor:
         """Return the window's part of the map [C, h·r, w·r] of what `cut` returned."""
-        outer = self._outer(image)
-        cells = maps.shape[1] // (outer.bottom - outer.top)
-        return maps[
-            :,
-            cells * (self.top - outer.top) : cells * (self.bottom - outer.top),
-            cells * (self.left - outer.left) : cells * (self.right - outer.left),
-        ]
+        seen = self._seen(image)
+        return self.of(maps, seen, maps.shape[1] // (seen.bottom - seen.top))
 
-    def _outer(self, image: RGB) -> "Window":
-        """Return the window with what its positions see, as far as the image goes."""
-        height, width = (side // STRIDE for side in image.shape[:2])
-        return Window(
-            max(0, self.top - _HALO),
-            min(height, self.bottom + _HALO),
-            max(0, self.left - _HALO),
-            min(width, self.right + _HALO),
-        )
+    def _seen(self, image: RGB) -> "Window":
+        return self.grown(SEES, image.shape[0] // STRIDE, image.shape[1] // STRIDE)
 
 
 def windows(height: int, width: int, overlap: int = 0) -> Iterator[Window]:

@@ -111,6 +111,14 @@ def by_method(out):
     return {(row["method"], row["reference"]): row for row in rows(out / "table.csv")}
 
 
+def links_of(page):
+    """Return the files that a page names, as it writes them."""
+    named = re.findall(r'(?:src|href)="([^"#][^"]*)"', page)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    named += [picture["url"] for image in data for picture in image["pictures"]]
+    return [link for link in named if link != "data:,"]
+
+
 def pixels(path):
     return np.asarray(Image.open(path).convert("RGB"))
 
@@ -353,11 +361,22 @@ def test_readers_are_told_that_the_encoder_is_random(evaluated):
 
 def test_the_page_refers_only_to_files_that_exist(evaluated):
     page = (evaluated / "index.html").read_text()
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+    links = links_of(page)
     assert {"table.csv", "table.md", "per_image.csv"} <= set(links)
-    assert len([link for link in links if link.endswith(".png")]) == 4  # two groups
+    for name in ("001", "002"):
+        outputs = {f"images/srntt-l2/{level}/{name}.png" for level in ("hr-warp", "l1", "all")}
+        assert outputs <= set(links)
+        for folder in ("grids", "page/matches", "page/hr"):
+            assert f"{folder}/{name}.png" in links
     for link in links:
         assert (evaluated / urllib.parse.unquote(link)).is_file(), link
+
+
+def test_pictures_of_another_run_are_removed_from_the_page(cufed, tmp_path):
+    run(cufed, tmp_path)
+    assert (tmp_path / "page" / "hr" / "002.png").exists()
+    run(cufed, tmp_path, max_images=1)
+    assert [path.name for path in sorted((tmp_path / "page" / "hr").iterdir())] == ["001.png"]
 
 
 def test_pictures_are_drawn_of_each_group(evaluated):
@@ -442,7 +461,8 @@ def test_odd_names_are_shown_as_they_are(photograph, tmp_path):
     page = (out / "index.html").read_text(encoding="utf-8")
     for raw in ("<i>", "<u>", "ü & ", 'say "a"', "a <i> &"):
         assert raw not in page
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+    links = links_of(page)
+    assert len(links) > 20
     assert all((out / urllib.parse.unquote(link)).is_file() for link in links)
     assert sorted(row["image"] + ".png" for row in rows(out / "per_image.csv")) == sorted(names)
 
@@ -608,7 +628,7 @@ def test_methods_that_match_alike_share_the_matching(
     )
     chosen = {"references": ("L1", "LR", "all"), "max_images": 1}
     run(cufed, tmp_path, checkpoint, other, **chosen)
-    assert len(calls) == 6  # five levels and LR, each once
+    assert len(calls) == 6 + 1  # five levels and LR, each once; the picture of what matched
 
 
 def test_comparisons_pair_the_images(evaluated):

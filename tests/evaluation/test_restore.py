@@ -8,7 +8,7 @@ from PIL import Image
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.config import SuperResolveParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.restore import MAX_LR_PIXELS, Restorer, super_resolve
+from srntt_pipeline.evaluation.restore import Restorer, super_resolve
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps.encoder import load_encoder
 
@@ -205,12 +205,11 @@ def test_a_reference_of_twelve_px_is_enough_and_of_eleven_is_not(restore, images
         restore(refs=(tmp_path / "11.png",))
 
 
-def test_an_lr_image_too_large_for_memory_is_refused(restore, tmp_path):
-    width = MAX_LR_PIXELS // 100 + 1
-    Image.new("RGB", (width, 100)).save(tmp_path / "large.png")
-    with pytest.raises(InputError, match=rf"large\.png: {width}×100 px is too large") as refusal:
-        restore(lr=tmp_path / "large.png")
-    assert one_line(refusal)
+def test_memory_too_little_for_any_tile_is_refused_with_what_is_needed(restore, tmp_path):
+    with pytest.raises(InputError, match=r"--max-memory: .* needs [\d.]+ GiB") as refusal:
+        restore(max_memory=10**8)
+    needed = float(one_line(refusal).split()[-2])
+    assert restore(max_memory=int(needed * 2**30)).exists()
 
 
 @pytest.mark.parametrize("name", ["sr.jpg", "sr", "sr.png.txt"])

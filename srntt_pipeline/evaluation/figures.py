@@ -1,0 +1,80 @@
+"""Figures of the page beside its grids: training curves, and what was matched where."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from srntt_pipeline.evaluation.restore import Restorer
+from srntt_pipeline.figures import save_figure
+from srntt_pipeline.files import fingerprint, read_json, sha256, write_json
+from srntt_pipeline.images import RGB, downscale
+from srntt_pipeline.swaps.show import Match, draw
+
+CURVES = ("loss.csv", "validation.csv")
+_NO_CURVE = ("step", "phase")
+_LARGEST_RATIO = 50  # above it an axis is logarithmic
+
+
+def draw_curves(folder: Path, path: Path) -> bool:
+    """Draw the curves of a training, `loss.csv` and `validation.csv` in `folder`, to `path`.
+
+    A panel for each column but `step` and `phase`, phases shaded. Returns False, and draws nothing,
+    where there are no such files.
+    """
+    panels = []
+    for name in CURVES:
+        try:
+            rows = pd.read_csv(folder / name)
+        except (OSError, ValueError):  # not there, empty, or no CSV
+            continue
+        numbers = rows.select_dtypes("number")
+        panels += [(name, rows, column) for column in numbers if column not in _NO_CURVE]
+    panels = [panel for panel in panels if "step" in panel[1] and len(panel[1])]
+    if not panels:
+        return False
+    figure = Figure(figsize=(9, 2.4 * len(panels) + 0.4), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    for axis, (name, rows, column) in zip(axes, panels, strict=True):
+        values = rows[column]
+        axis.plot(rows["step"], values, linewidth=0.6 if len(rows) > 100 else 1.4)
+        if len(rows) > 100:
+            smooth = values.rolling(max(len(rows) // 40, 2), min_periods=1).mean()
+            axis.plot(rows["step"], smooth, linewidth=1.6)
+        if values.min() > 0 and values.max() > _LARGEST_RATIO * values.min():
+            axis.set_yscale("log")
+        if "phase" in rows:
+            for number, (phase, part) in enumerate(rows.groupby("phase", sort=False)):
+                start, end = part["step"].min() - 1, part["step"].max()
+                axis.axvspan(start, end, color=f"C{number + 2}", alpha=0.08, label=str(phase))
+            axis.legend(fontsize=8)
+        axis.set(ylabel=column, title=name)
+        axis.grid(alpha=0.3)
+    axes[-1].set_xlabel("step")
+    save_figure(figure, path)
+    return True
+
+
+def draw_match(hr: RGB, refs: Sequence[RGB], restorer: Restorer, title: str, path: Path) -> None:
+    """Draw what the patches of LR of `hr` are matched with in `refs` to `path` (PNG).
+
+    Drawn only where `path` is not that picture already: the JSON beside it says of what it is.
+    """
+    made_from = fingerprint(
+        {
+            "images": [sha256(image.tobytes()) for image in (hr, *refs)],
+            "encoder": restorer.encoder.identity.sha256,
+            "swaps": restorer.swaps.matched_by,
+            "networks": restorer.matcher.networks,
+            "title": title,
+        }
+    )
+    described = path.with_suffix(".json")
+    if path.exists() and described.exists() and read_json(described, "delete it") == made_from:
+        return
+    lr = downscale(hr)
+    found = restorer.correspond(lr, refs)
+    lr_up = restorer.matcher.upscaler(lr)
+    save_figure(draw(Match(hr, lr_up, refs, restorer.versions, found), title), path)
+    write_json(described, made_from)
