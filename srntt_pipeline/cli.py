@@ -181,6 +181,29 @@ def checkpoint_encoder_option(command: Command) -> Command:
     )(command)
 
 
+def loop_options(command: Command) -> Command:
+    """Add `--devices` and `--loader-workers`."""
+    for option in (
+        click.option(
+            "--loader-workers",
+            type=click.IntRange(min=0, max=1024),
+            default=0,
+            show_default=True,
+            help="Processes that prepare batches, for each device; the batches are the same.",
+        ),
+        click.option(
+            "--devices",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Processes that train, each on a device of its own and on an equal share of each "
+            "batch. torchrun and srun start theirs themselves.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @click.argument("out", type=_PATH)
 @parameters(config.DemoAlbumsParams, "demo_albums")
@@ -268,6 +291,26 @@ def build_cufed5(
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
+@parameters(config.UpscalerParams, "upscaler")
+@loop_options
+@device_option
+def train_upscaler(dataset: Path, out: Path, params: config.UpscalerParams, **options: Any) -> None:
+    """Train a network that upscales without references.
+
+    It is the content extractor of SRNTT with a tail of its own, and takes the place of bicubic
+    interpolation before matching, or of the warm-up (train --content). Reads DATASET/train/input;
+    writes to OUT the checkpoint (sisr.safetensors and .json), its card, and what train writes.
+
+    Example:  srntt-pipeline train-upscaler dataset upscaler --steps 2000
+    """
+    from srntt_pipeline.training.loop import train_upscaler as run
+
+    run(dataset, out, params, **options)
+
+
+@cli.command()
+@click.argument("dataset", type=_PATH)
+@click.argument("out", type=_PATH)
 @click.option(
     "--shard",
     metavar="K/N",
@@ -302,49 +345,6 @@ def precompute_swaps(
     if shard:
         _refuse(["merge"], "with --shard: first all shards, then --merge")
     run(dataset, out, params, workers=workers, device=device, shard=shard, merge=merge)
-
-
-def loop_options(command: Command) -> Command:
-    """Add `--devices` and `--loader-workers`."""
-    for option in (
-        click.option(
-            "--loader-workers",
-            type=click.IntRange(min=0, max=1024),
-            default=0,
-            show_default=True,
-            help="Processes that prepare batches, for each device; the batches are the same.",
-        ),
-        click.option(
-            "--devices",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            help="Processes that train, each on a device of its own and on an equal share of each "
-            "batch. torchrun and srun start theirs themselves.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-@cli.command()
-@click.argument("dataset", type=_PATH)
-@click.argument("out", type=_PATH)
-@parameters(config.UpscalerParams, "upscaler")
-@loop_options
-@device_option
-def train_upscaler(dataset: Path, out: Path, params: config.UpscalerParams, **options: Any) -> None:
-    """Train a network that upscales without references.
-
-    It is the content extractor of SRNTT with a tail of its own, and takes the place of bicubic
-    interpolation before matching, or of the warm-up (train --content). Reads DATASET/train/input;
-    writes to OUT the checkpoint (sisr.safetensors and .json), its card, and what train writes.
-
-    Example:  srntt-pipeline train-upscaler dataset upscaler --steps 2000
-    """
-    from srntt_pipeline.training.loop import train_upscaler as run
-
-    run(dataset, out, params, **options)
 
 
 @cli.command()

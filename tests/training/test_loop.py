@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,28 +47,6 @@ PARAMS = TrainParams(
 )
 Contents = Callable[[Path], dict[str, bytes]]
 WARMUP, TRANSFER = "SISR warm-up", "texture transfer"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The killed processes run on one thread, and rounding differs with their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six real CUFED pairs, cut to 64×64 px, and their swaps."""
-    folder = tmp_path_factory.mktemp("cufed")
-    source = shared / "data" / "cufed" / "train"
-    for side in ("input", "ref"):
-        (folder / "train" / side).mkdir(parents=True)
-        for path in sorted((source / side).glob("*.png"))[:6]:
-            Image.open(path).crop((48, 48, 112, 112)).save(folder / "train" / side / path.name)
-    precompute_swaps(folder, folder / "swaps", SWAPS, workers=1, device="cpu")
-    return folder
 
 
 def run(folder: Path, out: Path, **changes: object) -> dict[str, float]:
