@@ -100,23 +100,23 @@ def losses(
 
 
 class CriticTrainer:
-    """The critic with its optimiser."""
+    """The critic with its optimiser, in float32 whatever the network is in."""
 
     def __init__(self, fabric: Fabric, critic: nn.Module, params: TrainParams) -> None:
-        self.critic = critic
-        adam = torch.optim.Adam(
+        self.critic = fabric.to_device(critic)
+        self._fabric, self._params = fabric, params
+        # Not fabric.setup: its wrapper, in mixed precision, forbids the penalty's inner gradient.
+        self._shared = fabric.strategy.setup_module(critic)
+        self.optimiser = torch.optim.Adam(
             critic.parameters(), params.learning_rate, betas=(params.beta1, 0.999)
         )
-        self._fabric, self._params = fabric, params
-        self._wrapped, self.optimiser = fabric.setup(critic, adam)
 
     def judge(self, sr: Tensor) -> Tensor:
         """Return D(SR) with a gradient to SR alone; images [N, 3, H, W] in [-1, 1] to [N]."""
         self.critic.requires_grad_(False)
-        with self._fabric.autocast():
-            found = self.critic(sr)
+        found: Tensor = self.critic(sr)
         self.critic.requires_grad_(True)
-        return found.float()
+        return found
 
     def step(self, sr: Tensor, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Make `critic_steps` steps on one batch; return the losses of the last.
@@ -127,7 +127,7 @@ class CriticTrainer:
         values: dict[str, float] = {}
         for number in range(self._params.critic_steps):
             self.optimiser.zero_grad(set_to_none=True)
-            distance, penalty = critic_loss(self._wrapped, sr, hr, batch["mix"][:, number])
+            distance, penalty = critic_loss(self._shared, sr, hr, batch["mix"][:, number])
             loss = distance + self._params.gradient_penalty * penalty
             values = mean_values(self._fabric, {"critic": loss, "gradient_penalty": penalty})
             if not all(abs(value) < _CRITIC_LIMIT for value in values.values()):

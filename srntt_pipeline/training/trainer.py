@@ -82,7 +82,7 @@ class Trainer:
             critic = Critic(params.patch_px, params.critic_channels)
             self.critic = CriticTrainer(fabric, critic, params)
             self.parts["critic"] = critic
-            self.parts["critic_optimiser"] = self.critic.optimiser.optimizer
+            self.parts["critic_optimiser"] = self.critic.optimiser
         self.average: AveragedModel | None = None
         if params.ema_decay:
             average = get_ema_multi_avg_fn(params.ema_decay)
@@ -118,7 +118,7 @@ class Trainer:
 
     def _steps(self, state: Progress, curves: Curves | None, bar: Any) -> None:
         params = self.params
-        for phase, batch in self._batches(state.step):
+        for phase, batch in self.batches_from(state.step):
             started = time.perf_counter()
             try:
                 values = self.step(phase, batch)
@@ -149,7 +149,7 @@ class Trainer:
         curves.validation(row)
         bar.set_postfix_str(f"{phase.name}, validation {value:.2f} dB")
 
-    def _batches(self, start: int) -> Iterator[tuple[Phase, dict[str, Tensor]]]:
+    def batches_from(self, start: int) -> Iterator[tuple[Phase, dict[str, Tensor]]]:
         """Yield the batches from step `start` on; one loader serves phases that read alike."""
         params, fabric = self.params, self.fabric
         for with_maps in (False, True):

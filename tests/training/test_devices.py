@@ -47,7 +47,7 @@ def save_gradients(fabric: Fabric, folder: Path, out: Path) -> None:
     trainer = Trainer(fabric, out, PARAMS, job)
     trainer._begin()
     found = []
-    for phase, batch in trainer._batches(0):
+    for phase, batch in trainer.batches_from(0):
         assert len(batch["hr"]) == PARAMS.batch_size // fabric.world_size
         for parameter in trainer.network.parameters():
             parameter.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(len(found)))
