@@ -1,6 +1,6 @@
 """The model card beside a checkpoint: what the weights are and what they came from.
 
-It holds no times and no paths of this machine, so that equal runs write equal cards.
+It holds no times, so that equal runs write equal cards.
 """
 
 import subprocess
@@ -27,7 +27,7 @@ def write_card(
         "software": info.software,
         "git_commit": git_commit(),
         "step": info.step,
-        "phases": {phase.name: phase.stop for phase in job.phases},
+        "phases_end_at_step": {phase.name: phase.stop for phase in job.phases},
         "training_pairs": len(job.training),
         "validation_pairs": len(job.validation),
         "manifest_sha256": _manifest_hash(job.dataset),

@@ -103,9 +103,10 @@ def test_a_plain_loop_gives_the_same(folder: Path, tmp_path: Path) -> None:
             for turn in range(2):
                 share = batch["mix"][:, turn, None, None, None]
                 middle = (share * hr + (1 - share) * sr.detach()).requires_grad_()
-                slope = torch.autograd.grad(critic(middle).sum(), middle, create_graph=True)[0]
+                judged = critic(torch.cat([hr, sr.detach(), middle]))
+                slope = torch.autograd.grad(judged[4:].sum(), middle, create_graph=True)[0]
                 penalty = ((slope.flatten(1).square().sum(1).sqrt() - 1) ** 2).mean()
-                judged = critic(sr.detach()).mean() - critic(hr).mean() + 10 * penalty
+                judged = judged[2:4].mean() - judged[:2].mean() + 10 * penalty
                 adams[1].zero_grad()
                 judged.backward()
                 adams[1].step()
@@ -129,8 +130,10 @@ def test_a_plain_loop_gives_the_same(folder: Path, tmp_path: Path) -> None:
     )
     for values, row in zip(expected, found, strict=True):
         given = {k: float(v) for k, v in row.items() if k not in ("step", "phase") and v}
-        # Adam makes whole steps of rounding where HR's and SR's gradients cancel in the critic.
-        assert given == pytest.approx(values, rel=1e-3, abs=1e-4)
+        if "adversarial" in given:  # a critic's offset is free: rounding moves it by Adam's steps
+            offsets = given.pop("adversarial"), values.pop("adversarial")
+            assert offsets[0] == pytest.approx(offsets[1], abs=4e-3)
+        assert given == pytest.approx(values, rel=2e-3)
     weights = load_file(tmp_path / "srntt.safetensors")
     assert weights.keys() == average.keys()
     for name, value in average.items():
