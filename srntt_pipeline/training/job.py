@@ -148,18 +148,18 @@ def upscaler_job(dataset: Path, params: UpscalerParams) -> Job:
 def check_swaps(shards: Shards, variant: Variant) -> None:
     """Raise InputError when the swaps were not made as the variant needs them."""
     made = shards.params.model_dump()
-    by_flow = str(made.get("matching", "features")).startswith("flow")
+    matching = str(made.get("matching", "patches"))
     references = str(made.get("references", "ref"))
-    if by_flow != variant.flow:
-        found, wanted = ("flow", "features") if by_flow else ("features", "flow")
+    if matching.startswith("flow") != variant.flow:
+        wanted = "flow-dis (or flow-raft)" if variant.flow else "patches"
         raise InputError(
-            f"{shards.folder} holds swaps matched by {found}, but {variant.name} needs swaps "
-            f"matched by {wanted}: run precompute-swaps with swaps.matching: {wanted}"
+            f"{shards.folder} holds swaps of swaps.matching: {matching}, but {variant.name} needs "
+            f"swaps of swaps.matching: {wanted}: run precompute-swaps with that"
         )
     if (references == "lr") != (variant.references == "lr"):
         raise InputError(
             f"{shards.folder} holds swaps of swaps.references: {references}, but {variant.name} "
-            f"needs swaps.references: {variant.references}: run precompute-swaps with that"
+            f"needs swaps of swaps.references: {variant.references}: run precompute-swaps with that"
         )
 
 

@@ -293,7 +293,7 @@ def shards(**params: str) -> Any:
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=list(VARIANTS))
-@pytest.mark.parametrize("matching", ["features", "flow", "flow-raft"])
+@pytest.mark.parametrize("matching", ["patches", "flow-dis", "flow-raft"])
 @pytest.mark.parametrize("references", ["ref", "lr"])
 def test_swaps_must_be_of_the_variant(variant: Any, matching: str, references: str) -> None:
     fits = variant.flow == matching.startswith("flow") and variant.references == references
