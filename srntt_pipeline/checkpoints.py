@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 import srntt_pipeline
-from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, read_json, write_bytes, write_json
 from srntt_pipeline.models import build_model, model_names
@@ -41,7 +41,7 @@ class CheckpointInfo(BaseModel):
     encoder: EncoderIdentity | None
     swaps: SwapParams | None
     networks: dict[str, str] = {}
-    train: TrainParams
+    train: TrainParams | UpscalerParams
     dataset: str
     metrics: dict[str, float]
     weights_sha256: str = ""

@@ -98,6 +98,11 @@ def _option(name: str, field: Any) -> Callable[[Any], Any]:
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
     words = f"{field.description}" + ("" if default in (None, "", ()) else f"  [{shown}]")
     annotation = field.annotation
+    optional = [part for part in typing.get_args(annotation) if part is not type(None)]
+    if type(None) in typing.get_args(annotation) and len(optional) == 1:
+        (annotation,) = optional
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
     if annotation is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=words)
     if typing.get_origin(annotation) is typing.Literal:
@@ -212,6 +217,29 @@ def checkpoint_networks_options(command: Command) -> Command:
     return run
 
 
+def loop_options(command: Command) -> Command:
+    """Add `--devices` and `--loader-workers`."""
+    for option in (
+        click.option(
+            "--loader-workers",
+            type=click.IntRange(min=0, max=1024),
+            default=0,
+            show_default=True,
+            help="Processes that prepare batches, for each device; the batches are the same.",
+        ),
+        click.option(
+            "--devices",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Processes that train, each on a device of its own and on an equal share of each "
+            "batch. torchrun and srun start theirs themselves.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @click.argument("out", type=_PATH)
 @parameters(config.DemoAlbumsParams, "demo_albums")
@@ -299,6 +327,26 @@ def build_cufed5(
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
+@parameters(config.UpscalerParams, "upscaler")
+@loop_options
+@device_option
+def train_upscaler(dataset: Path, out: Path, params: config.UpscalerParams, **options: Any) -> None:
+    """Train a network that upscales without references.
+
+    It is the content extractor of SRNTT with a tail of its own, and takes the place of bicubic
+    interpolation before matching, or of the warm-up (train --content). Reads DATASET/train/input;
+    writes to OUT the checkpoint (sisr.safetensors and .json), its card, and what train writes.
+
+    Example:  srntt-pipeline train-upscaler dataset upscaler --steps 2000
+    """
+    from srntt_pipeline.training.loop import train_upscaler as run
+
+    run(dataset, out, params, **options)
+
+
+@cli.command()
+@click.argument("dataset", type=_PATH)
+@click.argument("out", type=_PATH)
 @click.option(
     "--shard",
     metavar="K/N",
@@ -350,8 +398,9 @@ def precompute_swaps(
 @click.argument("dataset", type=_PATH)
 @click.argument("swaps", type=_PATH)
 @click.argument("out", type=_PATH)
-@click.option("--model", default="srntt-l2", show_default=True, help="The network to train.")
 @parameters(config.TrainParams, "train")
+@click.option("--content", type=_PATH, help="A content extractor that train-upscaler trained.")
+@loop_options
 @device_option
 @checkpoint_encoder_option
 @click.option(
@@ -365,31 +414,21 @@ def train(
     dataset: Path,
     swaps: Path,
     out: Path,
-    model: str,
     params: config.TrainParams,
-    device: str,
-    encoder_weights: str | None,
     cache_gib: float,
+    **options: Any,
 ) -> None:
     """Train SRNTT on a data set and its precomputed swaps.
 
-    Reads DATASET/train and SWAPS; writes to OUT the checkpoint (srntt-l2.safetensors and .json),
-    loss.csv, validation.csv, metrics.json, and resume/, from which a stopped run goes on.
+    Reads DATASET/train and SWAPS; writes to OUT the checkpoint (VARIANT.safetensors and .json) and
+    its card (card.json, card.md), loss.csv, validation.csv, metrics.json, dvclive/ with curves and
+    pictures, and resume/, from which a stopped run goes on.
 
-    Example:  srntt-pipeline train dataset swaps model --steps 2000
+    Example:  srntt-pipeline train dataset swaps model --variant srntt --steps 2000
     """
     from srntt_pipeline.training.loop import train as run
 
-    run(
-        dataset,
-        swaps,
-        out,
-        params,
-        model=model,
-        device=device,
-        encoder_weights=encoder_weights,
-        cache_bytes=int(cache_gib * 2**30),
-    )
+    run(dataset, swaps, out, params, cache_bytes=int(cache_gib * 2**30), **options)
 
 
 def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool) -> None:

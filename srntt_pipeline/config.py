@@ -5,6 +5,7 @@ parallel a stage runs (workers, device, cluster) is never in there, so it never 
 result. `ClusterConfig` has a file of its own.
 """
 
+import dataclasses
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.variants import VARIANTS, Variant, VariantName
 
 BICUBIC = "bicubic"  # the upscaler that needs no file
 
@@ -245,40 +247,121 @@ class SwapParams(MatchParams):
         )
 
 
-class TrainParams(Section):
-    """`train`: sizes and schedule of SRNTT (paper 3.2–3.4)."""
+class LoopParams(Section):
+    """How a network is trained, whichever it is (part of `train` and `upscaler`)."""
 
+    bicubic_skip: bool = Field(
+        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+    )
+    batch_norm: bool = Field(
+        False, description="Batch norm in each residual block, as in the paper's released code."
+    )
+    batch_size: int = Field(9, ge=1, description="Pairs in a batch, over all devices.")
+    patch_px: int = Field(160, ge=16, multiple_of=4, description="HR patch of a pair, px.")
+    augment: bool = Field(
+        False, description="Flip and turn (by 90°) patches at random, their swapped maps with them."
+    )
+    learning_rate: float = Field(
+        1e-4, gt=0, allow_inf_nan=False, description="Adam's learning rate."
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
+    gradient_clip: float = Field(
+        0, ge=0, allow_inf_nan=False, description="Largest norm of the gradient; 0: any."
+    )
+    ema_decay: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="Decay, a step, of the moving average of the weights, which is then what is "
+        "validated and kept, such as 0.999; 0: none.",
+    )
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        "32-true", description="Arithmetic of the network; losses are in float32 in any case."
+    )
+    validation_pairs: int = Field(32, ge=1, description="Pairs kept from training to validate on.")
+    validate_every: int = Field(1000, ge=1, description="Steps between validations.")
+    checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints.")
+    seed: Seed = 0
+
+
+_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _ObjectiveParams(Section):
+    variant: VariantName = Field(
+        "srntt-l2",
+        description="Which SRNTT of the paper's tables: sets the layers that transfer texture, the "
+        "swaps it needs, and the losses, where they are not set here.",
+    )
     channels: int = Field(64, ge=2, description="Channels of the residual blocks.")
     blocks: tuple[_Count, _Count, _Count, _Count] = Field(
         (16, 16, 8, 4),
         description="Residual blocks of the content extractor and of the texture transfer at "
         "relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
     )
-    bicubic_skip: bool = Field(
-        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
-    )
     weight_maps: bool = Field(
         False, description="Multiply swapped maps by the weight map S* before transfer."
     )
     warmup_steps: int = Field(
-        3058, ge=0, description="Steps of SISR warm-up (3058: 2 epochs of 13,761 pairs by 9)."
+        3058,
+        ge=0,
+        description="Steps of SISR, which pre-train the content extractor (3058: 2 epochs of "
+        "13,761 pairs by 9); none with --content.",
+    )
+    reconstruction_steps: int = Field(
+        3058,
+        ge=0,
+        description="Steps with swapped maps on the reconstruction loss alone, before `steps` on "
+        "all losses (paper: 2 epochs); none where that is the only loss.",
     )
     steps: int = Field(
-        30580, ge=0, description="Steps with swapped maps (30580: 20 epochs of 13,761 by 9)."
+        30580, ge=0, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."
     )
-    batch_size: int = Field(9, ge=1, description="Pairs in a batch.")
-    patch_px: int = Field(160, ge=16, multiple_of=4, description="HR patch of a pair, px.")
-    learning_rate: float = Field(
-        1e-4, gt=0, allow_inf_nan=False, description="Adam's learning rate."
+    reconstruction: Literal["l1", "mse"] | None = Field(
+        None, description="Reconstruction loss; default: the variant's (l1, with `-l2`: mse)."
     )
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
-    validation_pairs: int = Field(32, ge=1, description="Pairs kept from training to validate on.")
-    validate_every: int = Field(1000, ge=1, description="Steps between validations.")
-    checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints.")
-    augment: bool = Field(
-        False, description="Flip and turn (by 90°) patches at random, their swapped maps with them."
+    reconstruction_weight: _Weight = Field(1.0, description="Weight of that loss.")
+    perceptual_weight: _Weight | None = Field(
+        None, description="Weight of the perceptual loss; default: the variant's (1e-4 or 0)."
     )
-    seed: Seed = 0
+    perceptual_layer: Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"] = Field(
+        "relu5_1",
+        description="VGG19 layer of the perceptual loss; the encoder's weights must reach it.",
+    )
+    texture_weight: _Weight | None = Field(
+        None, description="Weight of the texture loss; default: the variant's (1e-4 or 0)."
+    )
+    adversarial_weight: _Weight | None = Field(
+        None, description="Weight of the adversarial loss; default: the variant's (1e-6 or 0)."
+    )
+    critic_channels: int = Field(
+        32, ge=1, description="Channels of the critic's first convolution, doubled four times."
+    )
+    critic_steps: int = Field(1, ge=1, description="Steps of the critic for each of the network.")
+    gradient_penalty: _Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
+
+
+class TrainParams(LoopParams, _ObjectiveParams):
+    """`train`: variant, sizes, losses and schedule of SRNTT (paper 3.2–3.4)."""
+
+    @property
+    def resolved(self) -> Variant:
+        """The variant with what params say in place of its defaults."""
+        variant = VARIANTS[self.variant]
+        keys = ("reconstruction", "perceptual_weight", "texture_weight", "adversarial_weight")
+        given = {key: value for key in keys if (value := getattr(self, key)) is not None}
+        return dataclasses.replace(variant, **given)
+
+
+class _UpscalerSizes(Section):
+    channels: int = Field(64, ge=2, description="Channels of the residual blocks.")
+    blocks: _Count = Field(16, description="Residual blocks.")
+    steps: int = Field(30580, ge=0, description="Steps (30580: 20 epochs of 13,761 pairs by 9).")
+    reconstruction: Literal["l1", "mse"] = Field("l1", description="Reconstruction loss.")
+
+
+class UpscalerParams(LoopParams, _UpscalerSizes):
+    """`upscaler`: the content extractor alone, to upscale LR and Ref↓ before they are matched."""
 
 
 class EvaluateParams(Section):
@@ -338,6 +421,7 @@ class Params(Section):
     build: BuildParams = BuildParams()
     swaps: SwapParams = SwapParams()
     train: TrainParams = TrainParams()
+    upscaler: UpscalerParams = UpscalerParams()
     evaluate: EvaluateParams = EvaluateParams()
     tables: TablesParams = TablesParams()
     super_resolve: SuperResolveParams = SuperResolveParams()

@@ -9,6 +9,7 @@ from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.files import fingerprint
+from srntt_pipeline.variants import VARIANTS
 
 BICUBIC, SISR = "Bicubic", " (SISR)"
 # References beside L1, L2, …: the LR image as its own; all in one search; all in one image; the one
@@ -30,13 +31,11 @@ OURS = (
     "SRNTT without texture loss",
     "SRNTT with texture loss",
 )
-_METHOD_NAMES = {"srntt-l2": "SRNTT-l2", "srntt": "SRNTT"}
 
 
 def method_name(info: CheckpointInfo) -> str:
     """Return what tables call the method of a checkpoint: the paper's name, if it has one."""
-    variant = getattr(info, "variant", None) or info.model
-    return _METHOD_NAMES.get(variant, variant)
+    return VARIANTS[info.model].method if info.model in VARIANTS else info.model
 
 
 @dataclass(frozen=True)

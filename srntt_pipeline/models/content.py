@@ -19,21 +19,28 @@ def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(ReLU(conv(x))), without the released code's batch norm, which costs PSNR."""
+    """x + conv(ReLU(conv(x))); with `batch_norm`, one after each convolution.
 
-    def __init__(self, channels: int) -> None:
+    The paper's released code has it; later re-implementations leave it out, for PSNR.
+    """
+
+    def __init__(self, channels: int, batch_norm: bool = False) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(channels, channels), nn.ReLU(), conv(channels, channels))
+        layers: list[nn.Module] = [conv(channels, channels), nn.ReLU(), conv(channels, channels)]
+        if batch_norm:
+            layers[1:1] = [nn.BatchNorm2d(channels)]
+            layers.append(nn.BatchNorm2d(channels))
+        self.body = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, C, H, W]."""
         return x + self.body(x)
 
 
-def residual_body(channels: int, blocks: int) -> nn.Sequential:
+def residual_body(channels: int, blocks: int, batch_norm: bool = False) -> nn.Sequential:
     """Return `blocks` residual blocks and a convolution."""
     return nn.Sequential(
-        *(ResidualBlock(channels) for _ in range(blocks)), conv(channels, channels)
+        *(ResidualBlock(channels, batch_norm) for _ in range(blocks)), conv(channels, channels)
     )
 
 
@@ -45,10 +52,10 @@ def upscale_2x(channels: int) -> nn.Sequential:
 class ContentExtractor(nn.Module):
     """ψ_0: features of the LR image at LR size, with a tail of its own for plain SISR."""
 
-    def __init__(self, channels: int, blocks: int) -> None:
+    def __init__(self, channels: int, blocks: int, batch_norm: bool = False) -> None:
         super().__init__()
         self.head = nn.Sequential(conv(3, channels), nn.ReLU())
-        self.body = residual_body(channels, blocks)
+        self.body = residual_body(channels, blocks, batch_norm)
         self.sisr_tail = nn.Sequential(
             upscale_2x(channels), upscale_2x(channels), conv(channels, 3)
         )
@@ -76,13 +83,19 @@ def to_image(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
 class SISR(nn.Module):
     """Single-image super-resolution ×4: the content extractor with its own tail.
 
-    `channels` and `blocks`: of its residual body; `bicubic_skip`: as in `SRNTT`.
+    `channels`, `blocks`, `batch_norm`: of its residual body; `bicubic_skip`: as in `SRNTT`.
     """
 
-    def __init__(self, channels: int = 64, blocks: int = 16, bicubic_skip: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int = 64,
+        blocks: int = 16,
+        bicubic_skip: bool = False,
+        batch_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.bicubic_skip = bicubic_skip
-        self.content = ContentExtractor(channels, blocks)
+        self.content = ContentExtractor(channels, blocks, batch_norm)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Return SR [N, 3, 4h, 4w], about [0, 1], not clipped, of LR [N, 3, h, w] in [0, 1]."""

@@ -9,11 +9,11 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {}
 Model = TypeVar("Model", bound=Callable[..., nn.Module])
 
 
-def register(name: str) -> Callable[[Model], Model]:
-    """Register a model class under `name`."""
+def register(*names: str) -> Callable[[Model], Model]:
+    """Register a model class under `names`."""
 
     def add(model: Model) -> Model:
-        _MODELS[name] = model
+        _MODELS.update(dict.fromkeys(names, model))
         return model
 
     return add

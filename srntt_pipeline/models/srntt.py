@@ -1,7 +1,7 @@
 """SRNTT: super-resolution by neural texture transfer (paper section 3.2, Eq. 4–5, Figure 3).
 
 Top to bottom in the order of the paper: content extractor, texture transfer at three scales, tail.
-`srntt-l2` is the paper's SRNTT-ℓ2: this network, trained on the mean squared error alone.
+One network for all of the paper's variants, which differ in layers, swaps and losses.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from srntt_pipeline.models.content import (
     upscale_2x,
 )
 from srntt_pipeline.models.registry import register
+from srntt_pipeline.variants import VARIANTS
 
 # Swapped maps join from LR size upwards: relu3_1 at LR size, relu2_1 at ×2, relu1_1 at ×4.
 MAP_CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
@@ -26,24 +27,28 @@ MAP_CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
 class TextureTransfer(nn.Module):
     """Res(ψ ‖ M) + ψ at one scale (Eq. 4, Figure 3)."""
 
-    def __init__(self, channels: int, map_channels: int, blocks: int) -> None:
+    def __init__(
+        self, channels: int, map_channels: int, blocks: int, batch_norm: bool = False
+    ) -> None:
         super().__init__()
         self.head = nn.Sequential(conv(channels + map_channels, channels), nn.ReLU())
-        self.body = residual_body(channels, blocks)
+        self.body = residual_body(channels, blocks, batch_norm)
 
     def forward(self, content: Tensor, maps: Tensor) -> Tensor:
         """Map ψ [N, C, H, W] and M [N, D, H, W] to [N, C, H, W]."""
         return self.body(self.head(torch.cat([content, maps], dim=1))) + content
 
 
-@register("srntt-l2")
+@register(*VARIANTS)
 class SRNTT(nn.Module):
     """Super-resolution by neural texture transfer, ×4.
 
     `channels`: of all residual blocks; `blocks`: in the content extractor and at relu3_1, relu2_1,
     relu1_1; `bicubic_skip`: predict what LR↑ lacks instead of the image (no tanh then, which would
     bound a difference); `weight_maps`: multiply the maps by the weight map S*, which the released
-    code offers to soften the effect of bad matches, at some cost in sharpness.
+    code offers to soften the effect of bad matches, at some cost in sharpness; `batch_norm`: in
+    each residual block; `layers`: those whose maps are transferred (Table 3), all scales being
+    upscaled in any case.
     """
 
     def __init__(
@@ -52,14 +57,19 @@ class SRNTT(nn.Module):
         blocks: Sequence[int] = (16, 16, 8, 4),
         bicubic_skip: bool = False,
         weight_maps: bool = False,
+        batch_norm: bool = False,
+        layers: Sequence[str] = tuple(MAP_CHANNELS),
     ) -> None:
         super().__init__()
+        if not set(layers) <= set(MAP_CHANNELS):
+            raise ValueError(f"layers {list(layers)}: not all of {list(MAP_CHANNELS)}")
         self.bicubic_skip, self.weight_maps = bicubic_skip, weight_maps
-        self.content = ContentExtractor(channels, blocks[0])
+        self.content = ContentExtractor(channels, blocks[0], batch_norm)
         self.transfer = nn.ModuleDict(
             {
-                layer: TextureTransfer(channels, depth, count)
+                layer: TextureTransfer(channels, depth, count, batch_norm)
                 for (layer, depth), count in zip(MAP_CHANNELS.items(), blocks[1:], strict=True)
+                if layer in layers
             }
         )
         self.upscale = nn.ModuleDict(
@@ -97,11 +107,16 @@ class SRNTT(nn.Module):
 
         `x`: ψ before it, at the size of `maps`; arguments and sizes as in `forward`.
         """
+        if layer in self.transfer:
+            x = self._transfer(layer, x, maps, weight)
+        return self.upscale[layer](x) if layer in self.upscale else x
+
+    def _transfer(self, layer: str, x: Tensor, maps: Tensor, weight: Tensor) -> Tensor:
         scaled = maps * getattr(self, f"{layer}_scale")
         if self.weight_maps:
             scaled = scaled * F.interpolate(weight, size=scaled.shape[2:], mode="nearest")
-        x = self.transfer[layer](x, scaled)
-        return self.upscale[layer](x) if layer in self.upscale else x
+        transferred: Tensor = self.transfer[layer](x, scaled)
+        return transferred
 
     def finish(self, x: Tensor, lr: Tensor) -> Tensor:
         """Return SR [N, 3, 4h, 4w] from the last ψ [N, C, 4h, 4w]."""

@@ -150,18 +150,29 @@ def load_encoder(weights: str, seed: int, device: torch.device) -> Encoder:
 
     Raises InputError when weights cannot be had or do not fit.
     """
-    features = nn.Sequential(*list(make_layers(cfgs["E"]))[: max(_OUTPUT) + 1])
+    features = vgg19(weights, seed, max(_OUTPUT) + 1)
+    if weights == "random":
+        source = f"random, seed {seed}"
+    else:
+        source = "ImageNet" if weights == "imagenet" else f"file {Path(weights).name}"
+    return Encoder(features, EncoderIdentity(source, _hash(features))).to(device)
+
+
+def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
+    """Return the first `length` of torchvision's VGG19 features; arguments as `load_encoder`'s.
+
+    A `random` one begins with the same parameters whatever its length.
+    """
+    features = nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
     # ReLU in place would overwrite nothing we return, but keeps inference tensors from autograd.
     for layer in features:
         if isinstance(layer, nn.ReLU):
             layer.inplace = False
     if weights == "random":
         _randomise(features, seed)
-        source = f"random, seed {seed}"
     else:
         _load(features, _imagenet() if weights == "imagenet" else _read(Path(weights)), weights)
-        source = "ImageNet" if weights == "imagenet" else f"file {Path(weights).name}"
-    return Encoder(features, EncoderIdentity(source, _hash(features))).to(device)
+    return features
 
 
 def _randomise(features: nn.Sequential, seed: int) -> None:
@@ -207,7 +218,7 @@ def _load(features: nn.Sequential, state: dict[str, Any], weights: str) -> None:
     if missing:
         raise InputError(
             f"--encoder-weights {weights}: {prefix}{missing[0]} is missing; expected torchvision's "
-            f"VGG19 parameters from features.0 to features.{max(_OUTPUT) - 1}"
+            f"VGG19 parameters from features.0 to features.{len(features) - 2}"
         )
     for key, parameter in wanted.items():
         value = state[prefix + key]

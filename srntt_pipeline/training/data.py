@@ -1,26 +1,76 @@
-"""Batches of training patches that depend on seed and step alone, so that a killed run resumes."""
+"""Batches of training patches that depend on seed and step alone, so that a killed run resumes.
 
-from collections.abc import Iterator
+Neither the number of loader workers nor that of devices changes a batch.
+"""
 
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import SCALE
+from srntt_pipeline.images import SCALE, crop_to_multiple, downscale, read_rgb
+from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.seeds import generator
-from srntt_pipeline.swaps.dataset import SwappedPairs
+from srntt_pipeline.swaps.dataset import SwappedPair
+from srntt_pipeline.swaps.encoder import to_tensor
 
 Draw = tuple[int, int, int]  # step, place in the batch, index of the pair
 
 
-class StepSampler(Sampler[list[Draw]]):
-    """The batches of steps `start` to `stop` - 1: every pair once an epoch, in an order by seed."""
+class Source(Protocol):
+    """Where patches are cut from: `SwappedPairs`, or `HrImages`, which has no maps."""
 
-    def __init__(self, pairs: int, batch_size: int, start: int, stop: int, seed: int) -> None:
+    pairs: Sequence[TrainPair]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> SwappedPair: ...
+
+    def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1]."""
+
+
+class HrImages:
+    """The HR images of `pairs` and what LR they give, without references and maps."""
+
+    def __init__(self, pairs: Sequence[TrainPair]) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> SwappedPair:
+        raise TypeError("HR images alone have no swapped maps")
+
+    def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1]."""
+        hr = crop_to_multiple(read_rgb(self.pairs[index].hr))
+        return to_tensor(downscale(hr)), to_tensor(hr)
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """The batches of steps `start` to `stop` - 1: every pair once an epoch, in an order by seed.
+
+    Process `rank` of `world` gets an equal share of each batch, which `world` must divide.
+    """
+
+    def __init__(
+        self,
+        pairs: int,
+        batch_size: int,
+        start: int,
+        stop: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         self._pairs, self._batch_size, self._seed = pairs, batch_size, seed
-        self._steps = range(start, stop)
+        self._steps, self._places = range(start, stop), range(rank, batch_size, world)
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -29,7 +79,7 @@ class StepSampler(Sampler[list[Draw]]):
         orders: dict[int, np.ndarray] = {}
         for step in self._steps:
             batch = []
-            for place in range(self._batch_size):
+            for place in self._places:
                 epoch, position = divmod(step * self._batch_size + place, self._pairs)
                 if epoch not in orders:
                     orders = {
@@ -46,14 +96,21 @@ class Patches(Dataset[dict[str, Tensor]]):
 
     `patch` is the HR side, px, and falls on whole LR pixels. Without `with_maps`, only LR and HR.
     With `augment`, each patch is turned and flipped in one of the eight ways, its tensors alike.
-    Keys: `lr`, `hr`, `weight` and the layers' names. Raises InputError for a smaller pair.
+    Keys: `lr`, `hr`, `weight` and the layers' names; with `mixes`, `mix`, so many numbers in
+    [0, 1), at which the critic's gradient is taken. Raises InputError for a smaller pair.
     """
 
     def __init__(
-        self, pairs: SwappedPairs, patch: int, seed: int, with_maps: bool, augment: bool = False
+        self,
+        pairs: Source,
+        patch: int,
+        seed: int,
+        with_maps: bool,
+        augment: bool = False,
+        mixes: int = 0,
     ) -> None:
         self._pairs, self._side, self._seed = pairs, patch // SCALE, seed
-        self._with_maps, self._augment = with_maps, augment
+        self._with_maps, self._augment, self._mixes = with_maps, augment, mixes
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -79,10 +136,34 @@ class Patches(Dataset[dict[str, Tensor]]):
             name: _cut(tensor, int(top), int(left), side, tensor.shape[1] // height)
             for name, tensor in tensors.items()
         }
-        if not self._augment:
-            return patch
-        turns, flip = divmod(int(rng.integers(8)), 2)
-        return {name: _turned(tensor, turns, bool(flip)) for name, tensor in patch.items()}
+        if self._augment:
+            turns, flip = divmod(int(rng.integers(8)), 2)
+            patch = {name: _turned(tensor, turns, bool(flip)) for name, tensor in patch.items()}
+        if self._mixes:
+            shares = generator(self._seed, "mix", step, place).random(self._mixes, np.float32)
+            patch["mix"] = torch.from_numpy(shares)
+        return patch
+
+
+def batches(
+    patches: Patches, sampler: StepSampler, workers: int, context: str = "spawn"
+) -> DataLoader[dict[str, Tensor]]:
+    """Return the loader of these batches, with so many worker processes.
+
+    `context`: how they are started; `spawn` carries over neither threads nor CUDA.
+    """
+    return DataLoader(
+        patches,
+        batch_sampler=sampler,
+        num_workers=workers,
+        multiprocessing_context=context if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+        pin_memory=workers > 0 and torch.cuda.is_available(),
+    )
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)  # PyTorch's threads are one in a worker already
 
 
 def _cut(tensor: Tensor, top: int, left: int, side: int, factor: int) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.models import SRNTT, build_model, model_names
+from srntt_pipeline.variants import VARIANTS
 
 LAYERS = {"relu3_1": (256, 1), "relu2_1": (128, 2), "relu1_1": (64, 4)}  # channels, size by LR's
 
@@ -161,10 +162,10 @@ def test_parameter_count_of_the_papers_sizes() -> None:
 
 
 def test_registry() -> None:
-    assert "srntt-l2" in model_names()
+    assert {"sisr", *VARIANTS} == set(model_names())
     model = build_model("srntt-l2", {"channels": 4, "blocks": (1, 0, 0, 0), "bicubic_skip": True})
     assert isinstance(model, SRNTT)
     assert model.bicubic_skip
     assert model.tail[0].in_channels == 4
     with pytest.raises(KeyError):
-        build_model("srntt", {})
+        build_model("esrgan", {})

@@ -1,0 +1,66 @@
+"""VGG19 for the losses: as deep as the perceptual loss asks, from the weights of the swaps."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder, vgg19
+from srntt_pipeline.swaps.shards import Shards
+
+# Index of each layer among torchvision's vgg19().features.
+INDEX = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29}
+
+
+class LossFeatures(nn.Module):
+    """Images to their maps on `layers`, with a gradient to the images.
+
+    `encoder` gives the standardisation; `features` begin with its parameters.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoder: Encoder, features: nn.Sequential, layers: Iterable[str]) -> None:
+        super().__init__()
+        self.features = features
+        self._names = {INDEX[layer]: layer for layer in layers}
+        self.register_buffer("mean", encoder.mean)
+        self.register_buffer("std", encoder.std)
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return maps by layer of images [N, 3, H, W] in [-1, 1]."""
+        x = ((images + 1) / 2 - self.mean) / self.std
+        maps = {}
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self._names:
+                maps[self._names[index]] = x
+        return maps
+
+
+def load_features(
+    shards: Shards, weights: str | None, layers: Iterable[str], device: torch.device
+) -> LossFeatures:
+    """Return the features that `layers` need, from `weights` or those that made the swaps.
+
+    Raises InputError when these are others, or end before the deepest layer.
+    """
+    layers = list(layers)
+    deepest = max(layers, key=INDEX.__getitem__)
+    weights, seed = weights or shards.params.encoder_weights, shards.params.encoder_seed
+    encoder = load_encoder(weights, seed, device)
+    if encoder.identity.sha256 != shards.encoder.sha256:
+        raise InputError(f"{shards.folder} was made with {shards.encoder}, not {encoder.identity}")
+    try:
+        features = vgg19(weights, seed, INDEX[deepest] + 1)
+    except InputError:  # with what reaches relu3_1, as it has just been loaded
+        reached = [layer for layer in INDEX if INDEX[layer] <= INDEX["relu3_1"]]
+        raise InputError(
+            f"--encoder-weights {weights}: ends before {deepest}, which the perceptual loss needs; "
+            f"name a whole VGG19, or set train.perceptual_layer to {reached[-1]}, or "
+            "train.perceptual_weight to 0"
+        ) from None
+    return LossFeatures(encoder, features.to(device), layers)

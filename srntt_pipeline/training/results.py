@@ -1,0 +1,51 @@
+"""What a run leaves: checkpoint, model card, curves and metrics."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
+from srntt_pipeline.config import TrainParams, UpscalerParams
+from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.training.card import write_card
+from srntt_pipeline.training.job import Job
+from srntt_pipeline.training.state import Progress
+
+log = logging.getLogger(__name__)
+
+
+def write_results(
+    out: Path,
+    job: Job,
+    params: TrainParams | UpscalerParams,
+    network: nn.Module,
+    state: Progress,
+    metrics: dict[str, float],
+    device: torch.device,
+) -> None:
+    """Write the checkpoint `MODEL.safetensors` and all that lies beside it."""
+    path = out / f"{job.model}.safetensors"
+    info = CheckpointInfo(
+        model=job.model,
+        sizes=job.sizes,
+        step=state.step,
+        encoder=job.shards.encoder if job.shards else None,
+        swaps=job.shards.params if job.shards else None,
+        networks=job.shards.networks if job.shards else {},
+        train=params,
+        dataset=job.data_hash,
+        metrics=metrics,
+    )
+    save_checkpoint(path, network, info)
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    write_card(out, path, job, params, info, device=kind)
+    write_bytes(out / "loss.csv", csv_bytes(job.columns, state.losses))
+    columns = ["step", "phase", "psnr_db"]
+    write_bytes(out / "validation.csv", csv_bytes(columns, state.validations))
+    write_json(out / "metrics.json", metrics)
+    log.info(
+        "Wrote %s after %d steps: validation %.2f dB, bicubic %.2f dB",
+        path, state.step, *metrics.values(),
+    )  # fmt: skip

@@ -1,0 +1,302 @@
+"""One training run: phases, steps, validation, states (paper sections 3.3–3.4)."""
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from srntt_pipeline.config import TrainParams, UpscalerParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import output_folder
+from srntt_pipeline.models import build_model
+from srntt_pipeline.models.critic import Critic
+from srntt_pipeline.parallel import progress
+from srntt_pipeline.swaps.encoder import LAYERS
+from srntt_pipeline.training.curves import Curves
+from srntt_pipeline.training.data import Patches, StepSampler, batches
+from srntt_pipeline.training.job import Job, Phase
+from srntt_pipeline.training.objective import (
+    CriticTrainer,
+    Diverged,
+    assert_finite,
+    losses,
+    mean_values,
+)
+from srntt_pipeline.training.results import write_results
+from srntt_pipeline.training.state import Part, Progress, find_state, load_state, save_state
+from srntt_pipeline.training.validation import bicubic_psnr, psnr, sample
+
+log = logging.getLogger(__name__)
+
+_SCALE_PAIRS = 16  # pairs over which the deviation of swapped maps is taken
+
+
+class Trainer:
+    """One training run: network, critic, optimisers, data and where it writes.
+
+    `seconds` and `waited`: what the steps took, and what of that the wait for batches did.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        out: Path,
+        params: TrainParams | UpscalerParams,
+        job: Job,
+        loader_workers: int = 0,
+    ) -> None:
+        if params.batch_size % fabric.world_size:
+            raise InputError(
+                f"train.batch_size = {params.batch_size} is not shared evenly by "
+                f"{fabric.world_size} devices; choose a multiple of that"
+            )
+        self.fabric, self.out, self.params, self.job = fabric, out, params, job
+        self.loader_workers = loader_workers
+        self.seconds = self.waited = 0.0
+        torch.manual_seed(params.seed)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        network = build_model(job.model, job.sizes)
+        if job.content:
+            network.content.load_state_dict(  # type: ignore[union-attr]
+                job.content.model.content.state_dict()  # type: ignore[union-attr]
+            )
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        adam = torch.optim.Adam(
+            network.parameters(), params.learning_rate, betas=(params.beta1, 0.999)
+        )
+        self.network: nn.Module = network
+        self.model, self.optimiser = fabric.setup(network, adam)
+        if job.shards:
+            self.model.mark_forward_method("sisr")
+        self.parts: dict[str, Part] = {"model": network, "optimiser": self.optimiser.optimizer}
+        self.critic: CriticTrainer | None = None
+        if isinstance(params, TrainParams) and job.phases[-1].objective.adversarial:
+            critic = Critic(params.patch_px, params.critic_channels)
+            self.critic = CriticTrainer(fabric, critic, params)
+            self.parts["critic"] = critic
+            self.parts["critic_optimiser"] = self.critic.optimiser
+        self.average: AveragedModel | None = None
+        if params.ema_decay:
+            average = get_ema_multi_avg_fn(params.ema_decay)
+            self.average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+            self.parts["average"] = self.average
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is validated and kept: with `ema_decay`, of averaged weights."""
+        return self.average.module if self.average else self.network
+
+    def run(self) -> dict[str, float]:
+        """Train to the last step and write the checkpoint; return its validation metrics.
+
+        Raises Diverged when that cannot be done; the checkpoint is then of the last state kept.
+        """
+        state = self._begin()
+        main = self.fabric.is_global_zero
+        curves = Curves(self.out, state) if main else None
+        bar = progress("Training", "steps", self.job.steps, initial=state.step) if main else None
+        try:
+            self._steps(state, curves, bar)
+        except Diverged as error:
+            if not main:
+                return {}  # all processes diverge at once; the first tells
+            raise InputError(f"{error}; {self._last_good()}") from None
+        finally:
+            if bar is not None:
+                bar.close()
+            if curves:
+                curves.close()
+        return self._finish(state) if main else {}
+
+    def _steps(self, state: Progress, curves: Curves | None, bar: Any) -> None:
+        params = self.params
+        for phase, batch in self.batches_from(state.step):
+            started = time.perf_counter()
+            try:
+                values = self.step(phase, batch)
+            except Diverged as error:
+                raise Diverged(f"{phase.name}, step {state.step + 1}: {error}") from None
+            self.seconds += time.perf_counter() - started
+            state.step += 1
+            shown = {name: f"{value:.6g}" for name, value in values.items()}
+            row = {"step": state.step, "phase": phase.name, **shown}
+            state.losses.append({name: row.get(name) for name in self.job.columns})
+            last = state.step == self.job.steps
+            due = last or state.step % params.checkpoint_every == 0
+            if due:
+                self._assert_good(state)
+            if curves is None:
+                continue
+            curves.loss(state.losses[-1])
+            if last or state.step % params.validate_every == 0:
+                self._add_validation(phase, state, curves, bar)
+            if due:
+                save_state(self._states, self.job.made_from, state, self.parts)
+            bar.update()
+
+    def _add_validation(self, phase: Phase, state: Progress, curves: Curves, bar: Any) -> None:
+        value = self.validate(phase, lambda image: curves.picture(state.step, image))
+        row = {"step": state.step, "phase": phase.name, "psnr_db": f"{value:.4f}"}
+        state.validations.append(row)
+        curves.validation(row)
+        bar.set_postfix_str(f"{phase.name}, validation {value:.2f} dB")
+
+    def batches_from(self, start: int) -> Iterator[tuple[Phase, dict[str, Tensor]]]:
+        """Yield the batches from step `start` on; one loader serves phases that read alike."""
+        params, fabric = self.params, self.fabric
+        for with_maps in (False, True):
+            phases = [phase for phase in self.job.phases if phase.with_maps == with_maps]
+            stop = max((phase.stop for phase in phases), default=0)
+            if start >= stop:
+                continue
+            mixes = params.critic_steps if self.critic and isinstance(params, TrainParams) else 0
+            patches = Patches(
+                self.job.training,
+                params.patch_px,
+                params.seed,
+                with_maps,
+                params.augment,
+                mixes if with_maps else 0,
+            )
+            sampler = StepSampler(
+                len(patches), params.batch_size, start, stop, params.seed,
+                fabric.global_rank, fabric.world_size,
+            )  # fmt: skip
+            loader = fabric.setup_dataloaders(
+                batches(patches, sampler, self.loader_workers), use_distributed_sampler=False
+            )
+            waiting = time.perf_counter()
+            for step, batch in enumerate(loader, start + 1):
+                now = time.perf_counter()
+                self.waited += now - waiting
+                self.seconds += now - waiting
+                yield self.job.phase_of(step), batch
+                waiting = time.perf_counter()
+            start = stop
+
+    def step(self, phase: Phase, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Make one step; return its losses. Raises Diverged before one that would spoil weights."""
+        sr = self._restore(self.model, phase, batch)
+        values: dict[str, float] = {}
+        judge = None
+        if self.critic and phase.objective.adversarial:
+            values = self.critic.step(sr, batch)
+            judge = self.critic.judge
+        found = losses(phase.objective, sr, batch, self.job.features, judge)
+        values |= mean_values(self.fabric, found)
+        assert_finite(values)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(found["loss"])
+        if self.params.gradient_clip:
+            self.fabric.clip_gradients(
+                self.model,
+                self.optimiser,
+                max_norm=self.params.gradient_clip,
+                error_if_nonfinite=False,
+            )
+        self.optimiser.step()
+        if self.average:
+            self.average.update_parameters(self.network)
+        return values
+
+    def _restore(self, model: Any, phase: Phase, batch: dict[str, Tensor]) -> Tensor:
+        if phase.with_maps:
+            maps = {layer: batch[layer] for layer in LAYERS}
+            return model(batch["lr"], maps, batch["weight"])
+        return model.sisr(batch["lr"]) if self.job.shards else model(batch["lr"])
+
+    @torch.no_grad()
+    def validate(self, phase: Phase, show: Any = None) -> float:
+        """Return the mean PSNR over the validation pairs, dB: RGB, no border, values clipped.
+
+        `show` is called with the picture of the first pair.
+        """
+        model = self.kept.eval()
+        values = []
+        for index in range(len(self.job.validation)):
+            lr, hr, batch = self._pair(phase, index)
+            with self.fabric.autocast():
+                sr = self._restore(model, phase, batch)[0].cpu()
+            values.append(psnr(sr, hr))
+            if show and index == 0:
+                show(sample(lr, sr, hr))
+        model.train()
+        return float(np.mean(values))
+
+    def _pair(self, phase: Phase, index: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return LR, HR, and a batch of one."""
+        if phase.with_maps:
+            pair = self.job.validation[index]
+            lr, hr = pair["lr"], pair["hr"]
+            tensors = {"lr": lr, "weight": pair["weight"], **pair["maps"]}
+        else:
+            lr, hr = self.job.validation.lr_hr(index)
+            tensors = {"lr": lr}
+        return lr, hr, {name: self.fabric.to_device(t[None]) for name, t in tensors.items()}
+
+    def _map_deviations(self) -> dict[str, float]:
+        """Return the standard deviation of each layer's swapped maps over some training pairs."""
+        count = min(_SCALE_PAIRS, len(self.job.training))
+        squares = dict.fromkeys(LAYERS, 0.0)
+        for index in range(count):
+            for layer, maps in self.job.training[index]["maps"].items():
+                squares[layer] += float(maps.var(correction=0)) / count
+        return {layer: square**0.5 for layer, square in squares.items()}
+
+    @property
+    def _states(self) -> Path:
+        return self.out / "resume"
+
+    def _begin(self) -> Progress:
+        """Clear the folder, and load the last state if there is one of this run."""
+        if self.fabric.is_global_zero:
+            output_folder(self.out)
+            find_state(self._states, self.job.made_from, self.job.steps)
+        self.fabric.barrier()
+        found = find_state(self._states, self.job.made_from, self.job.steps)
+        if found:
+            state = load_state(found, self.parts)
+            if self.fabric.is_global_zero:
+                log.info("Resuming at step %d", state.step)
+            return state
+        if self.job.shards:
+            self.network.set_map_scales(self._map_deviations())  # type: ignore[operator]
+            if self.average:
+                self.average.module.load_state_dict(self.network.state_dict())
+        return Progress(0, [], [])
+
+    def _assert_good(self, state: Progress) -> None:
+        """Raise Diverged for weights that must not replace the last good ones."""
+        parts = [part for part in self.parts.values() if isinstance(part, nn.Module)]
+        if not all(bool(t.isfinite().all()) for part in parts for t in part.parameters()):
+            raise Diverged(f"step {state.step}: weights are no longer finite")
+
+    def _last_good(self) -> str:
+        """Write the checkpoint of the last state; return what is there and what to do."""
+        fix = f"lower learning_rate ({self.params.learning_rate:g}) or set gradient_clip"
+        found = find_state(self._states, self.job.made_from, self.job.steps)
+        if not found:
+            return f"no checkpoint was due before; {fix}"
+        state = load_state(found, self.parts)
+        self._finish(state)
+        return f"{self.out} holds the checkpoint of step {state.step}; {fix}"
+
+    def _finish(self, state: Progress) -> dict[str, float]:
+        """Write checkpoint, card, curves and metrics; return the metrics."""
+        job = self.job
+        ended = state.step == job.steps
+        phase = job.phases[-1] if ended else job.phase_of(state.step)
+        metrics = {
+            "validation_psnr_db": round(self.validate(phase), 4),
+            "validation_bicubic_psnr_db": round(bicubic_psnr(job.validation), 4),
+        }
+        write_results(self.out, job, self.params, self.kept, state, metrics, self.fabric.device)
+        return metrics

@@ -1,0 +1,35 @@
+"""Real pairs and their swaps, small enough to train on within seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.swaps.precompute import precompute_swaps
+
+SWAPS = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The killed processes run on one thread, and rounding differs with their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six real CUFED pairs, cut to 64×64 px, and their swaps."""
+    folder = tmp_path_factory.mktemp("cufed")
+    source = shared / "data" / "cufed" / "train"
+    for side in ("input", "ref"):
+        (folder / "train" / side).mkdir(parents=True)
+        for path in sorted((source / side).glob("*.png"))[:6]:
+            Image.open(path).crop((48, 48, 112, 112)).save(folder / "train" / side / path.name)
+    precompute_swaps(folder, folder / "swaps", SWAPS, workers=1, device="cpu")
+    return folder
