@@ -127,3 +127,14 @@ def weights_file(path: Path) -> Path:
             raise InputError(f"{path}: no checkpoint in this folder; train writes one")
         return found[-1]
     return path.with_suffix(".safetensors") if path.suffix == ".json" else path
+
+
+def checkpoints_in(path: Path) -> list[Path]:
+    """Return the checkpoint meant by `path`, or where it is a folder of checkpoints' folders, all.
+
+    In the order of their names. What is no checkpoint is left to `load_checkpoint` to refuse.
+    """
+    if path.is_dir() and not any(path.glob("*.safetensors")):
+        found = sorted(folder for folder in path.iterdir() if any(folder.glob("*.safetensors")))
+        return found or [path]
+    return [path]

@@ -7,7 +7,7 @@ result. `ClusterConfig` has a file of its own.
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -511,6 +511,17 @@ def _read_yaml(path: Path, kind: str) -> Any:
 
 
 SectionType = TypeVar("SectionType", bound=Section)
+
+
+def override(section: SectionType, given: Sequence[str]) -> SectionType:
+    """Return `section` with what is `given` as KEY=VALUE; lists as A,B. Raises InputError."""
+    values = section.model_dump()
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"{text}: expected KEY=VALUE")
+        values[key] = value.split(",") if isinstance(values.get(key), tuple) else value
+    return validate(type(section), values, " ".join(given))
 
 
 def validate(model: type[SectionType], content: object, source: str) -> SectionType:

@@ -7,7 +7,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from srntt_pipeline.checkpoints import (
+    CheckpointInfo,
+    checkpoints_in,
+    load_checkpoint,
+    save_checkpoint,
+)
 from srntt_pipeline.config import SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.models import build_model
@@ -146,3 +151,15 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps(described))
     with pytest.raises(InputError, match="do not fit srntt-l2"):
         load_checkpoint(path)
+
+
+def test_a_folder_of_checkpoints_folders_means_all_of_them(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "srntt.safetensors").touch()
+    (tmp_path / "models" / "notes").mkdir()
+    models = tmp_path / "models"
+    assert checkpoints_in(models) == [models / "a", models / "b"]
+    assert checkpoints_in(models / "a") == [models / "a"]
+    assert checkpoints_in(models / "notes") == [models / "notes"]
+    assert checkpoints_in(models / "gone.safetensors") == [models / "gone.safetensors"]

@@ -12,6 +12,7 @@ from srntt_pipeline.config import (
     DemoAlbumsParams,
     Params,
     SwapParams,
+    override,
     read_cluster_config,
     read_params,
     validate,
@@ -332,3 +333,25 @@ def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not
 )
 def test_networks_in_use(keys: dict[str, str], networks: set[str]) -> None:
     assert SwapParams(**keys).networks == networks
+
+
+def test_override_is_validated_and_leaves_the_rest() -> None:
+    section = SwapParams(scales=(1.0,), pairs_per_shard=7)
+    assert override(section, []) == section
+    found = override(section, ["matching=flow-dis", "rotations_deg=0,-5.5", "encoder_seed=3"])
+    assert found.matching == "flow-dis"
+    assert found.rotations_deg == (0, -5.5)
+    assert (found.encoder_seed, found.scales, found.pairs_per_shard) == (3, (1.0,), 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("matching", r"^matching: expected KEY=VALUE$"),
+        ("match=patches", r"^match=patches: match is not a parameter; did you mean matching\?$"),
+        ("encoder_seed=x", r"^encoder_seed=x: encoder_seed: "),
+    ],
+)
+def test_override_refuses_in_one_line(given: str, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        override(SwapParams(), [given])

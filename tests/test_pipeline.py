@@ -1,6 +1,7 @@
 """`dvc repro` from a bare copy of the repository: all stages run, and a second time none does."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,8 +33,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("srntt_pipeline", "stages", ".dvc"):
         ignore = shutil.ignore_patterns("__pycache__", "tmp", "cache")
         shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore, symlinks=True)
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    for name in (".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, folder / name)
+    pipeline = (REPOSITORY / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(re.sub(r"steps=\d+", "steps=2", pipeline))
     (folder / "params.yaml").write_text(yaml.safe_dump(TINY))
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     return folder
@@ -54,7 +57,7 @@ def repro(folder: Path) -> str:
 def test_repro_runs_every_stage_and_then_nothing(clone: Path) -> None:
     stages = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
     first = repro(clone)
-    assert all(f"Running stage '{stage}'" in first for stage in stages)
+    assert all(f"Running stage '{stage}" in first for stage in stages)
     for output in ("evaluation/table.csv", "evaluation/index.html", "super_resolved.png"):
         assert (clone / "outputs/demo" / output).is_file()
     second = repro(clone)

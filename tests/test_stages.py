@@ -7,7 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from srntt_pipeline.config import Params, TrainParams, read_params
+from srntt_pipeline.config import Params, SwapParams, TrainParams, override, read_params
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STAGES = REPOSITORY / "stages"
@@ -139,7 +139,10 @@ def test_the_networks_of_both_params_files_differ_in_size_only():
 
 @pytest.fixture(scope="module")
 def dvc():
-    return yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
+    """dvc.yaml, with what its foreach stages do for each item in place of them."""
+    content = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
+    stages = {name: stage.get("do", stage) for name, stage in content["stages"].items()}
+    return {**content, "stages": stages}
 
 
 def test_dvc_has_a_stage_for_each_script(dvc):
@@ -183,8 +186,20 @@ def test_what_a_dvc_stage_reads_of_the_run_another_makes(dvc):
                 assert (REPOSITORY / path).exists(), path
 
 
+def test_networks_of_dvc_are_variants_whose_swaps_are_made(dvc):
+    kinds, networks = dvc["vars"][1]["kinds"], dvc["vars"][1]["networks"]
+    swaps = {
+        kind: override(SwapParams(), item["options"].split()) for kind, item in kinds.items()
+    }
+    for name, item in networks.items():
+        variant = override(TrainParams(), [f"variant={name}", *item["options"].split()]).resolved
+        made = swaps[item["swaps"]]
+        assert made.matching.startswith("flow") == variant.flow
+        assert made.references == variant.references
+
+
 def test_the_switch_to_cufed_is_one_line(dvc):
-    assert [set(line) for line in dvc["vars"]] == [{"params", "albums", "run"}]
+    assert set(dvc["vars"][0]) == {"params", "albums", "run"}
     assert (REPOSITORY / dvc["vars"][0]["params"]).is_file()
     comment = (REPOSITORY / "dvc.yaml").read_text().split("stages:")[0]
     assert "params: params/cufed.yaml" in comment

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint
+from srntt_pipeline.checkpoints import CheckpointInfo, checkpoints_in, load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.files import fingerprint
@@ -53,13 +53,13 @@ class Method:
 
 
 def read_methods(checkpoints: Sequence[Path]) -> tuple[Method, ...]:
-    """Return the methods of checkpoints, whose weights are checked.
+    """Return the methods of checkpoints, whose weights are checked; a folder can hold several.
 
     Several checkpoints of one method are told apart by their hash: `SRNTT-l2 #1a2b3c`. A method of
     which the paper has a SISR row stands for that too, unless a checkpoint was trained for it.
     Raises InputError.
     """
-    loaded = [load_checkpoint(path) for path in checkpoints]
+    loaded = [load_checkpoint(one) for path in checkpoints for one in checkpoints_in(path)]
     hashes = [one.info.weights_sha256 for one in loaded]
     if len(set(hashes)) < len(hashes):
         raise InputError(f"{checkpoints[-1]}: the same weights are given twice; name each once")
