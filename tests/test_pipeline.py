@@ -19,10 +19,11 @@ TINY = {
     },
     "swaps": {"encoder_weights": "random", "scales": [1.0], "rotations_deg": [0]},
     "train": {
-        "channels": 4, "blocks": [1, 1, 1, 1], "warmup_steps": 1, "steps": 2, "batch_size": 2,
-        "patch_px": 48,
+        "channels": 4, "blocks": [1, 1, 1, 1], "warmup_steps": 1, "reconstruction_steps": 1,
+        "steps": 2, "batch_size": 2, "patch_px": 48, "perceptual_layer": "relu3_1",
     },
-    "evaluate": None,
+    "evaluate": {"protocol": "luma", "references": ["L1", "LR"]},
+    "tables": None,
     "super_resolve": None,
 }  # fmt: skip
 

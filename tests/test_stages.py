@@ -139,9 +139,19 @@ def test_the_networks_of_both_params_files_differ_in_size_only():
 
 @pytest.fixture(scope="module")
 def dvc():
-    """dvc.yaml, with what its foreach stages do for each item in place of them."""
+    """dvc.yaml, its foreach stages written out: `train@srntt`, …"""
     content = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
-    stages = {name: stage.get("do", stage) for name, stage in content["stages"].items()}
+    stages = {}
+    for name, stage in content["stages"].items():
+        if "foreach" not in stage:
+            stages[name] = stage
+            continue
+        items = content["vars"][1][stage["foreach"].strip("${}")]
+        for key, item in items.items():
+            text = yaml.safe_dump(stage["do"]).replace("${key}", key)
+            for field, value in item.items():
+                text = text.replace(f"${{item.{field}}}", value)
+            stages[f"{name}@{key}"] = yaml.safe_load(text)
     return {**content, "stages": stages}
 
 
@@ -151,7 +161,7 @@ def test_dvc_has_a_stage_for_each_script(dvc):
         python, script, params, *_ = stage["cmd"].split()
         assert (python, params) == ("python", "${params}")
         assert script in stage["deps"]
-        called[name] = script
+        called[name.split("@")[0]] = script
     assert called == {
         path.stem.replace("_", "-"): f"stages/{path.name}" for path in STAGES.glob("*.py")
     }
@@ -188,9 +198,7 @@ def test_what_a_dvc_stage_reads_of_the_run_another_makes(dvc):
 
 def test_networks_of_dvc_are_variants_whose_swaps_are_made(dvc):
     kinds, networks = dvc["vars"][1]["kinds"], dvc["vars"][1]["networks"]
-    swaps = {
-        kind: override(SwapParams(), item["options"].split()) for kind, item in kinds.items()
-    }
+    swaps = {kind: override(SwapParams(), item["options"].split()) for kind, item in kinds.items()}
     for name, item in networks.items():
         variant = override(TrainParams(), [f"variant={name}", *item["options"].split()]).resolved
         made = swaps[item["swaps"]]

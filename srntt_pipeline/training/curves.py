@@ -4,14 +4,18 @@ They repeat what the run's state holds and are made anew from it when a run goes
 leaves no step twice.
 """
 
+import logging
 import shutil
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from dvclive.live import Live
+from scmrepo.exceptions import SCMError
 
 from srntt_pipeline.training.state import Progress
+
+log = logging.getLogger(__name__)
 
 FOLDER = "dvclive"
 LOSS_EVERY = 10  # steps
@@ -26,11 +30,7 @@ class Curves:
         for picture in (plots / "images" / "sample").glob("*.png"):
             if int(picture.stem) > progress.step:
                 picture.unlink()
-        # No experiment in the user's repository, and no dvc.yaml in it: ours has one.
-        self._live = Live(
-            str(out / FOLDER), save_dvc_exp=False, dvcyaml=None, report=None, resume=True,
-            monitor_system=False,
-        )  # fmt: skip
+        self._live = _live(out / FOLDER)
         for row in progress.losses:
             self.loss(row)
         for row in progress.validations:
@@ -47,15 +47,32 @@ class Curves:
 
     def picture(self, step: int, image: npt.NDArray[np.uint8]) -> None:
         """Add a sample picture, uint8 [H, W, 3]."""
-        self._live.log_image(f"sample/{step}.png", image)
+        if self._live:
+            self._live.log_image(f"sample/{step}.png", image)
 
     def close(self) -> None:
         """Write the last values."""
-        self._live.make_summary()
-        self._live.end()
+        if self._live:
+            self._live.make_summary()
+            self._live.end()
 
     def _add(self, group: str, row: dict[str, object]) -> None:
+        if not self._live:
+            return
         self._live.step = int(str(row["step"]))
         for name, value in row.items():
             if name not in ("step", "phase") and value is not None:
                 self._live.log_metric(f"{group}/{name}", float(str(value)))
+
+
+def _live(folder: Path) -> Live | None:
+    """Return DVCLive's writer to `folder`; None, with a warning, where it cannot work."""
+    try:
+        # No experiment in the user's repository, and no dvc.yaml in it: ours has one.
+        return Live(
+            str(folder), save_dvc_exp=False, dvcyaml=None, report=None, resume=True,
+            monitor_system=False,
+        )  # fmt: skip
+    except SCMError as error:  # a git repository without a commit
+        log.warning("No curves in %s, since DVCLive cannot read git (%s)", folder, error)
+        return None
