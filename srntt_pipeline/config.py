@@ -312,7 +312,7 @@ class _ObjectiveParams(Section):
         3058,
         ge=0,
         description="Steps with swapped maps on the reconstruction loss alone, before `steps` on "
-        "all losses (paper: 2 epochs); none where that is the only loss.",
+        "all losses (3058: the paper's 2 epochs).",
     )
     steps: int = Field(
         30580, ge=0, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."

@@ -1,7 +1,6 @@
 """`dvc repro` from a bare copy of the repository: all stages run, and a second time none does."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -34,10 +33,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("srntt_pipeline", "stages", ".dvc"):
         ignore = shutil.ignore_patterns("__pycache__", "tmp", "cache")
         shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore, symlinks=True)
-    for name in (".dvcignore", ".gitignore"):
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, folder / name)
-    pipeline = (REPOSITORY / "dvc.yaml").read_text()
-    (folder / "dvc.yaml").write_text(re.sub(r"steps=\d+", "steps=2", pipeline))
     (folder / "params.yaml").write_text(yaml.safe_dump(TINY))
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     return folder

@@ -29,6 +29,7 @@ TINY = {
         "channels": 4,
         "blocks": [1, 1, 1, 1],
         "warmup_steps": 1,
+        "reconstruction_steps": 0,
         "steps": 1,
         "batch_size": 2,
         "patch_px": 48,
@@ -149,9 +150,7 @@ def dvc():
         items = content["vars"][1][stage["foreach"].strip("${}")]
         for key, item in items.items():
             text = yaml.safe_dump(stage["do"]).replace("${key}", key)
-            for field, value in item.items():
-                text = text.replace(f"${{item.{field}}}", value)
-            stages[f"{name}@{key}"] = yaml.safe_load(text)
+            stages[f"{name}@{key}"] = yaml.safe_load(text.replace("${item}", item))
     return {**content, "stages": stages}
 
 
@@ -198,10 +197,9 @@ def test_what_a_dvc_stage_reads_of_the_run_another_makes(dvc):
 
 def test_networks_of_dvc_are_variants_whose_swaps_are_made(dvc):
     kinds, networks = dvc["vars"][1]["kinds"], dvc["vars"][1]["networks"]
-    swaps = {kind: override(SwapParams(), item["options"].split()) for kind, item in kinds.items()}
-    for name, item in networks.items():
-        variant = override(TrainParams(), [f"variant={name}", *item["options"].split()]).resolved
-        made = swaps[item["swaps"]]
+    for name, kind in networks.items():
+        variant = override(TrainParams(), [f"variant={name}"]).resolved
+        made = override(SwapParams(), [kinds[kind]])
         assert made.matching.startswith("flow") == variant.flow
         assert made.references == variant.references
 

@@ -199,7 +199,7 @@ def _best_in(
         lr.contiguous().numpy(),
         ref.contiguous().numpy(),
         factors.numpy(),
-        penalties.numpy(),
+        None if valid is None else penalties.numpy(),
         room=max_memory,
         threads=torch.get_num_threads(),
     )

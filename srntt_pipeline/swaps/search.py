@@ -3,7 +3,7 @@
 G[p, q] = ⟨f(p), g(q)⟩ lies flat in memory, Ref positions innermost, so a shift of p and q by one
 row is one offset into it, and a shift by one column another. Nine shifted products are then two
 sums of three long vectors each, without strides. Where an offset runs over the end of a row the
-sum is of no patch; a penalty of -inf rules these places out.
+sum is of no patch; -inf rules these places out.
 
 A band of LR rows meets a band of Ref rows at a time. The band's last two rows of G are kept for the
 next band, so no product is computed twice along LR. NumPy does the work: its BLAS and arg max are
@@ -68,14 +68,14 @@ def choose_tiles(width: int, ref_shape: tuple[int, int], room: int) -> Tiles:
 
 
 def best_in(
-    lr: Floats, ref: Floats, factors: Floats, penalties: Floats, *, room: int, threads: int
+    lr: Floats, ref: Floats, factors: Floats, penalties: Floats | None, *, room: int, threads: int
 ) -> tuple[Floats, Indices]:
     """Return score and Ref patch of the best match of each LR patch, each [h-2, w-2].
 
     `lr` [C, h, w], `ref` [C, h', w']. The score of Ref patch j, numbered row by row, is its sum of
-    products times `factors`, plus `penalties`, both [h'-2, w'-2]: 1/‖P_j‖, and 0 or -inf. Ties go
-    to the lowest index. Where all are -inf, the index means nothing. Buffers stay below `room`
-    bytes in all; raises ValueError when they cannot.
+    products times `factors`, plus `penalties`, both [h'-2, w'-2]: 1/‖P_j‖, and 0 or -inf; None: 0
+    everywhere. Ties go to the lowest index. Where all are -inf, the index means nothing. Buffers
+    stay below `room` bytes in all; raises ValueError when they cannot.
     """
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
     score = np.full((rows, columns), -np.inf, np.float32)
@@ -115,7 +115,7 @@ def _search(
     lr: Floats,
     ref: Floats,
     factors: Floats,
-    penalties: Floats,
+    penalties: Floats | None,
     ref_rows: int,
     score: Floats,
     index: Indices,
@@ -130,11 +130,18 @@ def _search(
         bottom = min(top + ref_rows, ref_height - HALO)
         band = np.s_[top * ref_width : (bottom + HALO) * ref_width]
         factor = np.pad(factors[top:bottom], pad, constant_values=1).ravel()
-        penalty = np.pad(penalties[top:bottom], pad, constant_values=-np.inf).ravel()
+        penalty = None
+        if penalties is not None:
+            penalty = np.pad(penalties[top:bottom], pad, constant_values=-np.inf).ravel()
         for row, sums in _sums(lr, ref[:, band], height, width, ref_width, buffers):
             scores = sums.reshape(width - HALO, -1)
             np.multiply(scores, factor, out=scores)
-            np.add(scores, penalty, out=scores)
+            if penalty is not None:
+                np.add(scores, penalty, out=scores)
+            else:  # what `pad` rules out, without a pass over all
+                places = scores.reshape(width - HALO, -1, ref_width)
+                places[:, :, -HALO:] = -np.inf
+                places[:, -HALO:] = -np.inf
             found = scores.argmax(1)
             best = scores[np.arange(width - HALO), found]
             better = best > score[row]

@@ -188,7 +188,7 @@ def load_content(path: Path, params: TrainParams) -> Checkpoint:
 
 def _phases(params: TrainParams, objective: Objective, pretrained: bool) -> tuple[Phase, ...]:
     warm = 0 if pretrained else params.warmup_steps
-    before = params.reconstruction_steps if objective.columns else 0
+    before = params.reconstruction_steps
     return (
         Phase(WARMUP, warm, False, objective.alone),
         Phase(RECONSTRUCTION, warm + before, True, objective.alone),

@@ -37,6 +37,7 @@ SIZES = {"channels": 4, "blocks": (1, 1, 1, 1)}
 PARAMS = TrainParams(
     **SIZES,
     warmup_steps=3,
+    reconstruction_steps=0,
     steps=5,
     batch_size=2,
     patch_px=32,
@@ -339,7 +340,9 @@ def test_pairs_of_several_sizes(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 2])
 def test_fewest_channels(folder: Path, tmp_path: Path, channels: int) -> None:
     try:
-        params = {"channels": channels, "warmup_steps": 1, "steps": 1}
+        params = {
+            "channels": channels, "warmup_steps": 1, "reconstruction_steps": 0, "steps": 1,
+        }  # fmt: skip
         TrainParams(**params)
     except ValueError:
         assert channels == 1

@@ -277,9 +277,8 @@ def test_variants(name: str, folder: Path, tmp_path: Path, monkeypatch: Any) -> 
     row = rows(tmp_path / "loss.csv")[-1]
     assert ("texture" in row) == bool(variant.texture_weight)
     assert ("critic" in row) == bool(variant.adversarial_weight)
-    l2 = variant.reconstruction == "mse"
-    assert len(rows(tmp_path / "loss.csv")) == (1 if l2 else 2)
-    if not l2:
+    assert len(rows(tmp_path / "loss.csv")) == 2
+    if variant.reconstruction != "mse":
         weighted = float(row["reconstruction"]) + 1e-4 * float(row["perceptual"])
         weighted += 1e-6 * float(row["adversarial"]) + 1e-4 * float(row.get("texture", 0))
         assert float(row["loss"]) == pytest.approx(weighted, rel=1e-4)
