@@ -1,6 +1,5 @@
 """Evaluating a test set: every method with every reference, by every protocol (paper section 5)."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -134,18 +133,19 @@ def _notes(restorers: Mapping[str, Restorer]) -> list[str]:
     """Return what a reader of the numbers must know about the methods behind them."""
     if not restorers:
         return ["Bicubic alone: no checkpoint was given."]
+    random = [name for name, restorer in restorers.items() if restorer.encoder.identity.is_random]
     notes = []
-    for name, restorer in restorers.items():
-        info, identity = restorer.checkpoint.info, restorer.encoder.identity
-        swaps = ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
-        if identity.is_random:
-            notes.append(
-                f"The encoder of {name} is a RANDOM VGG19, not ImageNet's: these numbers show that "
-                "the pipeline works, not how good the method is."
-            )
+    if random:
         notes.append(
-            f"{name}: {info.step} steps, sizes {json.dumps(info.sizes)}, checkpoint "
-            f"{restorer.checkpoint.path.name} (sha256 {info.weights_sha256[:12]}). "
-            f"Encoder: {identity}. Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}."
+            f"The encoder of {', '.join(random)} is a RANDOM VGG19, not ImageNet's: these numbers "
+            "show that the pipeline works, not how good the method is."
+        )
+    for name, restorer in restorers.items():
+        info = restorer.checkpoint.info
+        swaps = ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
+        notes.append(
+            f"{name}: {info.step} steps, checkpoint {restorer.checkpoint.path.name} (sha256 "
+            f"{info.weights_sha256[:12]}). Encoder: {restorer.encoder.identity}. Swaps: {swaps}; "
+            f"LR↑ and Ref↓↑ by {restorer.matcher.upscaler}."
         )
     return notes

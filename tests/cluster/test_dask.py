@@ -143,16 +143,18 @@ def test_progress_moves_while_jobs_run(on_cluster, monkeypatch):
 
 
 def test_a_long_list_of_jobs_is_handed_out_bit_by_bit(on_cluster, monkeypatch):
-    waiting, most = [0], [0]
+    waiting, most, lock = [0], [0], threading.Lock()  # callbacks come in another thread
     backend = srntt_pipeline.cluster.DaskBackend
     submit = backend.submit
 
     def counting_submit(self, job, callback):
-        waiting[0] += 1
-        most[0] = max(most[0], waiting[0])
+        with lock:
+            waiting[0] += 1
+            most[0] = max(most[0], waiting[0])
 
         def done(future):  # joblib sends the next job in here
-            waiting[0] -= 1
+            with lock:
+                waiting[0] -= 1
             callback(future)
 
         return submit(self, job, done)
