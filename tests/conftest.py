@@ -1,11 +1,12 @@
 """Fixtures that more than one folder of tests uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
 
@@ -21,6 +22,15 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def real_albums(shared: Path) -> Path:
     return shared / "data" / "albums"
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, since rounding differs with their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,12 @@ class ContentExtractor(nn.Module):
         return self.body(x) + x
 
 
+def bicubic(lr: Tensor) -> Tensor:
+    """Return LR↑ [N, 3, 4h, 4w] of LR [N, 3, h, w]."""
+    # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑.
+    return F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
+
+
 def to_image(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
     """Return the image [N, 3, 4h, 4w], about [0, 1], that a tail's `output` stands for.
 
@@ -74,9 +80,7 @@ def to_image(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
     """
     if not bicubic_skip:
         return (torch.tanh(output) + 1) / 2
-    # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑.
-    up = F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
-    return up + output / 2
+    return bicubic(lr) + output / 2
 
 
 @register("sisr")

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ Maps = dict[str, Tensor]
 # Images of one size that go through together. On a CPU one at a time is fastest (docs/shards.md).
 _BATCH_PIXELS = {"cpu": 1, "cuda": 64 * 160 * 160}
 
-_OUTPUT = {1: "relu1_1", 6: "relu2_1", 11: "relu3_1"}  # index in torchvision's vgg19().features
+# Index of each layer among torchvision's vgg19().features.
+INDEX = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29}
+_LENGTH = INDEX["relu3_1"] + 1
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
 
 
@@ -79,13 +81,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor, layers: Sequence[str] = LAYERS) -> Maps:
         """Return the maps of `images` by layer."""
-        maps = {}
-        x = (images - self.mean) / self.std
-        for index, layer in enumerate(self.features):
-            x = layer(x)
-            if _OUTPUT.get(index) in layers:
-                maps[_OUTPUT[index]] = x
-        return maps
+        return maps_of(self.features, (images - self.mean) / self.std, layers)
 
     @torch.inference_mode()
     def encode(self, image: RGB, layers: Sequence[str] = LAYERS) -> Maps:
@@ -135,6 +131,17 @@ class Encoder(nn.Module):
         return [{layer: maps[layer][i] for layer in layers} for i in range(len(images))]
 
 
+def maps_of(features: nn.Sequential, images: Tensor, layers: Collection[str]) -> Maps:
+    """Return the maps on `layers` of standardised images; `features` begin as VGG19's do."""
+    names = {INDEX[layer]: layer for layer in layers}
+    maps, x = {}, images
+    for index, layer in enumerate(features):
+        x = layer(x)
+        if index in names:
+            maps[names[index]] = x
+    return maps
+
+
 def to_tensor(image: RGB) -> Tensor:
     """Return `image`, uint8 [H, W, 3], as float32 [3, H, W] in [0, 1]."""
     return torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous().float() / 255
@@ -150,7 +157,7 @@ def load_encoder(weights: str, seed: int, device: torch.device) -> Encoder:
 
     Raises InputError when weights cannot be had or do not fit.
     """
-    features = vgg19(weights, seed, max(_OUTPUT) + 1)
+    features = vgg19(weights, seed, _LENGTH)
     if weights == "random":
         source = f"random, seed {seed}"
     else:

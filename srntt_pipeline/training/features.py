@@ -6,11 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.swaps.encoder import Encoder, load_encoder, vgg19
+from srntt_pipeline.swaps.encoder import INDEX, Encoder, load_encoder, maps_of, vgg19
 from srntt_pipeline.swaps.shards import Shards
-
-# Index of each layer among torchvision's vgg19().features.
-INDEX = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29}
 
 
 class LossFeatures(nn.Module):
@@ -25,20 +22,14 @@ class LossFeatures(nn.Module):
     def __init__(self, encoder: Encoder, features: nn.Sequential, layers: Iterable[str]) -> None:
         super().__init__()
         self.features = features
-        self._names = {INDEX[layer]: layer for layer in layers}
+        self._layers = tuple(layers)
         self.register_buffer("mean", encoder.mean)
         self.register_buffer("std", encoder.std)
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return maps by layer of images [N, 3, H, W] in [-1, 1]."""
-        x = ((images + 1) / 2 - self.mean) / self.std
-        maps = {}
-        for index, layer in enumerate(self.features):
-            x = layer(x)
-            if index in self._names:
-                maps[self._names[index]] = x
-        return maps
+        return maps_of(self.features, ((images + 1) / 2 - self.mean) / self.std, self._layers)
 
 
 def load_features(

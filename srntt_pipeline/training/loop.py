@@ -1,6 +1,7 @@
 """Training as commands and stages call it: SRNTT, and the upscaler (paper sections 3.3–3.4)."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.files import output_folder
 from srntt_pipeline.training import CACHE_GIB
-from srntt_pipeline.training.job import srntt_job, upscaler_job
+from srntt_pipeline.training.job import Job, srntt_job, upscaler_job
 from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.trainer import Trainer
 
@@ -36,34 +37,16 @@ def train(
     in place of the warm-up. Neither `devices` nor `loader_workers` changes a batch. Raises
     InputError, also when training diverges.
     """
-    output_folder(out, clear=False)
-    run = functools.partial(
-        _train, dataset=dataset, swaps=swaps, out=out, params=params, device=device,
-        loader_workers=loader_workers, encoder_weights=encoder_weights, content=content,
-        cache_bytes=cache_bytes,
+    make = functools.partial(
+        _srntt_job, dataset=dataset, swaps=swaps, params=params, on_cpu=loader_workers > 0,
+        encoder_weights=encoder_weights, content=content, cache_bytes=cache_bytes,
     )  # fmt: skip
-    metrics: dict[str, float] = launch(run, device, devices, params.precision)
-    return metrics
+    return _run(make, out, params, device, devices, loader_workers)
 
 
-def _train(
-    fabric: Fabric,
-    *,
-    dataset: Path,
-    swaps: Path,
-    out: Path,
-    params: TrainParams,
-    device: str,
-    loader_workers: int,
-    cache_bytes: int,
-    **options: Any,
-) -> dict[str, float]:
-    choose_device(device)  # for its settings of arithmetic, in this process
-    job = srntt_job(
-        dataset, swaps, params, fabric.device, on_cpu=loader_workers > 0,
-        cache_bytes=cache_bytes // fabric.world_size, **options,
-    )  # fmt: skip
-    return Trainer(fabric, out, params, job, loader_workers).run()
+def _srntt_job(fabric: Fabric, cache_bytes: int, **options: Any) -> Job:
+    cache_bytes //= fabric.world_size
+    return srntt_job(device=fabric.device, cache_bytes=cache_bytes, **options)
 
 
 def train_upscaler(
@@ -79,23 +62,39 @@ def train_upscaler(
 
     Writes what `train` does, the checkpoint as `sisr.safetensors`. Raises InputError.
     """
+    make = functools.partial(_upscaler_job, dataset=dataset, params=params)
+    return _run(make, out, params, device, devices, loader_workers)
+
+
+def _upscaler_job(fabric: Fabric, dataset: Path, params: UpscalerParams) -> Job:
+    return upscaler_job(dataset, params)
+
+
+def _run(
+    make: Callable[[Fabric], Job],
+    out: Path,
+    params: TrainParams | UpscalerParams,
+    device: str,
+    devices: int,
+    loader_workers: int,
+) -> dict[str, float]:
+    """Train in as many processes, each on the job that it makes; return the first one's metrics."""
     output_folder(out, clear=False)
     run = functools.partial(
-        _train_upscaler, dataset=dataset, out=out, params=params, device=device,
-        loader_workers=loader_workers,
-    )  # fmt: skip
+        _train, make=make, out=out, params=params, device=device, loader_workers=loader_workers
+    )
     metrics: dict[str, float] = launch(run, device, devices, params.precision)
     return metrics
 
 
-def _train_upscaler(
+def _train(
     fabric: Fabric,
     *,
-    dataset: Path,
+    make: Callable[[Fabric], Job],
     out: Path,
-    params: UpscalerParams,
+    params: TrainParams | UpscalerParams,
     device: str,
     loader_workers: int,
 ) -> dict[str, float]:
-    choose_device(device)
-    return Trainer(fabric, out, params, upscaler_job(dataset, params), loader_workers).run()
+    choose_device(device)  # for its settings of arithmetic, in this process
+    return Trainer(fabric, out, params, make(fabric), loader_workers).run()

@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
-from torch.nn import functional as F
 
 from srntt_pipeline.config import LoopParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import SCALE
 from srntt_pipeline.layout import TrainPair
+from srntt_pipeline.models.content import bicubic
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.training.data import Source
 
@@ -34,19 +33,14 @@ def psnr(sr: Tensor, hr: Tensor) -> float:
     return float(peak_signal_noise_ratio(hr.numpy(), clipped, data_range=1))
 
 
-def bicubic(lr: Tensor) -> Tensor:
-    """Return LR↑ [3, 4h, 4w] of LR [3, h, w], about [0, 1]."""
-    return F.interpolate(lr[None], scale_factor=SCALE, mode="bicubic", antialias=True)[0]
-
-
 def bicubic_psnr(pairs: Source) -> float:
     """Return the mean PSNR of LR↑ over `pairs`, dB, measured as training is."""
     both = (pairs.lr_hr(index) for index in range(len(pairs)))
-    return float(np.mean([psnr(bicubic(lr), hr) for lr, hr in both]))
+    return float(np.mean([psnr(bicubic(lr[None])[0], hr) for lr, hr in both]))
 
 
 def sample(lr: Tensor, sr: Tensor, hr: Tensor) -> npt.NDArray[np.uint8]:
     """Return LR↑, SR and HR beside each other, uint8 [H, 3W, 3]."""
-    images = [image.clamp(0, 1).float().cpu().numpy() for image in (bicubic(lr), sr, hr)]
+    images = [image.clamp(0, 1).float().cpu().numpy() for image in (bicubic(lr[None])[0], sr, hr)]
     joined: npt.NDArray[np.uint8] = np.rint(255 * np.concatenate(images, axis=2)).astype(np.uint8)
     return joined.transpose(1, 2, 0)
