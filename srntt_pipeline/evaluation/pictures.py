@@ -27,7 +27,7 @@ from srntt_pipeline.evaluation.paths import image_path
 from srntt_pipeline.evaluation.protocols import Making, bicubic, make_hr, make_lr
 from srntt_pipeline.evaluation.restore import Restorer, load_restorer
 from srntt_pipeline.evaluation.warp import HR_WARP, warp_hr
-from srntt_pipeline.files import file_sha256, fingerprint
+from srntt_pipeline.files import file_sha256, fingerprint, sha256
 from srntt_pipeline.images import RGB, SCALE, read_made_from, read_rgb, write_png
 from srntt_pipeline.layout import Group
 from srntt_pipeline.seeds import generator
@@ -138,7 +138,7 @@ class Pictures:
             "making": list(self.making),
             "reference": reference,
             "references": [[level, self._hashes[level]] for level in used],
-            "seed": self.seed if reference == HR_WARP else None,
+            "warp": sha256(self._images(HR_WARP)[0].tobytes()) if reference == HR_WARP else None,
         }
 
     @cached_property
