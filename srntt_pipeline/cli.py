@@ -202,19 +202,25 @@ def checkpoint_encoder_option(command: Command) -> Command:
     )(command)
 
 
-def checkpoint_networks_options(command: Command) -> Command:
-    """Add `--upscaler` and `--flow-weights` where files must be found again; pass `networks`."""
+def checkpoint_files_options(command: Command) -> Command:
+    """Add options for networks' files that must be found again, not chosen; pass `files`."""
 
     @functools.wraps(command)
-    def run(*args: Any, upscaler: str | None, flow_weights: str | None, **options: Any) -> None:
+    def run(
+        *args: Any,
+        encoder_weights: str | None,
+        upscaler: str | None,
+        flow_weights: str | None,
+        **options: Any,
+    ) -> None:
         from srntt_pipeline.swaps.matcher import NetworkFiles
 
-        command(*args, networks=NetworkFiles(upscaler, flow_weights), **options)
+        command(*args, files=NetworkFiles(encoder_weights, upscaler, flow_weights), **options)
 
     for name, what in (("flow-weights", "RAFT's weights lie"), ("upscaler", "the upscaler lies")):
         words = f"Where {what} now, if swaps were computed with a file of it that has moved."
         run = click.option(f"--{name}", metavar="FILE", help=words)(run)
-    return run
+    return checkpoint_encoder_option(run)
 
 
 def loop_options(command: Command) -> Command:
@@ -461,8 +467,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 )
 @workers_options
 @device_option
-@checkpoint_encoder_option
-@checkpoint_networks_options
+@checkpoint_files_options
 def evaluate(
     dataset: Path,
     out: Path,
@@ -470,8 +475,7 @@ def evaluate(
     params: config.EvaluateParams,
     workers: int,
     device: str,
-    encoder_weights: str | None,
-    networks: "NetworkFiles",
+    files: "NetworkFiles",
 ) -> None:
     """Measure PSNR and SSIM on a test set, and draw what they mean.
 
@@ -491,8 +495,7 @@ def evaluate(
         checkpoints=checkpoints,
         workers=workers,
         device=device,
-        encoder_weights=encoder_weights,
-        networks=networks,
+        files=files,
     )
 
 
@@ -522,8 +525,7 @@ def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) ->
 @parameters(config.SuperResolveParams, "super_resolve")
 @device_option
 @memory_option
-@checkpoint_encoder_option
-@checkpoint_networks_options
+@checkpoint_files_options
 def super_resolve(
     lr: Path,
     refs: tuple[Path, ...],
@@ -532,8 +534,7 @@ def super_resolve(
     params: config.SuperResolveParams,
     device: str,
     max_memory: int,
-    encoder_weights: str | None,
-    networks: "NetworkFiles",
+    files: "NetworkFiles",
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
@@ -544,8 +545,9 @@ def super_resolve(
     """
     from srntt_pipeline.evaluation.restore import super_resolve as run
 
-    files: dict[str, Any] = {"encoder_weights": encoder_weights, "networks": networks}
-    run(lr, refs, checkpoint, out, params, device=device, max_memory=max_memory, **files)
+    run(
+        lr, refs, checkpoint, out, params, device=device, files=files, max_memory=max_memory
+    )  # fmt: skip
 
 
 @cli.command()

@@ -33,8 +33,7 @@ def evaluate(
     checkpoints: Sequence[Path] = (),
     workers: int,
     device: str = "auto",
-    encoder_weights: str | None = None,
-    networks: NetworkFiles = AS_NAMED,
+    files: NetworkFiles = AS_NAMED,
 ) -> list[Row]:
     """Evaluate the test set in `dataset`, bicubic and the checkpoints' methods; return the table.
 
@@ -54,8 +53,7 @@ def evaluate(
     metrics = read_metrics(params)
     methods = read_methods(checkpoints)
     restorers = {
-        method.name: load_restorer(method.checkpoint, str(chosen), encoder_weights, networks)
-        for method in methods
+        method.name: load_restorer(method.checkpoint, str(chosen), files) for method in methods
     }
     notes = [*_notes(restorers), *(metric.words for metric in metrics)]
     output_folder(out)
@@ -71,8 +69,7 @@ def evaluate(
             out,
             methods,
             str(chosen),
-            encoder_weights,
-            networks,
+            files,
         )
         for group in test_set.groups
     ]

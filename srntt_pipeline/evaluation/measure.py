@@ -30,8 +30,7 @@ class GroupJob:
     out: Path
     methods: tuple[Method, ...]
     device: str
-    encoder_weights: str | None
-    networks: NetworkFiles
+    files: NetworkFiles
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,7 @@ def _pictures(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[Picture
         job.out,
         job.seed,
         job.device,
-        job.encoder_weights,
-        job.networks,
+        job.files,
     )
     alike = [other for other in job.protocols if other.making == protocol.making]
     references = tuple(

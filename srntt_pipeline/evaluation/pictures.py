@@ -50,8 +50,8 @@ class Picture:
 class Pictures:
     """The pictures of `group` below `out`, of one way to make HR and LR (`making`).
 
-    `device`, `encoder_weights` and `networks` are those of `load_restorer`; `seed` is that of HR
-    (warp). `made` counts the SR images that were not there.
+    `device` and `files` are those of `load_restorer`; `seed` is that of HR (warp). `made` counts
+    the SR images that were not there.
     """
 
     group: Group
@@ -59,8 +59,7 @@ class Pictures:
     out: Path
     seed: int
     device: str
-    encoder_weights: str | None
-    networks: NetworkFiles
+    files: NetworkFiles
     made: int = 0
     _found: dict[tuple[str, str], Correspondence] = field(default_factory=dict)
     _references: dict[str, list[RGB]] = field(default_factory=dict)
@@ -102,9 +101,7 @@ class Pictures:
     def _sr(self, method: Method, reference: str, name: str, shown: str) -> Picture:
         def make() -> RGB:
             self.made += 1
-            restorer = load_restorer(
-                method.checkpoint, self.device, self.encoder_weights, self.networks
-            )
+            restorer = load_restorer(method.checkpoint, self.device, self.files)
             used = self._best(restorer) if reference == BEST else reference
             if reference in (HR_WARP, LR, STITCHED):
                 self._keep("references", reference, lambda: self._images(reference)[0])

@@ -30,15 +30,14 @@ MIN_LR_SIDE_PX = 3  # one 3×3 patch on relu3_1 of LR↑
 class Restorer:
     """A trained network with the encoder, upscaler and reference versions of its training.
 
-    `encoder_weights` and `networks`: where these files lie now, if not where they lay then.
+    `files`: where networks' files lie now, if not where they lay then.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
         device: torch.device,
-        encoder_weights: str | None = None,
-        networks: NetworkFiles = AS_NAMED,
+        files: NetworkFiles = AS_NAMED,
     ) -> None:
         info = checkpoint.info
         model = checkpoint.model
@@ -47,15 +46,14 @@ class Restorer:
                 f"{checkpoint.path}: {info.model} takes no references; name a checkpoint of SRNTT"
             )
         self.checkpoint, self.device, self.swaps = checkpoint, device, info.swaps
-        self.encoder = load_encoder(
-            encoder_weights or info.swaps.encoder_weights, info.swaps.encoder_seed, device
-        )
+        weights = files.found(info.swaps).encoder_weights
+        self.encoder = load_encoder(weights, info.swaps.encoder_seed, device)
         if self.encoder.identity.sha256 != info.encoder.sha256:
             raise InputError(
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
-        self.matcher = load_matcher(info.swaps, self.encoder, networks)
+        self.matcher = load_matcher(info.swaps, self.encoder, files)
         check_networks(checkpoint.path, info.networks, self.matcher.networks)
         self.versions = self.matcher.versions
         self._model = model.to(device)
@@ -92,26 +90,19 @@ class Restorer:
         return tiles.super_resolve(self._model, lr, swapped, tiling)
 
 
-def load_restorer(
-    checkpoint: Path,
-    device: str,
-    encoder_weights: str | None,
-    networks: NetworkFiles = AS_NAMED,
-) -> Restorer:
+def load_restorer(checkpoint: Path, device: str, files: NetworkFiles = AS_NAMED) -> Restorer:
     """Return the Restorer of a checkpoint, the last ones again while their files are unchanged.
 
     Raises InputError.
     """
     path = weights_file(checkpoint)
     changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _load_restorer(path, changed, device, encoder_weights, networks)
+    return _load_restorer(path, changed, device, files)
 
 
 @functools.lru_cache(maxsize=8)  # of several checkpoints, one image after the other
-def _load_restorer(
-    path: Path, changed: int, device: str, encoder_weights: str | None, networks: NetworkFiles
-) -> Restorer:
-    return Restorer(load_checkpoint(path), choose_device(device), encoder_weights, networks)
+def _load_restorer(path: Path, changed: int, device: str, files: NetworkFiles) -> Restorer:
+    return Restorer(load_checkpoint(path), choose_device(device), files)
 
 
 def super_resolve(
@@ -122,8 +113,7 @@ def super_resolve(
     params: SuperResolveParams,
     *,
     device: str = "auto",
-    encoder_weights: str | None = None,
-    networks: NetworkFiles = AS_NAMED,
+    files: NetworkFiles = AS_NAMED,
     max_memory: int = MAX_MEMORY,
 ) -> None:
     """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
@@ -137,6 +127,6 @@ def super_resolve(
     height, width = image.shape[:2]
     long_side = params.reference_long_side_px or SCALE * max(height, width)
     images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
-    restorer = load_restorer(checkpoint, device, encoder_weights, networks)
+    restorer = load_restorer(checkpoint, device, files)
     write_png(out, restorer.super_resolve(image, images or [image], max_memory=max_memory))
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)

@@ -22,6 +22,7 @@ _Params = TypeVar("_Params", bound=MatchParams)
 class NetworkFiles:
     """Where networks' files lie now, if not where parameters say; None: there."""
 
+    encoder_weights: str | None = None
     upscaler: str | None = None
     flow_weights: str | None = None
 

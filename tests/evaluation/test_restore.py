@@ -11,6 +11,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.restore import Restorer, super_resolve
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.matcher import NetworkFiles
 
 CPU = torch.device("cpu")
 
@@ -227,7 +228,7 @@ def save_encoder(path, seed=0):
 def test_another_encoder_than_that_of_training_is_refused(restore, tmp_path):
     other = save_encoder(tmp_path / "other.pth", seed=1)
     with pytest.raises(InputError, match="--encoder-weights") as refusal:
-        restore(encoder_weights=other)
+        restore(files=NetworkFiles(encoder_weights=other))
     assert "random, seed 0" in one_line(refusal)
     assert "other.pth" in one_line(refusal)
 
@@ -247,7 +248,10 @@ def test_an_encoder_file_that_moved_is_named_anew(restore, tmp_path):
     with pytest.raises(InputError, match=r"--encoder-weights .*gone\.pth: no such file") as refusal:
         restore(given=given)
     assert one_line(refusal)
-    assert Image.open(restore(given=given, encoder_weights=here)).size == (80, 56)
+    assert Image.open(restore(given=given, files=NetworkFiles(encoder_weights=here))).size == (
+        80,
+        56,
+    )
 
 
 def test_a_checkpoint_that_was_trained_anew_is_read_anew(restore, tmp_path):

@@ -403,7 +403,7 @@ def test_restorer_matches_as_the_swaps_of_its_training(
         save_checkpoint(path, build_model("srntt-l2", sizes), info)
         Path(here).unlink()
         files = NetworkFiles(flow_weights=raft_file)
-        restorer = Restorer(load_checkpoint(path), CPU, networks=files)
+        restorer = Restorer(load_checkpoint(path), CPU, files)
         hr, ref = (
             np.asarray(Image.open(tiny_dataset / "train" / side / "1.png"))
             for side in ("input", "ref")
@@ -417,7 +417,7 @@ def test_restorer_matches_as_the_swaps_of_its_training(
     described["networks"]["flow_weights"] = "0" * 64
     path.with_suffix(".json").write_text(json.dumps(described))
     with pytest.raises(InputError, match=r"made with flow-weights sha256 0000.*--flow-weights"):
-        Restorer(load_checkpoint(path), CPU, networks=files)
+        Restorer(load_checkpoint(path), CPU, files)
 
 
 def test_a_flow_needs_a_reference() -> None:

@@ -272,7 +272,7 @@ def trained_with(path: Path, swaps_params: SwapParams, networks: dict[str, str])
 
 
 def restorer(path: Path, upscaler: str | None = None) -> Restorer:
-    return Restorer(load_checkpoint(path), CPU, networks=NetworkFiles(upscaler))
+    return Restorer(load_checkpoint(path), CPU, NetworkFiles(upscaler=upscaler))
 
 
 def test_restorer_matches_as_the_precompute_did(
