@@ -10,8 +10,8 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 demo: install
 	$(RUN) dvc repro
 	@echo
-	@cat outputs/demo/evaluation/table.md
-	@echo "Open outputs/demo/evaluation/index.html in a browser: the table with pictures."
+	@cat outputs/demo/evaluation/own/table.md
+	@echo "Open outputs/demo/evaluation/own/index.html in a browser: the table with pictures."
 	@echo "Also: outputs/demo/dataset/contact_sheet.png and outputs/demo/super_resolved.png"
 
 test: install
@@ -19,7 +19,7 @@ test: install
 
 # Hot paths against what one would use otherwise, and the builder's memory: ten minutes or so.
 bench: install
-	@for name in counts correspondence swap precompute loader memory; do \
+	@for name in counts correspondence swap precompute loader train memory; do \
 	  $(RUN) OMP_NUM_THREADS=1 python benchmarks/$$name.py 2>/dev/null || exit 1; done
 
 lint: install

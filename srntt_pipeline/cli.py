@@ -506,9 +506,9 @@ def evaluate(
 def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) -> None:
     """Assemble the paper's Tables 1-3 and Figure 7, ours beside the paper's.
 
-    RESULTS are folders that evaluate wrote, of one data set or several. Writes to OUT table1,
-    table2, table3 and figure7 as .csv, .md, .tex and .html, comparisons.csv and metrics.json. A
-    cell that cannot be filled says why.
+    RESULTS are folders that evaluate wrote, of one data set or several, or a folder of such
+    folders. Writes to OUT table1, table2, table3 and figure7 as .csv, .md, .tex and .html,
+    comparisons.csv and metrics.json. A cell that cannot be filled says why.
 
     Example:  srntt-pipeline tables results/cufed5 results/urban100 -o tables
     """

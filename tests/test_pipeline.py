@@ -56,7 +56,12 @@ def test_repro_runs_every_stage_and_then_nothing(clone: Path) -> None:
     stages = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
     first = repro(clone)
     assert all(f"Running stage '{stage}" in first for stage in stages)
-    for output in ("evaluation/table.csv", "evaluation/index.html", "super_resolved.png"):
+    for output in (
+        "evaluation/own/table.csv",
+        "evaluation/own/index.html",
+        "tables/table2.md",
+        "super_resolved.png",
+    ):
         assert (clone / "outputs/demo" / output).is_file()
     second = repro(clone)
     assert "Running stage" not in second

@@ -1,4 +1,5 @@
 import csv
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -147,7 +148,8 @@ def dvc():
         if "foreach" not in stage:
             stages[name] = stage
             continue
-        items = content["vars"][1][stage["foreach"].strip("${}")]
+        choices = {**content["vars"][0], **content["vars"][1]}
+        items = choices[stage["foreach"].strip("${}")]
         for key, item in items.items():
             text = yaml.safe_dump(stage["do"]).replace("${key}", key)
             stages[f"{name}@{key}"] = yaml.safe_load(text.replace("${item}", item))
@@ -188,6 +190,7 @@ def test_what_a_dvc_stage_reads_of_the_run_another_makes(dvc):
         made |= paths(stage, "outs", "metrics", "plots")
     for stage in dvc["stages"].values():
         for path in paths(stage, "deps"):
+            path = path.replace(dvc["vars"][0]["run"], "${run}")
             if path.startswith("${run}"):
                 assert any(path == out or path.startswith(f"{out}/") or out.startswith(f"{path}/")
                            for out in made), path  # fmt: skip
@@ -204,8 +207,22 @@ def test_networks_of_dvc_are_variants_whose_swaps_are_made(dvc):
         assert made.references == variant.references
 
 
-def test_the_switch_to_cufed_is_one_line(dvc):
-    assert set(dvc["vars"][0]) == {"params", "albums", "run"}
-    assert (REPOSITORY / dvc["vars"][0]["params"]).is_file()
-    comment = (REPOSITORY / "dvc.yaml").read_text().split("stages:")[0]
-    assert "params: params/cufed.yaml" in comment
+def test_the_switch_to_another_run_is_one_item(dvc):
+    """Those that docs/ give have the same keys, a params file of every section, an own test set."""
+    keys = {"params", "albums", "run", "test_sets"}
+    runs = [dvc["vars"][0]]
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+            runs += [item for item in yaml.safe_load(block) if "test_sets" in item]
+    assert [run["params"] for run in runs] == [
+        "params.yaml",
+        *sorted(run["params"] for run in runs[1:]),
+    ]
+    assert len(runs) == 3
+    for run in runs:
+        assert set(run) == keys
+        sections = yaml.safe_load((REPOSITORY / run["params"]).read_text())
+        assert {
+            s for stage in dvc["stages"].values() for p in stage["params"] for s in p["${params}"]
+        } <= set(sections)
+        assert run["test_sets"]["own"] == f"{run['run']}/dataset/test/CUFED5"

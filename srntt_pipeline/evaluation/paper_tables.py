@@ -52,10 +52,11 @@ COLUMNS = (
 def paper_tables(folders: Sequence[Path], out: Path, params: TablesParams) -> dict[str, list[Row]]:
     """Assemble the paper's tables from what `evaluate` wrote to `folders`; return their rows.
 
-    Each of table1, table2, table3 and figure7 is written to `out` as CSV (every protocol that was
-    measured), Markdown, LaTeX (booktabs) and an HTML fragment (of each data set the protocol that
-    is nearest to the paper's, or `params.protocol`). A cell that cannot be filled says why. Beside
-    them: comparisons.csv over all folders, and metrics.json. Raises InputError.
+    A folder can hold several evaluations. Each of table1, table2, table3 and figure7 is written to
+    `out` as CSV (every protocol that was measured), Markdown, LaTeX (booktabs) and an HTML fragment
+    (of each data set the protocol that is nearest to the paper's, or `params.protocol`). A cell
+    that cannot be filled says why. Beside them: comparisons.csv over all folders, and metrics.json.
+    Raises InputError.
     """
     get_protocols(params.protocol or list(PROTOCOLS))
     results = read_results(folders)

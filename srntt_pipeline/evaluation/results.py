@@ -12,6 +12,8 @@ from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.tables import METRICS, Row, comparisons, summarise
 from srntt_pipeline.files import read_json
 
+PER_IMAGE = "per_image.csv"
+
 
 @dataclass(frozen=True)
 class Results:
@@ -43,10 +45,12 @@ class Results:
 
 
 def read_results(folders: Sequence[Path]) -> Results:
-    """Read what `evaluate` wrote to `folders`; of numbers that stand in several, one is kept.
+    """Read what `evaluate` wrote to `folders`, or to folders in them.
 
-    Raises InputError when two of them disagree, or a folder is not one of evaluate's.
+    Of numbers that stand in several, one is kept. Raises InputError when two of them disagree, or a
+    folder is not one of evaluate's.
     """
+    folders = [found for folder in folders for found in _evaluations_in(folder)]
     per_image = _rows(folders)
     return Results(
         {row_key(row): row for row in summarise(per_image)},
@@ -61,10 +65,20 @@ def row_key(row: Row) -> tuple[str, str, str, str]:
     return row["dataset"], row["method"], row["reference"], row["protocol"]
 
 
+def _evaluations_in(folder: Path) -> list[Path]:
+    """Return the folder of an evaluation, or where it holds several, all in order of their names.
+
+    What is none is left to `_read` to refuse.
+    """
+    if folder.is_dir() and not (folder / PER_IMAGE).exists():
+        return sorted(file.parent for file in folder.glob(f"*/{PER_IMAGE}")) or [folder]
+    return [folder]
+
+
 def _rows(folders: Sequence[Path]) -> list[Row]:
     rows: dict[tuple[str, ...], tuple[Row, Path]] = {}
     for folder in folders:
-        for row in _read(folder / "per_image.csv"):
+        for row in _read(folder / PER_IMAGE):
             known, first = rows.setdefault((*row_key(row), row["image"]), (row, folder))
             if any(known[name] != row[name] for name in ("psnr_db", "ssim")):
                 raise InputError(

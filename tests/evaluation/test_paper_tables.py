@@ -272,6 +272,15 @@ def test_numbers_that_stand_in_two_folders_are_taken_once(tmp_path, cufed, conte
     assert contents(tmp_path / "twice") == contents(tmp_path / "once")
 
 
+def test_a_folder_of_evaluations_stands_for_all_of_them(tmp_path, contents):
+    cufed = save_results(tmp_path / "all" / "cufed5", "CUFED5", falling("SRNTT-l2", 27, 0.5))
+    urban = save_results(tmp_path / "all" / "own", "Urban100", {("Bicubic", "none"): 23.0}, refs=0)
+    (tmp_path / "all" / "unfinished").mkdir()
+    assemble(tmp_path / "together", tmp_path / "all")
+    assemble(tmp_path / "named", cufed, urban)
+    assert contents(tmp_path / "together") == contents(tmp_path / "named")
+
+
 def test_folders_that_disagree_are_refused(tmp_path, cufed):
     other = save_results(tmp_path / "other", "CUFED5", falling("SRNTT-l2", 28, 0.5))
     with pytest.raises(InputError, match="disagree on SRNTT-l2") as refusal:
