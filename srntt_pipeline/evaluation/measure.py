@@ -89,10 +89,7 @@ def _pictures(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[Picture
     references = tuple(
         name for name in job.references if any(other.measures(name) for other in alike)
     )
-    made = [pictures.baseline()]
-    for method in job.methods:
-        made += pictures.of(method, references)
-    return pictures, made
+    return pictures, [pictures.baseline(), *pictures.of(job.methods, references)]
 
 
 class _Record:

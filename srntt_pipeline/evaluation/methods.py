@@ -42,13 +42,15 @@ def method_name(info: CheckpointInfo) -> str:
 class Method:
     """A checkpoint under the name that tables call it by.
 
-    `identity`: hash of the weights, of the encoder and of how references are swapped. `sisr`: its
-    SR with LR as its own reference is the paper's SISR too.
+    `identity`: hash of the weights, of the encoder and of how references are swapped; `swapped_by`:
+    the same without the weights, alike for methods that share correspondences and swapped maps.
+    `sisr`: its SR with LR as its own reference is the paper's SISR too.
     """
 
     name: str
     checkpoint: Path
     identity: str
+    swapped_by: str
     sisr: bool
 
 
@@ -71,9 +73,20 @@ def read_methods(checkpoints: Sequence[Path]) -> tuple[Method, ...]:
         if names[name] > 1:
             name = f"{name} #{one.info.weights_sha256[:6]}"
         made_by = {key: info[key] for key in ("weights_sha256", "encoder", "swaps", "networks")}
+        swapped_by = [
+            one.info.encoder and one.info.encoder.sha256,
+            one.info.swaps and one.info.swaps.matched_by,
+            one.info.networks,
+        ]
         sisr = method_name(one.info) + SISR
         methods.append(
-            Method(name, one.path, fingerprint(made_by), sisr in OURS and sisr not in names)
+            Method(
+                name,
+                one.path,
+                fingerprint(made_by),
+                fingerprint(swapped_by),
+                sisr in OURS and sisr not in names,
+            )
         )
     return tuple(sorted(methods, key=_rank))
 

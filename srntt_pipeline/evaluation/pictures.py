@@ -4,7 +4,7 @@ Each picture's file says what it was made from, as a hash, so that a later run m
 missing or was made from something else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,9 @@ from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.matcher import NetworkFiles
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
+from srntt_pipeline.swaps.windowed import KeptMaps
+
+_KEPT_BYTES = 512 << 20  # swapped maps of one megapixel of SR; larger images are swapped again
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Pictures:
     made: int = 0
     _found: dict[tuple[str, str], Correspondence] = field(default_factory=dict)
     _references: dict[str, list[RGB]] = field(default_factory=dict)
+    _kept: dict[tuple[str, str], KeptMaps] = field(default_factory=dict)
 
     @cached_property
     def hr(self) -> RGB:
@@ -79,36 +83,45 @@ class Pictures:
         self._keep(LR, NONE, lambda: self.lr)
         return self._keep(BICUBIC, NONE, lambda: bicubic(self.lr, self.making))
 
-    def of(self, method: Method, references: tuple[str, ...]) -> list[Picture]:
-        """Return SR by `method` with each of `references` that this group has.
+    def of(self, methods: Sequence[Method], references: Sequence[str]) -> list[Picture]:
+        """Return SR by each method with each of `references` that this group has, by method.
 
         SR with LR as its own reference can be that of SISR too (paper 5.1), which comes first.
         """
-        names = [name for name in references if self._has(name)]
-        if method.name.endswith(SISR):  # trained for it: it takes no other reference
-            return [self._sr(method, LR, method.name, NONE)] if LR in names else []
-        pictures = [self._sr(method, name, method.name, name) for name in names]
-        if method.sisr and LR in names:
-            own = pictures[names.index(LR)]
-            pictures.insert(0, Picture(method.name + SISR, NONE, own.path, own.made_from))
-        return pictures
+        pictures: dict[str, list[Picture]] = {method.name: [] for method in methods}
+        # Reference by reference, and in a row the methods that share its swapped maps.
+        in_turn = sorted(methods, key=lambda method: method.swapped_by)
+        for name in filter(self._has, references):
+            for method in in_turn:
+                of_this = pictures[method.name]
+                if method.name.endswith(SISR):  # trained for it: it takes no other reference
+                    if name == LR:
+                        of_this.append(self._sr(method, LR, NONE))
+                    continue
+                picture = self._sr(method, name, name)
+                of_this.append(picture)
+                if method.sisr and name == LR:
+                    sisr = Picture(method.name + SISR, NONE, picture.path, picture.made_from)
+                    of_this.insert(0, sisr)
+        return [picture for method in methods for picture in pictures[method.name]]
 
     def _has(self, reference: str) -> bool:
         if reference in (ALL, STITCHED, BEST):
             return bool(self.group.refs)
         return reference in (HR_WARP, LR) or reference in self.group.refs
 
-    def _sr(self, method: Method, reference: str, name: str, shown: str) -> Picture:
+    def _sr(self, method: Method, reference: str, shown: str) -> Picture:
         def make() -> RGB:
             self.made += 1
             restorer = load_restorer(method.checkpoint, self.device, self.files)
-            used = self._best(restorer) if reference == BEST else reference
+            used = self._best(method, restorer) if reference == BEST else reference
             if reference in (HR_WARP, LR, STITCHED):
                 self._keep("references", reference, lambda: self._images(reference)[0])
-            found = self._correspondence(restorer, used)
-            return restorer.super_resolve(self.lr, self._images(used), found)
+            found = self._correspondence(method, restorer, used)
+            kept = self._kept_maps(method, used)
+            return restorer.super_resolve(self.lr, self._images(used), found, kept=kept)
 
-        return self._keep(name, shown, make, reference, method.identity)
+        return self._keep(method.name, shown, make, reference, method.identity)
 
     def _keep(
         self,
@@ -162,26 +175,31 @@ class Pictures:
             self._references[reference] = images
         return self._references[reference]
 
-    def _correspondence(self, restorer: Restorer, reference: str) -> Correspondence:
+    def _correspondence(self, method: Method, restorer: Restorer, reference: str) -> Correspondence:
         """Return the correspondence; methods of the same encoder and swaps share it."""
-        matcher = restorer.matcher
-        made_by = fingerprint(
-            [restorer.encoder.identity.sha256, restorer.swaps.matched_by, matcher.networks]
-        )
-        key = made_by, reference
+        key = method.swapped_by, reference
         if key not in self._found:
             if reference == ALL:
                 # The best match over all references is the best of each one's best.
-                first, *others = [self._correspondence(restorer, ref) for ref in self.group.refs]
+                first, *others = [
+                    self._correspondence(method, restorer, ref) for ref in self.group.refs
+                ]
                 self._found[key] = sum(others, start=first)
             else:
                 self._found[key] = restorer.correspond(self.lr, self._images(reference))
         return self._found[key]
 
-    def _best(self, restorer: Restorer) -> str:
+    def _kept_maps(self, method: Method, reference: str) -> KeptMaps:
+        """Return the swapped maps that were made last, or room for those of other references."""
+        key = method.swapped_by, reference
+        if key not in self._kept:
+            self._kept = {key: KeptMaps(_KEPT_BYTES)}
+        return self._kept[key]
+
+    def _best(self, method: Method, restorer: Restorer) -> str:
         """Return the level of the highest mean S*; of equal ones the first."""
         means = {
-            level: float(self._correspondence(restorer, level).weight.mean())
+            level: float(self._correspondence(method, restorer, level).weight.mean())
             for level in self.group.refs
         }
         return max(means, key=lambda level: means[level])

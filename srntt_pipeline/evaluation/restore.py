@@ -19,7 +19,7 @@ from srntt_pipeline.swaps.correspondence import FIXED_MEMORY, MAX_MEMORY, Corres
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
-from srntt_pipeline.swaps.windowed import WindowedSwap
+from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 
 log = logging.getLogger(__name__)
 
@@ -74,18 +74,22 @@ class Restorer:
         correspondence: Correspondence | None = None,
         *,
         max_memory: int = SR_MEMORY,
+        kept: KeptMaps | None = None,
     ) -> RGB:
         """Return SR, uint8 [4h, 4w, 3], of `lr`, uint8 [h, w, 3], with one reference or more.
 
         LR has 3 px a side or more, references 12. `correspondence` may be given where it is known
         already. The process takes at most `max_memory` bytes beside the images and the
         correspondence, whatever their sizes: SR is made in tiles, and equal to SR at once but for
-        the rounding of floats. Raises InputError where `max_memory` is too little for any tile.
+        the rounding of floats. `kept`: of another network's SR with this correspondence and these
+        references, and for the next one. Raises InputError where `max_memory` is too little for any
+        tile.
         """
-        tiling = Tiling(self._model, lr.shape[0], lr.shape[1], max_memory - FIXED_MEMORY)
+        room = max_memory - FIXED_MEMORY - (kept.room if kept else 0)
+        tiling = Tiling(self._model, lr.shape[0], lr.shape[1], room)
         found = correspondence or self.correspond(lr, refs, max_memory)
         swapped = WindowedSwap(
-            found, refs, self.versions, self.encoder, tiling.cache_bytes, tiling.block
+            found, refs, self.versions, self.encoder, tiling.cache_bytes, tiling.block, kept
         )
         return tiles.super_resolve(self._model, lr, swapped, tiling)
 

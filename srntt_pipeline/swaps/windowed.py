@@ -5,7 +5,7 @@ is swapped alone, and of each version only those blocks are encoded that somethi
 matched in. Both give the values of `swap` on everything at once, but for the rounding of floats.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,11 +37,36 @@ def _positions_seen(block: int) -> int:
     return (block + _HALO + 2 * SEES) ** 2
 
 
+class KeptMaps:
+    """Swapped maps by window, up to `room` bytes, for networks that share a correspondence."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self._left = room
+        self._kept: dict[tuple[tuple[str, Window], ...], Swapped] = {}
+
+    def of(self, windows: Mapping[str, Window], swap: Callable[[], Swapped]) -> Swapped:
+        """Return the maps of these windows: those that are kept, or else what `swap` makes.
+
+        Its dictionary of maps is the caller's, who may not write to the maps themselves.
+        """
+        key = tuple(windows.items())
+        found = self._kept.get(key)
+        if found is None:
+            found = swap()
+            size = sum(values.nbytes for values in found.maps.values()) + found.weight.nbytes
+            if size <= self._left:
+                self._left -= size
+                self._kept[key] = found
+        return Swapped(dict(found.maps), found.weight)
+
+
 class WindowedSwap:
     """Swapped maps of windows of LR, for one correspondence and the references it was made with.
 
     `room`: bytes of raw maps of reference blocks that are kept for the next window; `block`:
-    patches along each side of a block.
+    patches along each side of a block; `kept`: maps of this correspondence and these references
+    that another WindowedSwap may have made.
     """
 
     def __init__(
@@ -52,18 +77,23 @@ class WindowedSwap:
         encoder: Encoder,
         room: int,
         block: int = BLOCKS[0],
+        kept: KeptMaps | None = None,
     ) -> None:
         self._found, self._refs, self._versions = found, refs, versions
         self._whole = Window(0, found.index.shape[0], 0, found.index.shape[1])
         self._encoder = CachedEncoder(encoder, room)
         self._image: tuple[int, RGB] | None = None
         self._grid = _Grid(found.shapes, block)
+        self._kept = kept or KeptMaps(0)
 
     def swap(self, windows: Mapping[str, Window]) -> Swapped:
         """Return the swapped maps of each layer in its own window, and S* in the largest.
 
         Shapes and values as in `Swapped`. The largest window must hold the others.
         """
+        return self._kept.of(windows, lambda: self._swap(windows))
+
+    def _swap(self, windows: Mapping[str, Window]) -> Swapped:
         patches = {layer: self._patches(window) for layer, window in windows.items()}
         largest = max(windows, key=lambda layer: windows[layer].positions)
         around = patches[largest]

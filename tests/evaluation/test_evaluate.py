@@ -24,6 +24,7 @@ from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.layout import read_test_set
 from srntt_pipeline.models import build_model, registry
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.windowed import WindowedSwap
 
 CPU = torch.device("cpu")
 COLUMNS = [
@@ -618,10 +619,12 @@ def test_a_method_without_a_name_in_the_paper_has_its_own_and_no_sisr(cufed, tmp
     assert list(table) == [(BICUBIC, "none"), ("another", "LR")]
 
 
-def test_methods_that_match_alike_share_the_matching(
+def test_methods_that_match_alike_share_matches_and_swapped_maps(
     cufed, checkpoint, other, tmp_path, monkeypatch
 ):
-    calls = []
+    calls, swaps = [], []
+    swap = WindowedSwap._swap
+    monkeypatch.setattr(WindowedSwap, "_swap", lambda *given: swaps.append(given) or swap(*given))
     correspond = Restorer.correspond
     monkeypatch.setattr(
         Restorer, "correspond", lambda *given: calls.append(given) or correspond(*given)
@@ -629,6 +632,7 @@ def test_methods_that_match_alike_share_the_matching(
     chosen = {"references": ("L1", "LR", "all"), "max_images": 1}
     run(cufed, tmp_path, checkpoint, other, **chosen)
     assert len(calls) == 6 + 1  # five levels and LR, each once; the picture of what matched
+    assert len(swaps) == 3  # the image is one tile
 
 
 def test_comparisons_pair_the_images(evaluated):
@@ -709,7 +713,9 @@ def test_what_another_method_protocol_or_image_adds_leaves_the_rest(
     out, made, measured = tmp_path / "out", [], []
     super_resolve, measure = Restorer.super_resolve, Protocol.measure
     monkeypatch.setattr(
-        Restorer, "super_resolve", lambda *given: made.append(1) or super_resolve(*given)
+        Restorer,
+        "super_resolve",
+        lambda *given, **named: made.append(1) or super_resolve(*given, **named),
     )
     monkeypatch.setattr(Protocol, "measure", lambda *given: measured.append(1) or measure(*given))
 

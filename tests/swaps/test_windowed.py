@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from srntt_pipeline.images import downscale, upscale
-from srntt_pipeline.swaps.encoder import CELLS, LAYERS, load_encoder
+from srntt_pipeline.swaps.encoder import CELLS, LAYERS, VALUES, load_encoder
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.swap import correspond, swap_features
-from srntt_pipeline.swaps.windowed import WindowedSwap
+from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 from srntt_pipeline.swaps.windows import Window
 
 CPU = torch.device("cpu")
@@ -65,6 +65,26 @@ def test_only_blocks_that_something_was_matched_in_are_encoded(swap_of):
     swapped.swap(dict.fromkeys(LAYERS, Window(8, 10, 20, 22)))
     assert 1 <= len(seen) <= 4 * 4  # a window of 2×2 is covered by 4×4 patches
     assert max(max(shape[:2]) for shape in seen) <= 4 * (side + 2 + 2 * 3)
+
+
+def test_kept_maps_are_those_of_another_network_with_the_same_windows(pair, swap_of):
+    refs, found = pair
+    swapped, seen, side = swap_of
+    windows = dict.fromkeys(LAYERS, Window(2, 12, 5, 25))
+    kept = KeptMaps(10 * 20 * VALUES * 4 + 10 * 20 * 4)  # just these maps and their weights
+    encoder = load_encoder("random", 0, CPU)
+    first = WindowedSwap(found, refs, VERSIONS, encoder, 0, side, kept).swap(windows)
+    maps = dict(first.maps)
+    first.maps.clear()  # as tiles do, one layer after the other
+    swapped._kept = kept
+    again = swapped.swap(windows)
+    assert not seen
+    assert all(torch.equal(again.maps[layer], maps[layer]) for layer in LAYERS)
+    assert torch.equal(again.weight, first.weight)
+    for _ in range(2):  # there is no room for others
+        seen.clear()
+        swapped.swap(dict.fromkeys(LAYERS, Window(0, 1, 0, 1)))
+        assert seen
 
 
 def test_a_window_grows_no_farther_than_the_image():
