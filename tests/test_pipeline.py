@@ -1,5 +1,6 @@
 """`dvc repro` from a bare copy of the repository: all stages run, and a second time none does."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -40,16 +41,20 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def repro(folder: Path) -> str:
+def dvc(folder: Path, *command: str) -> str:
     # The stages call `python`: this one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"],
+        [sys.executable, "-m", "dvc", *command],
         cwd=folder, env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def repro(folder: Path) -> str:
+    return dvc(folder, "repro")
 
 
 def test_repro_runs_every_stage_and_then_nothing(clone: Path) -> None:
@@ -72,3 +77,34 @@ def test_workers_and_device_do_not_invalidate(clone: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SRNTT_WORKERS", "1")
     monkeypatch.setenv("SRNTT_DEVICE", "cpu")
     assert "Running stage" not in repro(clone)
+
+
+def test_metrics_and_plots_tell_two_runs_apart(clone: Path) -> None:
+    as_someone = ["git", "-c", "user.name=someone", "-c", "user.email=someone@example.org"]
+    subprocess.run(["git", "add", "."], cwd=clone, check=True)
+    subprocess.run([*as_someone, "commit", "--quiet", "-m", "one"], cwd=clone, check=True)
+    (clone / "params.yaml").write_text(
+        yaml.safe_dump(TINY | {"train": TINY["train"] | {"seed": 1}})
+    )
+    assert "Running stage 'train@srntt-l2'" in repro(clone)
+
+    measured = json.loads((clone / "outputs/demo/evaluation/own/metrics.json").read_text())
+    differences = json.loads(dvc(clone, "metrics", "diff", "--json"))
+    evaluated = differences["outputs/demo/evaluation/own/metrics.json"]
+    bicubic = [key for key in evaluated if "bicubic" in key]
+    networks = [key for key in evaluated if "srntt-l2" in key and key.endswith("psnr_db")]
+    assert networks
+    assert not bicubic  # it does not depend on the seed of training
+    for key in networks:
+        number = measured
+        for part in key.split("."):
+            number = number[part]
+        assert evaluated[key]["new"] == number != evaluated[key]["old"]
+    assert differences["outputs/demo/models/srntt-l2/metrics.json"]
+
+    page = Path(dvc(clone, "plots", "diff").strip().splitlines()[-1].removeprefix("file://"))
+    shown = page.read_text()
+    assert "HEAD" in shown
+    assert "workspace" in shown
+    for plot in ("models/srntt-l2/loss.csv", "evaluation/own/plots"):
+        assert plot in shown
