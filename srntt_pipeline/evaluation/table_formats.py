@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 TEXT_COLUMNS = ("Data set", "Method", "Reference", "Protocol", "Note")
+_LATEX_FIT = r"\resizebox{\ifdim\width>\linewidth \linewidth\else \width\fi}{!}"
 
 
 def shown_number(value: float | None, digits: int) -> str:
@@ -36,13 +37,22 @@ def to_markdown(shown: pd.DataFrame) -> str:
 
 
 def to_latex(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -> str:
-    """Return a table of text as a LaTeX table (booktabs), notes as comments before it."""
+    """Return a table of text as a LaTeX table, notes as comments before it.
+
+    It needs booktabs, and graphicx to shrink it to the width of the text where it is wider.
+    """
     aligned = "".join("l" if column in TEXT_COLUMNS else "r" for column in shown.columns)
     escaped = shown.map(_latex).rename(columns=lambda column: _latex(column.strip()))
     table = escaped.to_latex(
         index=False, column_format=aligned, caption=_latex(title), label=f"tab:{name}"
     )
-    return "".join(f"% {note}\n" for note in notes) + str(table)
+    for plain, fitted in (
+        ("\\begin{tabular}", f"{_LATEX_FIT}{{%\n\\begin{{tabular}}"),
+        ("\\end{tabular}", "\\end{tabular}}"),
+    ):
+        table = table.replace(plain, fitted)
+    remarks = ["\\usepackage{booktabs, graphicx}", *notes]
+    return "".join(f"% {remark}\n" for remark in remarks) + str(table)
 
 
 def to_html(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -> str:
