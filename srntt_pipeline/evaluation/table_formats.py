@@ -43,8 +43,10 @@ def to_latex(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -
     """
     aligned = "".join("l" if column in TEXT_COLUMNS else "r" for column in shown.columns)
     escaped = shown.map(_latex).rename(columns=lambda column: _latex(column.strip()))
+    number, _, what = title.partition(": ")
+    caption = _latex(f"{what.capitalize()} (the paper's {number})")  # LaTeX numbers it anew
     table = escaped.to_latex(
-        index=False, column_format=aligned, caption=_latex(title), label=f"tab:{name}"
+        index=False, column_format=aligned, caption=caption, label=f"tab:{name}"
     )
     for plain, fitted in (
         ("\\begin{tabular}", f"{_LATEX_FIT}{{%\n\\begin{{tabular}}"),
