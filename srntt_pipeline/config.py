@@ -376,7 +376,8 @@ class EvaluateParams(Section):
     references: tuple[str, ...] = Field(
         (),
         description="References to evaluate: HR (warp), L1, L2, …, LR, all, stitched, best; "
-        "default: what the protocols measure of those that the data set has.",
+        "default: what the protocols measure of those that the data set has; HR (warp) only of one "
+        "with references.",
     )
     metric: tuple[Literal["lpips", "dists"], ...] = Field(
         (), description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16)."

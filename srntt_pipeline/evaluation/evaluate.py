@@ -123,7 +123,9 @@ def _references(
             f"reference {unmeasured[0]!r}: no protocol given measures it; add another, such as "
             f"luma-{unmeasured[0]} (--list-protocols)"
         )
-    return tuple(name for name in measured if not wanted or name in wanted)
+    # Table 2 alone has HR (warp), and is of a set with references.
+    default = [name for name in measured if levels or name != HR_WARP]
+    return tuple(name for name in measured if name in (wanted or default))
 
 
 def _notes(restorers: Mapping[str, Restorer]) -> list[str]:
