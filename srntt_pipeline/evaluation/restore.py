@@ -104,7 +104,7 @@ def load_restorer(checkpoint: Path, device: str, files: NetworkFiles = AS_NAMED)
     return _load_restorer(path, changed, device, files)
 
 
-@functools.lru_cache(maxsize=8)  # of several checkpoints, one image after the other
+@functools.lru_cache(maxsize=16)  # of all the networks of the paper, one reference after the other
 def _load_restorer(path: Path, changed: int, device: str, files: NetworkFiles) -> Restorer:
     return Restorer(load_checkpoint(path), choose_device(device), files)
 
