@@ -110,11 +110,17 @@ def _read(path: Path) -> list[Row]:
 
 
 def _notes(folders: Sequence[Path]) -> list[str]:
-    lines = []
+    """Return each note once, with the data sets that it is of."""
+    datasets: dict[str, list[str]] = {}
     for path in (folder / "notes.json" for folder in folders):
         content = read_json(path, "evaluate again")
         try:
-            lines += [f"{content['dataset']}: {note}" for note in content["notes"]]
+            for note in content["notes"]:
+                datasets.setdefault(note, []).append(content["dataset"])
         except (KeyError, TypeError):
             raise InputError(f"{path}: not what evaluate writes; evaluate again") from None
-    return [note for note in dict.fromkeys(lines) if not note.endswith(PROTOCOL_NOTE)]
+    return [
+        f"{', '.join(dict.fromkeys(names))}: {note}"
+        for note, names in datasets.items()
+        if not note.endswith(PROTOCOL_NOTE)
+    ]

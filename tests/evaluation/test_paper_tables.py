@@ -272,6 +272,17 @@ def test_numbers_that_stand_in_two_folders_are_taken_once(tmp_path, cufed, conte
     assert contents(tmp_path / "twice") == contents(tmp_path / "once")
 
 
+def test_a_note_of_several_data_sets_stands_once(tmp_path):
+    folders = [
+        save_results(tmp_path / name, name, {("Bicubic", "none"): 24.0}, 3)
+        for name in ("CUFED5", "Sun80")
+    ]
+    assemble(tmp_path / "out", *folders)
+    text = (tmp_path / "out" / "table1.md").read_text()
+    assert text.count("1 numbers, by <hand>") == 1
+    assert "- CUFED5, Sun80: 1 numbers, by <hand>" in text
+
+
 def test_a_folder_of_evaluations_stands_for_all_of_them(tmp_path, contents):
     cufed = save_results(tmp_path / "all" / "cufed5", "CUFED5", falling("SRNTT-l2", 27, 0.5))
     urban = save_results(tmp_path / "all" / "own", "Urban100", {("Bicubic", "none"): 23.0}, refs=0)
