@@ -33,6 +33,11 @@ OURS = (
 )
 
 
+def takes_references(method: str) -> bool:
+    """Whether the method of that name takes other references than LR itself."""
+    return SISR not in method
+
+
 def method_name(info: CheckpointInfo) -> str:
     """Return what tables call the method of a checkpoint: the paper's name, if it has one."""
     return VARIANTS[info.model].method if info.model in VARIANTS else info.model

@@ -22,6 +22,7 @@ from srntt_pipeline.evaluation.methods import (
     SISR,
     STITCHED,
     Method,
+    takes_references,
 )
 from srntt_pipeline.evaluation.paths import image_path
 from srntt_pipeline.evaluation.protocols import Making, bicubic, make_hr, make_lr
@@ -94,7 +95,7 @@ class Pictures:
         for name in filter(self._has, references):
             for method in in_turn:
                 of_this = pictures[method.name]
-                if method.name.endswith(SISR):  # trained for it: it takes no other reference
+                if not takes_references(method.name):
                     if name == LR:
                         of_this.append(self._sr(method, LR, NONE))
                     continue

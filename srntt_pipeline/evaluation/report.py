@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from srntt_pipeline.evaluation.gallery import describe, forget_others
+from srntt_pipeline.evaluation.methods import takes_references
 from srntt_pipeline.evaluation.page import write_page
 from srntt_pipeline.evaluation.paths import GRIDS, image_path
 from srntt_pipeline.evaluation.protocols import Making, Protocol, make_hr
@@ -33,22 +34,23 @@ def write_report(
 ) -> None:
     """Write grids and the page into `out`; pictures and their PSNR are of the first protocol.
 
-    `restorers`: by method, the first of which the grids and the pictures of matches show; `run`:
-    what the page says of the run beside protocols and checkpoints.
+    `restorers`: by method, the first of which that takes references the grids and the pictures of
+    matches show; `run`: what the page says of the run beside protocols and checkpoints.
     """
+    in_order = sorted(restorers, key=takes_references, reverse=True)
     main = protocols[0]
     rows = [row for row in per_image if row["protocol"] == main.name]
     shown = [groups[i] for i in spread(len(groups), _MOST_GRIDS)]
     psnr = {(row["image"], row["method"], row["reference"]): row["psnr_db"] for row in rows}
     for group in shown:
-        draw_grid(out, group, next(iter(restorers), None), psnr, main.making)
+        draw_grid(out, group, next(iter(in_order), None), psnr, main.making)
     description = describe(
         out,
         rows,
         groups=groups,
         in_full={group.name for group in shown},
         protocols=protocols,
-        restorers=list(restorers.values()),
+        restorers=[restorers[method] for method in in_order],
         run=run,
         title=f"{table[0]['dataset']}: ×4 super-resolution with references",
         notes=notes,

@@ -17,6 +17,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.config import EvaluateParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.evaluate import evaluate
 from srntt_pipeline.evaluation.pictures import stitch
 from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol
@@ -63,9 +64,9 @@ def save_tiny(path, seed=0):
     return path
 
 
-def save_as(method, path):
+def save_as(method, path, seed=2):
     """Save a tiny SRNTT as a checkpoint of another method, which must be registered."""
-    described = json.loads(save_tiny(path, seed=2).with_suffix(".json").read_text())
+    described = json.loads(save_tiny(path, seed).with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps(described | {"model": method}))
     return path
 
@@ -600,7 +601,13 @@ def test_a_checkpoint_trained_for_sisr_stands_for_it_alone(
     chosen = {"references": ("L1", "LR"), "max_images": 1}
     alone = by_method(run(cufed, tmp_path / "alone", trained, **chosen))
     assert list(alone) == [(BICUBIC, "none"), (SISR, "none")]
+    drawn = []
+    draw_grid = report.draw_grid
+    monkeypatch.setattr(
+        report, "draw_grid", lambda *given: drawn.append(given[2]) or draw_grid(*given)
+    )
     both = by_method(run(cufed, tmp_path / "both", checkpoint, trained, **chosen))
+    assert drawn == [SRNTT]  # its references are something to look at
     assert list(both) == [
         (BICUBIC, "none"), (SISR, "none"), (SRNTT, "L1"), (SRNTT, "LR"),
     ]  # fmt: skip
@@ -610,6 +617,9 @@ def test_a_checkpoint_trained_for_sisr_stands_for_it_alone(
     lr = pixels(tmp_path / "both" / "images" / "lr" / "none" / "001.png")
     sr = pixels(tmp_path / "both" / "images" / "srntt-l2-sisr" / "none" / "001.png").astype(int)
     assert np.abs(sr - restorer.super_resolve(lr, [lr])).max() <= 1
+    again = save_as(SISR, tmp_path / "again.safetensors", seed=1)
+    two = by_method(run(cufed, tmp_path / "two", trained, again, **chosen))
+    assert [reference for _, reference in two] == ["none"] * 3
 
 
 def test_a_method_without_a_name_in_the_paper_has_its_own_and_no_sisr(cufed, tmp_path, monkeypatch):
