@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import file_sha256, read_json, write_bytes, write_json
+from srntt_pipeline.files import file_sha256, folders_with, read_json, write_bytes, write_json
 from srntt_pipeline.models import build_model, model_names
 from srntt_pipeline.swaps.encoder import EncoderIdentity
 
@@ -134,7 +134,4 @@ def checkpoints_in(path: Path) -> list[Path]:
 
     In the order of their names. What is no checkpoint is left to `load_checkpoint` to refuse.
     """
-    if path.is_dir() and not any(path.glob("*.safetensors")):
-        found = sorted(folder for folder in path.iterdir() if any(folder.glob("*.safetensors")))
-        return found or [path]
-    return [path]
+    return folders_with(path, "*.safetensors")

@@ -114,6 +114,16 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> byte
     return "".join(lines).encode()
 
 
+def folders_with(path: Path, pattern: str) -> list[Path]:
+    """Return `path`, or if it is a folder without such files, those folders in it that have any.
+
+    In the order of their names; `path` again if there are none.
+    """
+    if path.is_dir() and not any(path.glob(pattern)):
+        return sorted(f for f in path.iterdir() if any(f.glob(pattern))) or [path]
+    return [path]
+
+
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of `content` as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

@@ -16,6 +16,7 @@ from srntt_pipeline.files import (
     csv_bytes,
     file_sha256,
     fingerprint,
+    folders_with,
     output_folder,
     read_json,
     remove_partials,
@@ -214,3 +215,16 @@ def test_fingerprint_depends_on_content_not_on_the_order_of_keys():
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1, "b": [2]}) != fingerprint({"a": 1, "b": [3]})
     assert fingerprint([1, 2]) != fingerprint([2, 1])
+
+
+def test_a_folder_stands_for_those_in_it_that_have_the_files(tmp_path):
+    for name in ("b", "a", "none"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "x.csv").touch()
+    assert folders_with(tmp_path, "*.json") == [tmp_path]
+    for name in ("b", "a"):
+        (tmp_path / name / "x.json").touch()
+    assert folders_with(tmp_path, "*.json") == [tmp_path / "a", tmp_path / "b"]
+    assert folders_with(tmp_path, "*.csv") == [tmp_path]
+    assert folders_with(tmp_path / "a" / "x.json", "*.json") == [tmp_path / "a" / "x.json"]
+    assert folders_with(tmp_path / "missing", "*.json") == [tmp_path / "missing"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from srntt_pipeline.evaluation.figures import draw_curves, draw_match
 from srntt_pipeline.evaluation.page import PAGE, Description, Picture, Shown, facts
-from srntt_pipeline.evaluation.paths import GRIDS, image_path, slug
+from srntt_pipeline.evaluation.paths import GRIDS, PER_IMAGE, image_path, slug
 from srntt_pipeline.evaluation.protocols import Making, Protocol, make_hr
 from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.evaluation.warp import HR_WARP
@@ -16,7 +16,7 @@ from srntt_pipeline.images import RGB, read_rgb, write_png
 from srntt_pipeline.layout import Group
 
 _MOST_MATCHES = 3  # for these, references are searched once more
-_FILES = ("table.csv", "table.md", "per_image.csv", "metrics.json")
+_FILES = ("table.csv", "table.md", PER_IMAGE, "metrics.json")
 
 
 def describe(

@@ -8,7 +8,15 @@ from typing import Any
 import pandas as pd
 
 from srntt_pipeline.config import TablesParams
-from srntt_pipeline.evaluation.methods import ALL, BICUBIC, LR, NONE, OURS, SISR, reference_rank
+from srntt_pipeline.evaluation.methods import (
+    ALL,
+    BICUBIC,
+    LR,
+    NONE,
+    OURS,
+    reference_rank,
+    takes_references,
+)
 from srntt_pipeline.evaluation.paper import (
     PAPER_IMAGES,
     PAPER_PROTOCOLS,
@@ -132,7 +140,7 @@ def _ours(dataset: str, method: str, reference: str, results: Results) -> tuple[
     """Return our rows of the paper's number, and why there is none, or what to know of them."""
     name = _SAME_METHOD.get(method, method)
     wanted, remark = _SAME_REFERENCE.get(reference, reference), ""
-    if name == BICUBIC or name.endswith(SISR):
+    if name == BICUBIC or not takes_references(name):
         wanted = NONE
     elif wanted == ALL and dataset not in results.with_references:
         wanted, remark = LR, "no references at hand: LR is its own"

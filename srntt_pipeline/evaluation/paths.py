@@ -5,6 +5,7 @@ from pathlib import Path
 
 from srntt_pipeline.evaluation.protocols import PAPER_MAKING, Making
 
+PER_IMAGE = "per_image.csv"
 IMAGES, GRIDS, MEASURED = Path("images"), Path("grids"), Path("measured")
 
 

@@ -149,13 +149,17 @@ class Pictures:
             "making": list(self.making),
             "reference": reference,
             "references": [[level, self._hashes[level]] for level in used],
-            "warp": sha256(self._images(HR_WARP)[0].tobytes()) if reference == HR_WARP else None,
+            "warp": self._warp_sha256 if reference == HR_WARP else None,
         }
 
     @cached_property
     def _hashes(self) -> dict[str, str]:
         files = {"HR": self.group.hr} | self.group.refs
         return {name: file_sha256(path) for name, path in files.items()}
+
+    @cached_property
+    def _warp_sha256(self) -> str:
+        return sha256(self._images(HR_WARP)[0].tobytes())
 
     def _images(self, reference: str) -> list[RGB]:
         """Return the images that `reference` stands for, uint8 [H, W, 3]."""

@@ -8,11 +8,10 @@ from typing import Any
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE
+from srntt_pipeline.evaluation.paths import PER_IMAGE
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.tables import METRICS, Row, comparisons, summarise
-from srntt_pipeline.files import read_json
-
-PER_IMAGE = "per_image.csv"
+from srntt_pipeline.files import folders_with, read_json
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     Of numbers that stand in several, one is kept. Raises InputError when two of them disagree, or a
     folder is not one of evaluate's.
     """
-    folders = [found for folder in folders for found in _evaluations_in(folder)]
+    folders = [found for folder in folders for found in folders_with(folder, PER_IMAGE)]
     per_image = _rows(folders)
     return Results(
         {row_key(row): row for row in summarise(per_image)},
@@ -63,16 +62,6 @@ def read_results(folders: Sequence[Path]) -> Results:
 def row_key(row: Row) -> tuple[str, str, str, str]:
     """Return data set, method, reference and protocol of a row."""
     return row["dataset"], row["method"], row["reference"], row["protocol"]
-
-
-def _evaluations_in(folder: Path) -> list[Path]:
-    """Return the folder of an evaluation, or where it holds several, all in order of their names.
-
-    What is none is left to `_read` to refuse.
-    """
-    if folder.is_dir() and not (folder / PER_IMAGE).exists():
-        return sorted(file.parent for file in folder.glob(f"*/{PER_IMAGE}")) or [folder]
-    return [folder]
 
 
 def _rows(folders: Sequence[Path]) -> list[Row]:

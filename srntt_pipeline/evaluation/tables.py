@@ -10,7 +10,7 @@ import pandas as pd
 
 from srntt_pipeline.evaluation.methods import NONE, reference_rank
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE, paper_number
-from srntt_pipeline.evaluation.paths import slug
+from srntt_pipeline.evaluation.paths import PER_IMAGE, slug
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.statistics import compare, interval
 from srntt_pipeline.evaluation.table_formats import (
@@ -142,7 +142,7 @@ def write_tables(
     write_bytes(out / "table.csv", csv_bytes(columns, table))
     exact = [{**row, **{name: round(row[name], 7) for name in _measures([row])}}
              for row in per_image]  # fmt: skip
-    write_bytes(out / "per_image.csv", csv_bytes(list(exact[0]), exact))
+    write_bytes(out / PER_IMAGE, csv_bytes(list(exact[0]), exact))
     write_bytes(out / "comparisons.csv", csv_bytes(COMPARISON_COLUMNS, comparisons(per_image)))
     write_json(out / "metrics.json", _metrics(table))
     for protocol in dict.fromkeys(row["protocol"] for row in table):

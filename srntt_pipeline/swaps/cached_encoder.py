@@ -36,11 +36,12 @@ class CachedEncoder(Encoder):
         if key not in self._kept:
             # A copy: what is kept must not hold on to the memory of a batch.
             self._kept[key] = {layer: values.clone() for layer, values in maps.items()}
-            self._room -= _size(maps)
+            self._room -= maps_bytes(maps)
         self._kept.move_to_end(key)
         while self._room < 0:
-            self._room += _size(self._kept.popitem(last=False)[1])
+            self._room += maps_bytes(self._kept.popitem(last=False)[1])
 
 
-def _size(maps: Maps) -> int:
+def maps_bytes(maps: Maps) -> int:
+    """Return how many bytes the values of `maps` take."""
     return sum(values.nbytes for values in maps.values())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from srntt_pipeline.images import RGB
-from srntt_pipeline.swaps.cached_encoder import CachedEncoder
+from srntt_pipeline.swaps.cached_encoder import CachedEncoder, maps_bytes
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, VALUES, Encoder, Maps
 from srntt_pipeline.swaps.references import Augmentation, augment
@@ -54,7 +54,7 @@ class KeptMaps:
         found = self._kept.get(key)
         if found is None:
             found = swap()
-            size = sum(values.nbytes for values in found.maps.values()) + found.weight.nbytes
+            size = maps_bytes(found.maps) + found.weight.nbytes
             if size <= self._left:
                 self._left -= size
                 self._kept[key] = found

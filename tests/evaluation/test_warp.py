@@ -45,13 +45,13 @@ def test_every_warp_is_within_the_ranges_of_the_paper_and_uses_them_in_full(warp
     shifts = np.array([shift for shift, _ in warps]) / (HEIGHT, WIDTH)
     assert all(proper)
     half_pixel = 0.5 / HEIGHT  # shifts are whole pixels
-    for values, least, most, near in (
-        (np.array(scales), 1.2, 2.0, 0.1),
-        (np.abs(angles), 10, 30, 2),
-        (np.abs(shifts), 0.25, 0.5, 0.03),
+    for values, least, most, near, slack in (
+        (np.array(scales), 1.2, 2.0, 0.1, 1e-6),
+        (np.abs(angles), 10, 30, 2, 1e-6),
+        (np.abs(shifts), 0.25, 0.5, 0.02, half_pixel),
     ):
-        assert least - half_pixel <= values.min() < least + near
-        assert most - near < values.max() <= most + half_pixel
+        assert least - slack <= values.min() < least + near
+        assert most - near < values.max() <= most + slack
     directions = {tuple(row) for row in np.sign(np.column_stack([angles, shifts]))}
     assert len(directions) == 8
 
