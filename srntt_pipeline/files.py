@@ -1,78 +1,80 @@
 """Writing files whole or not at all, and telling their contents apart by hash."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from srntt_pipeline.errors import InputError
 
-_PARTIAL = ".partial"
-_OURS = re.compile(r"\..+-[0-9a-f]{8}\.partial(\.\w+)?", re.DOTALL)
+MARK, PARTIAL = ".srntt_pipeline", "partial"
+_LONGEST_SUFFIX = 16  # bytes; longer ones are no file types
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` only when the block succeeds.
+    """Give a temporary path for `path`; rename it to `path` only when the block succeeds.
 
-    A job killed inside the block leaves the old file (or none) and a hidden `.partial` file, which
-    `remove_partials` clears. Works for a folder as well, if `path` does not exist yet.
+    A job killed inside the block leaves the old file, or none. In a folder that `outputs` keeps,
+    the temporary path lies in its hidden folder, which the next run clears; elsewhere beside
+    `path`. Works for a folder as well, if `path` does not exist yet. An OSError of the block comes
+    out naming `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: Pillow, pandas and matplotlib choose the format by it.
-    partial = path.with_name(f".{path.stem}-{_token()}{_PARTIAL}{path.suffix}")
+    partial = _partial(path)
     try:
         yield partial
         os.replace(partial, path)  # noqa: PTH105 - atomic for files and folders alike
-    except BaseException:
+    except BaseException as error:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):
+            raise _named(error, path) from None
         raise
 
 
-def _token() -> str:
-    """Return what no other job has in its names, be it a thread or on another machine."""
-    return secrets.token_hex(4)
+def _partial(path: Path) -> Path:
+    """Return a path that no other job has, be it a thread or on another machine.
+
+    It does not grow with the name. The suffix stays: some libraries choose a format by it.
+    """
+    suffix = path.suffix if len(path.suffix.encode()) <= _LONGEST_SUFFIX else ""
+    token = secrets.token_hex(8)
+    for folder in path.parents:
+        if (folder / MARK).is_dir():
+            place = folder / MARK / PARTIAL
+            place.mkdir(exist_ok=True)
+            return place / f"{token}{suffix}"
+    return path.with_name(f".{token}.{PARTIAL}{suffix}")
 
 
-def remove_partials(folder: Path) -> None:
-    """Clear what killed jobs left under `folder`."""
-    for partial in folder.rglob(f".*{_PARTIAL}*"):
-        if not _OURS.fullmatch(partial.name):
-            continue
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
+def _named(error: OSError, path: Path) -> OSError:
+    """Return `error` with the name of the file that was being written."""
+    if error.errno is None:  # some libraries put all into the message
+        return OSError(errno.EIO, str(error), str(path))
+    return OSError(error.errno, os.strerror(error.errno), str(path))
 
 
 def discard(folder: Path) -> None:
     """Remove a folder such that a kill in the middle leaves no half of it under its name."""
-    doomed = folder.with_name(f".{folder.name}-{_token()}{_PARTIAL}")
+    doomed = _partial(folder)
     folder.rename(doomed)
     shutil.rmtree(doomed)
 
 
 def output_folder(path: Path, *, clear: bool = True) -> Path:
-    """Make `path` a folder ready to be written to, or raise InputError.
-
-    `clear` removes what killed jobs left there; not where others may be writing now.
-    """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file; name a folder to write to")
     path.mkdir(parents=True, exist_ok=True)
-    if clear:
-        remove_partials(path)
     return path
 
 

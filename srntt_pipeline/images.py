@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, PngImagePlugin
 
 from srntt_pipeline.errors import UnusableImage
-from srntt_pipeline.files import whole_file
+from srntt_pipeline.files import write_bytes
 
 RGB = npt.NDArray[np.uint8]
 
@@ -22,7 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 SCALE = 4  # the paper's one upscaling factor
 MAX_MEGAPIXELS = 100
-_MADE_FROM = "srntt_pipeline made from"
+MADE_FROM = "srntt_pipeline made from"
 
 # Pillow's own guard raises at open, before a size can be told; `decode` checks the header instead.
 Image.MAX_IMAGE_PIXELS = None
@@ -109,18 +109,30 @@ def write_png(path: Path, image: RGB, made_from: str | None = None) -> None:
     """
     text = PngImagePlugin.PngInfo()
     if made_from is not None:
-        text.add_text(_MADE_FROM, made_from)
-    with whole_file(path) as partial:
-        Image.fromarray(image).save(partial, pnginfo=text)
+        text.add_text(MADE_FROM, made_from)
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "PNG", pnginfo=text)
+    write_bytes(path, content.getvalue())
 
 
 def read_made_from(path: Path) -> str | None:
     """Return what `write_png` was given as `made_from`; None for other files, or for none."""
     try:
         with Image.open(path, formats=["PNG"]) as image:  # reads the header alone
-            return image.info.get(_MADE_FROM)
+            return image.info.get(MADE_FROM)
     except (OSError, SyntaxError):
         return None
+
+
+def is_made_from(path: Path, made_from: str) -> bool:
+    """Tell whether `path` is a whole PNG that `write_png` wrote with this `made_from`."""
+    if read_made_from(path) != made_from:
+        return False
+    try:
+        read_rgb(path)
+    except UnusableImage:
+        return False
+    return True
 
 
 def resize(

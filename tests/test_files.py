@@ -1,11 +1,9 @@
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
-import signal
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given, settings
@@ -17,9 +15,7 @@ from srntt_pipeline.files import (
     file_sha256,
     fingerprint,
     folders_with,
-    output_folder,
     read_json,
-    remove_partials,
     sha256,
     whole_file,
     write_bytes,
@@ -85,21 +81,22 @@ def test_failed_block_leaves_no_half_folder(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_job_left_is_cleared(tmp_path):
-    """A job killed inside the block cannot clean up; the next run does, at any depth."""
-    script = (
-        "import os, signal, sys; from pathlib import Path\n"
-        "from srntt_pipeline.files import whole_file\n"
-        "with whole_file(Path(sys.argv[1])) as partial:\n"
-        "    partial.mkdir() if sys.argv[2] == 'folder' else partial.touch()\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    for name, kind in (("a/b/image.png", "file"), ("a/album", "folder")):
-        job = [sys.executable, "-c", script, str(tmp_path / name), kind]
-        assert subprocess.run(job).returncode == -signal.SIGKILL
-    assert any(".partial" in name for name in names(tmp_path))
-    remove_partials(tmp_path)
-    assert names(tmp_path) == ["a", "b"]
+def test_a_name_as_long_as_a_file_system_takes_is_written(tmp_path):
+    path = tmp_path / ("n" * 251 + ".png")
+    write_bytes(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path):
+    path = tmp_path / "table.csv"
+    for error in (OSError(errno.ENOSPC, "No space left on device"), OSError("in other words")):
+        with pytest.raises(OSError, match=r"table\.csv") as caught:
+            break_off(path, error)
+        assert caught.value.filename == str(path)
+        assert caught.value.strerror
+    other = FileNotFoundError(errno.ENOENT, "No such file", "photo.jpg")
+    with pytest.raises(FileNotFoundError, match=r"photo\.jpg"):
+        break_off(path, other)
 
 
 def test_two_jobs_can_write_one_file_at_a_time(tmp_path):
@@ -111,50 +108,6 @@ def test_two_jobs_can_write_one_file_at_a_time(tmp_path):
         second.write_text("same")
     assert path.read_text() == "same"
     assert names(tmp_path) == ["a.txt"]
-
-
-def test_output_folder_keeps_what_others_are_writing(tmp_path):
-    with whole_file(tmp_path / "a.txt") as partial:
-        partial.write_text("half")
-        output_folder(tmp_path, clear=False)
-        assert partial.exists()
-        output_folder(tmp_path)
-        assert not partial.exists()
-        partial.touch()
-
-
-def test_clearing_leaves_other_hidden_files_alone(tmp_path):
-    kept = [".gitignore", "notes.partial", "partial.png", "photo.partial.png"]
-    for name in kept:
-        (tmp_path / name).touch()
-    remove_partials(tmp_path)
-    assert names(tmp_path) == sorted(kept)
-
-
-def test_clearing_leaves_other_programs_partial_files_alone(tmp_path):
-    """Output folders may be anything the user names; downloads in them are not ours to delete."""
-    kept = [".film.mp4.partial", ".partially-done", ".partials"]
-    for name in kept:
-        (tmp_path / name).touch()
-    remove_partials(tmp_path)
-    assert names(tmp_path) == sorted(kept)
-
-
-def test_output_folder_is_made_with_its_parents(tmp_path):
-    assert output_folder(tmp_path / "a" / "b").is_dir()
-
-
-def test_output_folder_refuses_a_file(tmp_path):
-    file = tmp_path / "out"
-    file.touch()
-    with pytest.raises(InputError, match=r"^.*out is a file; name a folder"):
-        output_folder(file)
-
-
-def test_output_folder_keeps_what_is_there(tmp_path):
-    (tmp_path / "done.png").touch()
-    output_folder(tmp_path)
-    assert names(tmp_path) == ["done.png"]
 
 
 def test_write_bytes_replaces_the_old_content(tmp_path):

@@ -5,32 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline import layout
 from srntt_pipeline.albums import manifest, summary
 from srntt_pipeline.albums.advice import advise
 from srntt_pipeline.albums.cufed import Labels, read_labels
+from srntt_pipeline.albums.dataset import write_dataset
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
-from srntt_pipeline.albums.manifests import (
-    CONTACT_SHEET,
-    MANIFESTS,
-    MATCH_COUNTS,
-    make_manifest,
-    write_manifests,
-)
+from srntt_pipeline.albums.manifests import CONTACT_SHEET, MATCH_COUNTS, make_manifest
 from srntt_pipeline.albums.near_duplicates import NearDuplicate, find_near_duplicates
 from srntt_pipeline.albums.origin import origin_of
-from srntt_pipeline.albums.photos import PhotoChecks, check_outside, find_albums
-from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
-from srntt_pipeline.albums.prepare import album_jobs, check_prepared, prepare
+from srntt_pipeline.albums.photos import check_outside, find_albums
+from srntt_pipeline.albums.prepare import album_jobs, check_prepared, prepare, work_files
 from srntt_pipeline.albums.selection import ChosenGroup, choose_groups, choose_test_albums
 from srntt_pipeline.albums.sift import PhotoRecord
 from srntt_pipeline.albums.survey import CountedAlbum, survey
 from srntt_pipeline.albums.train_pairs import choose_train_pairs
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, remove_partials, write_bytes, write_json
-from srntt_pipeline.parallel import run_all
+from srntt_pipeline.files import write_bytes
+from srntt_pipeline.outputs import Output, open_output
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +49,26 @@ def build_cufed5(
     features or counts are missing or of other photos or parameters.
     """
     check_outside(albums, out)
-    output_folder(out)
+    with open_output(out, "dataset", reads=[albums]) as output:
+        return _build(albums, output, params, workers, device, merge)
+
+
+def _build(
+    albums: Path, output: Output, params: BuildParams, workers: int, device: str, merge: bool
+) -> dict[str, Any]:
+    out = output.folder
     found, unreadable = find_albums(albums)
     labels = read_labels(albums)
     jobs = album_jobs(found, out, params, device)
+    output.claim(work_files(jobs))
     (check_prepared if merge else prepare)(jobs, workers)
 
     collection = survey([job.counted for job in jobs], params)
     rejected = [*unreadable, *collection.rejected]
     if not collection.pairs.any():
-        path = out / MANIFESTS / manifest.REJECTED
+        # Not in manifests/, where it would no longer be the table that an older origin vouches for.
+        path = out / manifest.REJECTED
+        output.claim([path])
         write_bytes(path, manifest.manifest_bytes(Rejected, rejected))
         raise InputError(
             f"{albums}: no album has two usable photos; {path} says why each photo was rejected"
@@ -99,23 +102,11 @@ def build_cufed5(
         ),
     )  # fmt: skip
     data = make_manifest(train, test, rejected, origin)
-    write_manifests(out, data)
+    output.claim([MATCH_COUNTS])
+    output.remove([Path(manifest.REJECTED)])
     folders = {album.name: album.folder for album in found}
-    run_all(
-        cut_photo,
-        cut_jobs(out, train, test, folders, PhotoChecks.of(params)),
-        workers=workers,
-        description="Cutting images",
-        unit="images",
-        size=lambda job: len(job.cuts),
-    )
-    report = summary.summarise(data)
+    report = write_dataset(output, data, folders, workers)
     summary.plot_match_counts(out / MATCH_COUNTS, collection.histogram, params)
-    summary.contact_sheet(out / CONTACT_SHEET, out, train, test)
-    write_json(out / layout.SUMMARY, report)
-    for warning in report["warnings"]:
-        log.warning("Warning: %s", warning)
-    remove_partials(out)  # of workers that were killed, whose jobs others have done
     log.info(
         "Wrote %d of %d training pairs and %d of %d test groups asked for to %s, from %d photo "
         "pairs of %d photos in %d albums (%d files rejected); look at %s",

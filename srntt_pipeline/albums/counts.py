@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from srntt_pipeline.albums.matching import best_matches, match_all_pairs, verified
 from srntt_pipeline.albums.sift import SiftFeatures, detect, read_index
 from srntt_pipeline.config import Matching
-from srntt_pipeline.files import file_sha256, fingerprint, whole_file
+from srntt_pipeline.files import file_sha256, fingerprint, write_bytes
 from srntt_pipeline.images import limit_long_side, read_rgb
 
 COLUMNS = ("photo_a", "photo_b", "matches_ab", "matches_ba")
@@ -60,12 +60,11 @@ def count_album(job: CountJob) -> int:
         for a, b, forth, back in match_all_pairs(features, job.matching, job.device)
     ]
     table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
-    with whole_file(job.path) as partial:
-        pq.write_table(
-            table.replace_schema_metadata({"made_from": made_from}),
-            partial,
-            write_page_checksum=True,
-        )
+    content = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata({"made_from": made_from}), content, write_page_checksum=True
+    )
+    write_bytes(job.path, content.getvalue().to_pybytes())
     return len(rows)
 
 

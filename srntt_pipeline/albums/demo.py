@@ -6,8 +6,8 @@ scenes, so that every similarity from near-identical to unrelated occurs without
 """
 
 import importlib.util
+import io
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from PIL import Image
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.config import DemoAlbumsParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, read_json, remove_partials, whole_file, write_json
+from srntt_pipeline.files import write_bytes
 from srntt_pipeline.images import RGB, read_rgb
+from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.seeds import generator
 
@@ -44,9 +45,6 @@ SCENES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-MARKER = "demo_albums.json"
-
-
 @dataclass(frozen=True)
 class DemoAlbumJob:
     """The album of one scene, to be written to the folder `out`."""
@@ -55,56 +53,58 @@ class DemoAlbumJob:
     out: Path
     params: DemoAlbumsParams
 
+    @property
+    def photos(self) -> list[Path]:
+        """The photographs that it gives."""
+        return [self.out / f"{index:02d}.jpg" for index in range(len(_plan(self)))]
+
 
 def demo_albums(out: Path, params: DemoAlbumsParams, *, workers: int) -> int:
     """Write the demo albums to `out`, one folder per scene; return the number of photographs.
 
-    Albums that are there are left alone, so a killed run resumes. Raises InputError when `out`
-    holds anything else.
+    What is there already is not written again, so a killed run resumes. Raises InputError when
+    `out` holds anything else.
     """
-    marker = out / MARKER
-    if out.is_dir() and any(out.iterdir()) and not marker.exists():
-        raise InputError(f"{out} is not empty and holds no demo albums; name a new folder")
-    output_folder(out)
-    made_from = {"params": params.model_dump(), "scenes": list(SCENES)}
-    if marker.exists() and read_json(marker, f"delete {out} and run again") != made_from:
-        for scene in SCENES:
-            shutil.rmtree(out / scene, ignore_errors=True)
-    write_json(marker, made_from)
     jobs = [DemoAlbumJob(scene, out / scene, params) for scene in SCENES]
-    run_all(write_album, jobs, workers=workers, description="Demo albums", unit="albums")
-    remove_partials(out)  # of workers that were killed, whose jobs others have done
-    photos = sum(len(list((out / scene).iterdir())) for scene in SCENES)
-    log.info("Wrote %d photographs in %d albums to %s", photos, len(SCENES), out)
-    return photos
+    photos = [photo for job in jobs for photo in job.photos]
+    with open_output(out, "albums") as output:
+        output.claim(photos)
+        output.remove_others(photos, list(SCENES))
+        run_all(write_album, jobs, workers=workers, description="Demo albums", unit="albums")
+    log.info("Wrote %d photographs in %d albums to %s", len(photos), len(SCENES), out)
+    return len(photos)
 
 
-def write_album(job: DemoAlbumJob) -> None:
-    """Write one album, whole or not at all: most photographs show its scene, some another."""
-    if job.out.exists():
-        return
+def _plan(job: DemoAlbumJob) -> list[tuple[str, float]]:
+    """Return the scene and the strength of change of each photograph of an album.
+
+    Most show its own scene, from near-identical to hardly alike; some show another.
+    """
     params = job.params
     rng = generator(params.seed, "album", job.scene)
     count = int(rng.integers(params.photos_min, params.photos_max, endpoint=True))
     strangers = max(1, count // 5)
     others = [scene for scene in SCENES if scene != job.scene]
     rng.shuffle(others)  # no scene twice: two strangers of one scene would make a related pair
-    with whole_file(job.out) as partial:
-        partial.mkdir()
-        for index in range(count):
-            own = index < count - strangers
-            scene = job.scene if own else others[index - count]
-            # From near-identical to hardly alike: the strength of every change grows.
-            strength = index / max(1, count - strangers - 1) if own else 0.5
-            sources = SCENES[scene]
-            source = read_rgb(_packaged(*sources[index % len(sources)]))
-            photo_rng = generator(params.seed, "photo", job.scene, index)
-            with portable():
-                photo = virtual_photo(source, params.long_side_px, strength, photo_rng)
-            quality = int(photo_rng.integers(88 - round(10 * strength), 96))
-            Image.fromarray(photo).save(
-                partial / f"{index:02d}.jpg", quality=quality, subsampling="4:4:4"
-            )
+    own = [(job.scene, index / max(1, count - strangers - 1)) for index in range(count - strangers)]
+    return own + [(others[index], 0.5) for index in range(-strangers, 0)]
+
+
+def write_album(job: DemoAlbumJob) -> None:
+    """Write the photographs of one album that are not there yet, each whole or not at all."""
+    params = job.params
+    for index, (path, (scene, strength)) in enumerate(zip(job.photos, _plan(job), strict=True)):
+        sources = SCENES[scene]
+        source = read_rgb(_packaged(*sources[index % len(sources)]))
+        photo_rng = generator(params.seed, "photo", job.scene, index)
+        with portable():
+            photo = virtual_photo(source, params.long_side_px, strength, photo_rng)
+        quality = int(photo_rng.integers(88 - round(10 * strength), 96))
+        content = io.BytesIO()
+        Image.fromarray(photo).save(content, "JPEG", quality=quality, subsampling="4:4:4")
+        # Made anew in any case: it takes no longer than to find out what is there.
+        if not path.is_file() or path.read_bytes() != content.getvalue():
+            write_bytes(path, content.getvalue())
 
 
 def _packaged(package: str, file: str) -> Path:

@@ -1,6 +1,5 @@
 """The folder `manifests/`: three tables, and the origin that vouches for them."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from srntt_pipeline.albums.manifest import (
 from srntt_pipeline.albums.origin import ORIGIN, Origin, read_origin
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, json_bytes, sha256, write_bytes
+from srntt_pipeline.outputs import Output
 
 MANIFESTS = Path("manifests")
 MATCH_COUNTS, CONTACT_SHEET = Path("match_counts.png"), Path("contact_sheet.png")
@@ -62,13 +62,18 @@ def is_of(out: Path, manifest: Manifest) -> bool:
     return written.is_file() and written.read_bytes() == manifest.files[ORIGIN]
 
 
-def write_manifests(out: Path, manifest: Manifest) -> None:
-    """Write the manifest of the data set `out`; images of another one are removed first."""
+def write_manifests(output: Output, manifest: Manifest) -> None:
+    """Write the manifest of a data set; images of another one are removed first.
+
+    Only images that the folder's inventory names: others are not ours.
+    """
+    out = output.folder
     if not is_of(out, manifest):
-        for images in (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST):
-            shutil.rmtree(out / images, ignore_errors=True)
+        images = (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST)
+        output.remove_others([], [place.as_posix() for place in images])
     if manifest.origin.rebuilt_from is None:
-        (out / MANIFESTS / MISSING).unlink(missing_ok=True)  # what an earlier rebuild lacked
+        output.remove([MANIFESTS / MISSING])  # what an earlier rebuild lacked
+    output.claim(MANIFESTS / name for name in manifest.files)
     for name, content in manifest.files.items():
         write_bytes(out / MANIFESTS / name, content)
 

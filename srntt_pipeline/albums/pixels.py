@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import PIL
+
 from srntt_pipeline.albums.manifest import TestRow, TrainRow
 from srntt_pipeline.albums.photos import PhotoChecks, read_photo
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import RGB, write_png
+from srntt_pipeline.files import fingerprint
+from srntt_pipeline.images import RGB, is_made_from, write_png
 from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
 
 
@@ -60,16 +63,37 @@ def cut_jobs(
     ]
 
 
+def cut_files(train: list[TrainRow], test: list[TestRow]) -> list[Path]:
+    """Return the images of a manifest, relative to the data set's folder."""
+    pairs = [folder / f"{row.name}.png" for row in train for folder in (TRAIN_INPUT, TRAIN_REF)]
+    return pairs + [group_file(row.group, row.k) for row in test]
+
+
+def made_from(cut: Cut, job: CutJob) -> str:
+    """Return what the PNG of a cut says of itself: a hash of all that decides its pixels."""
+    return fingerprint(
+        {
+            "photo": job.sha256,
+            "box": cut.box,
+            "long_side_px": job.checks.long_side_px,
+            "pillow": PIL.__version__,
+        }
+    )
+
+
 def cut_photo(job: CutJob) -> None:
-    """Write the images of one photo that are not there yet, each whole or not at all."""
-    missing = [cut for cut in job.cuts if not cut.path.exists()]
+    """Write the images of one photo that are not there yet, each whole or not at all.
+
+    An image is there when it says that it was cut from this photo in this way, and is undamaged.
+    """
+    missing = [cut for cut in job.cuts if not is_made_from(cut.path, made_from(cut, job))]
     if not missing:
         return
     photo, digest = read_photo(job.photo, job.checks)
     if digest != job.sha256:
         raise InputError(f"{job.photo} changed while the data set was built; run the command again")
     for cut in missing:
-        write_png(cut.path, cut_out(photo, cut, job.photo))
+        write_png(cut.path, cut_out(photo, cut, job.photo), made_from(cut, job))
 
 
 def cut_out(photo: RGB, cut: Cut, path: Path) -> RGB:

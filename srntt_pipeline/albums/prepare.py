@@ -16,7 +16,7 @@ from srntt_pipeline.albums.sift import SiftJob, extract_album, is_extracted, rea
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder
+from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.shard import Shard
 
@@ -60,6 +60,11 @@ def album_jobs(
     return jobs
 
 
+def work_files(jobs: Iterable[AlbumJob]) -> list[Path]:
+    """Return the files that the jobs write."""
+    return [path for job in jobs for path in (job.sift.path, job.counts.path)]
+
+
 def prepare_album(job: AlbumJob) -> Prepared:
     """Extract and count one album, unless that is done."""
     extract_album(job.sift)
@@ -99,10 +104,12 @@ def prepare_shard(
     `merge` makes the data set of them. Raises InputError.
     """
     check_outside(albums, out)
-    output_folder(out, clear=False)
-    found, _ = find_albums(albums)
-    part = shard.of(found)
-    prepare(album_jobs(part, out, params, device), workers)
+    with open_output(out, "dataset", reads=[albums], shard=shard) as output:
+        found, _ = find_albums(albums)
+        jobs = album_jobs(found, out, params, device)
+        output.claim(work_files(jobs))
+        part = list(shard.of(jobs))
+        prepare(part, workers)
     log.info(
         "Wrote features and counts of %d of %d albums (shard %s) to %s; when all shards are done, "
         "run again with --merge",

@@ -8,8 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline import layout
-from srntt_pipeline.albums import summary
+from srntt_pipeline.albums.dataset import write_dataset
 from srntt_pipeline.albums.manifest import MISSING, Missing, manifest_bytes
 from srntt_pipeline.albums.manifests import (
     CONTACT_SHEET,
@@ -20,15 +19,13 @@ from srntt_pipeline.albums.manifests import (
     is_of,
     make_manifest,
     read_manifests,
-    write_manifests,
 )
 from srntt_pipeline.albums.missing import count, find_missing, rows_without, told
 from srntt_pipeline.albums.origin import RebuiltFrom, current_versions
-from srntt_pipeline.albums.photos import PhotoChecks, album_folder, check_outside
-from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
+from srntt_pipeline.albums.photos import album_folder, check_outside
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder, remove_partials, sha256, write_bytes, write_json
-from srntt_pipeline.parallel import run_all
+from srntt_pipeline.files import sha256, write_bytes
+from srntt_pipeline.outputs import Output, open_output
 
 log = logging.getLogger(__name__)
 
@@ -53,48 +50,43 @@ def rebuild_cufed5(
     check_outside(albums, out)
     data = whole = read_manifests(source)
     _warn_of_versions(source, whole)
-    output_folder(out)
-    missing = find_missing(whole, albums, workers)
-    if missing:
-        data = _part(whole, missing)
-        _list_missing(missing, out / MANIFESTS / MISSING)
-        bill = (
-            f"{count(len(missing), 'photo')} of {albums} missing or changed cost "
-            f"{len(whole.train) - len(data.train)} of {len(whole.train)} training pairs and "
-            f"{whole.groups - data.groups} of {whole.groups} test groups"
-        )
-        if not allow_missing:
-            raise InputError(f"{bill}; put the photos back, or go on with --allow-missing")
-        if (out / MANIFESTS).resolve() == folder_of(source).resolve():
-            raise InputError(f"{bill}, and {source} would lose their rows; name another OUT")
-    else:
-        (out / MANIFESTS / MISSING).unlink(missing_ok=True)
-
-    if not is_of(out, data):
-        (out / MATCH_COUNTS).unlink(missing_ok=True)  # another's; a manifest has no counts to plot
-    write_manifests(out, data)
-    names = {row.album for row in data.train} | {row.album for row in data.test}
-    folders = {name: album_folder(albums, name) for name in names}
-    run_all(
-        cut_photo,
-        cut_jobs(out, data.train, data.test, folders, PhotoChecks.of(data.origin.params)),
-        workers=workers,
-        description="Cutting images",
-        unit="images",
-        size=lambda job: len(job.cuts),
-    )
-    report = summary.summarise(data)
-    summary.contact_sheet(out / CONTACT_SHEET, out, data.train, data.test)
-    write_json(out / layout.SUMMARY, report)
-    for warning in report["warnings"]:
-        log.warning("Warning: %s", warning)
-    remove_partials(out)  # of workers that were killed, whose jobs others have done
+    with open_output(out, "dataset", reads=[albums]) as output:
+        missing = find_missing(whole, albums, workers)
+        if missing:
+            data = _part(whole, missing)
+            _refuse_or_list(output, source, albums, whole, data, missing, allow_missing)
+        else:
+            output.remove([MANIFESTS / MISSING])
+        if not is_of(out, data):
+            output.remove([MATCH_COUNTS])  # another's; a manifest has no counts to plot
+        names = {row.album for row in data.train} | {row.album for row in data.test}
+        folders = {name: album_folder(albums, name) for name in names}
+        report = write_dataset(output, data, folders, workers)
     log.info(
         "Rebuilt %d of %d training pairs and %d of %d test groups of %s in %s; look at %s",
         len(data.train), len(whole.train), data.groups, whole.groups, source, out,
         out / CONTACT_SHEET,
     )  # fmt: skip
     return report
+
+
+def _refuse_or_list(
+    output: Output, source: Path, albums: Path, whole: Manifest, data: Manifest,
+    missing: list[Missing], allow_missing: bool,
+) -> None:  # fmt: skip
+    """List missing photos in a file and on the screen; raise InputError unless that is allowed."""
+    out = output.folder
+    output.claim([MANIFESTS / MISSING])
+    _list_missing(missing, out / MANIFESTS / MISSING)
+    bill = (
+        f"{count(len(missing), 'photo')} of {albums} missing or changed cost "
+        f"{len(whole.train) - len(data.train)} of {len(whole.train)} training pairs and "
+        f"{whole.groups - data.groups} of {whole.groups} test groups"
+    )
+    if not allow_missing:
+        raise InputError(f"{bill}; put the photos back, or go on with --allow-missing")
+    if (out / MANIFESTS).resolve() == folder_of(source).resolve():
+        raise InputError(f"{bill}, and {source} would lose their rows; name another OUT")
 
 
 def _warn_of_versions(source: Path, whole: Manifest) -> None:

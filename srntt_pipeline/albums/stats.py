@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from srntt_pipeline.albums.manifests import Manifest, read_manifests
-from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import csv_bytes, write_bytes
+from srntt_pipeline.outputs import check_output_file
 
 UNKNOWN = "unknown"
 # What the blocks of the table are by, in its order.
@@ -26,8 +26,8 @@ _SHOWN = 12  # lines of a block on the screen
 
 def manifest_stats(manifests: Path, out: Path | None) -> str:
     """Return what the manifest in a folder holds, as text; write all of it to `out` (CSV)."""
-    if out and out.is_dir():
-        raise InputError(f"{out} is a folder; name a CSV file to write")
+    if out:
+        check_output_file(out, ".csv", [], _is_stats)
     table = stats(read_manifests(manifests))
     if out:
         cells = table.astype(object).where(table.notna(), None)
@@ -39,6 +39,12 @@ def manifest_stats(manifests: Path, out: Path | None) -> str:
         more = f"\n… and {len(block) - _SHOWN} more" if len(block) > _SHOWN else ""
         blocks.append(f"{'In all' if by == 'all' else f'By {by}'}\n{shown}{more}\n")
     return "\n".join(blocks)
+
+
+def _is_stats(path: Path) -> bool:
+    """Tell whether a file begins as those that `manifest_stats` writes."""
+    with path.open("rb") as file:
+        return file.readline(1000).startswith(",".join(_KEYS).encode() + b",")
 
 
 def stats(manifest: Manifest) -> pd.DataFrame:

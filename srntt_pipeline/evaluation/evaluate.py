@@ -9,16 +9,28 @@ from srntt_pipeline.config import EvaluateParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import report
+from srntt_pipeline.evaluation.gallery import page_files
 from srntt_pipeline.evaluation.measure import GroupJob, measure_group
-from srntt_pipeline.evaluation.methods import ALL, BEST, LR, STITCHED, read_methods
+from srntt_pipeline.evaluation.methods import (
+    ALL,
+    BEST,
+    BICUBIC,
+    LR,
+    NONE,
+    STITCHED,
+    Method,
+    read_methods,
+)
 from srntt_pipeline.evaluation.paper import canonical_dataset
+from srntt_pipeline.evaluation.paths import TABLES, output_files
 from srntt_pipeline.evaluation.perceptual import read_metrics
 from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
 from srntt_pipeline.evaluation.restore import Restorer, load_restorer
 from srntt_pipeline.evaluation.tables import Row, paper_notes, summarise, write_tables
 from srntt_pipeline.evaluation.warp import HR_WARP
-from srntt_pipeline.files import output_folder, remove_partials, write_json
+from srntt_pipeline.files import write_json
 from srntt_pipeline.layout import EvaluationSet, read_test_set
+from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
 
@@ -56,7 +68,6 @@ def evaluate(
         method.name: load_restorer(method.checkpoint, str(chosen), files) for method in methods
     }
     notes = [*_notes(restorers), *(metric.words for metric in metrics)]
-    output_folder(out)
     name = canonical_dataset(test_set.name)
     jobs = [
         GroupJob(
@@ -73,29 +84,30 @@ def evaluate(
         )
         for group in test_set.groups
     ]
-    results = run_all(
-        measure_group,
-        jobs,
-        workers=workers if chosen.type == "cpu" else 1,
-        description=f"Evaluating {name}",
-        unit="images",
-    )
-    remove_partials(out)  # of workers that were killed, whose jobs others have done
-    per_image = [row for result in results for row in result.rows]
-    table = summarise(per_image)
-    notes += paper_notes(table)
-    write_tables(out, table, per_image, notes)
-    write_json(out / "notes.json", {"dataset": name, "notes": notes})
-    report.write_report(
-        out,
-        table=table,
-        per_image=per_image,
-        protocols=protocols,
-        groups=test_set.groups,
-        restorers=restorers,
-        run={**params.model_dump(mode="json"), "software": srntt_pipeline.__version__},
-        notes=notes,
-    )
+    with open_output(out, "evaluation", reads=[dataset, *checkpoints]) as output:
+        output.claim(_files(test_set, protocols, methods, references))
+        results = run_all(
+            measure_group,
+            jobs,
+            workers=workers if chosen.type == "cpu" else 1,
+            description=f"Evaluating {name}",
+            unit="images",
+        )
+        per_image = [row for result in results for row in result.rows]
+        table = summarise(per_image)
+        notes += paper_notes(table)
+        write_tables(out, table, per_image, notes)
+        write_json(out / "notes.json", {"dataset": name, "notes": notes})
+        report.write_report(
+            output,
+            table=table,
+            per_image=per_image,
+            protocols=protocols,
+            groups=test_set.groups,
+            restorers=restorers,
+            run={**params.model_dump(mode="json"), "software": srntt_pipeline.__version__},
+            notes=notes,
+        )
     log.info(
         "Wrote %s and the page %s; of the SR images %d were made, the others were there",
         out / "table.csv",
@@ -103,6 +115,29 @@ def evaluate(
         sum(result.made for result in results),
     )
     return table
+
+
+def _files(
+    test_set: EvaluationSet,
+    protocols: Sequence[Protocol],
+    methods: Sequence[Method],
+    references: Sequence[str],
+) -> list[Path]:
+    """Return every file that an evaluation can write below its folder."""
+    shown = [(method.name, reference) for method in methods for reference in (*references, NONE)]
+    given = [("references", reference) for reference in references]
+    names = [group.name for group in test_set.groups]
+    checkpoints = [method.checkpoint.stem for method in methods]
+    return [
+        *map(Path, TABLES),
+        *(Path("plots", f"{protocol.name}.csv") for protocol in protocols),
+        *output_files(
+            names,
+            [("LR", NONE), (BICUBIC, NONE), *given, *shown],
+            {protocol.making for protocol in protocols},
+        ),
+        *page_files(test_set.groups, checkpoints),
+    ]
 
 
 def _references(

@@ -14,6 +14,7 @@ from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.figures import spread
 from srntt_pipeline.images import RGB, read_rgb, write_png
 from srntt_pipeline.layout import Group
+from srntt_pipeline.outputs import Output
 
 _MOST_MATCHES = 3  # for these, references are searched once more
 _FILES = ("table.csv", "table.md", PER_IMAGE, "metrics.json")
@@ -64,14 +65,26 @@ def describe(
     )
 
 
-def forget_others(out: Path, description: Description) -> None:
-    """Remove pictures that another run's page had: of other images, another checkpoint."""
+def page_files(groups: Sequence[Group], checkpoints: Sequence[str]) -> list[Path]:
+    """Return the pictures that `describe` can write below the evaluation's folder.
+
+    `checkpoints`: the names of their files, without suffix.
+    """
+    files = []
+    for group in groups:
+        files += [PAGE / "hr" / f"{group.name}.png", GRIDS / f"{group.name}.png"]
+        files += [PAGE / "references" / slug(level) / f"{group.name}.png" for level in group.refs]
+        files += [PAGE / "matches" / f"{group.name}{suffix}" for suffix in (".png", ".json")]
+    return files + [PAGE / "curves" / f"{slug(name)}.png" for name in checkpoints]
+
+
+def forget_others(output: Output, description: Description) -> None:
+    """Remove our pictures that another run's page had: of other images, another checkpoint."""
     figures = [*description.curves, *(f for shown in description.shown for f in shown.figures)]
     named = {p.path for shown in description.shown for p in shown.pictures}
     named |= {figure.path for figure in figures}
-    for path in (out / PAGE).rglob("*.*"):
-        if path.relative_to(out).with_suffix(".png") not in named:
-            path.unlink()
+    pages = [path.relative_to(output.folder) for path in output.ours(PAGE.as_posix())]
+    output.remove(path for path in pages if path.with_suffix(".png") not in named)
 
 
 def _made_of(

@@ -7,7 +7,7 @@ from typing import Any
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.methods import Method
-from srntt_pipeline.evaluation.paths import MEASURED
+from srntt_pipeline.evaluation.paths import measured_path
 from srntt_pipeline.evaluation.perceptual import Metric, distance
 from srntt_pipeline.evaluation.pictures import Picture, Pictures
 from srntt_pipeline.evaluation.protocols import Protocol
@@ -97,7 +97,7 @@ class _Record:
 
     def __init__(self, job: GroupJob) -> None:
         self.job = job
-        self.path = job.out / MEASURED / f"{job.group.name}.json"
+        self.path = job.out / measured_path(job.group.name)
         self.changed = False
 
     @cached_property

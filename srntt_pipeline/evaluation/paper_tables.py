@@ -36,7 +36,8 @@ from srntt_pipeline.evaluation.table_formats import (
 )
 from srntt_pipeline.evaluation.tables import COMPARISON_COLUMNS, Row
 from srntt_pipeline.evaluation.warp import HR_WARP
-from srntt_pipeline.files import csv_bytes, output_folder, write_bytes, write_json
+from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.outputs import open_output
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,17 @@ def paper_tables(folders: Sequence[Path], out: Path, params: TablesParams) -> di
     """
     get_protocols(params.protocol or list(PROTOCOLS))
     results = read_results(folders)
-    output_folder(out)
+    with open_output(out, "tables", reads=folders) as output:
+        texts = [f"{name}.{suffix}" for name in TITLES for suffix in ("csv", "md", "tex", "html")]
+        output.claim(map(Path, [*texts, "comparisons.csv", "metrics.json"]))
+        tables = _write(out, results, params)
+    filled = sum(row["psnr_db"] is not None for rows in tables.values() for row in rows)
+    log.info("Wrote Tables 1–3 and Figure 7 to %s: %d rows with our numbers", out, filled)
+    return tables
+
+
+def _write(out: Path, results: Results, params: TablesParams) -> dict[str, list[Row]]:
+    """Write the tables to `out`; return their rows."""
     tables = {}
     for number, name in _FILES.items():
         rows = _rows([row for row in paper_rows() if row.table == number], results)
@@ -87,8 +98,6 @@ def paper_tables(folders: Sequence[Path], out: Path, params: TablesParams) -> di
             write_bytes(out / f"{name}.{suffix}", text.encode())
     write_bytes(out / "comparisons.csv", csv_bytes(COMPARISON_COLUMNS, results.comparisons))
     write_json(out / "metrics.json", _metrics(tables))
-    filled = sum(row["psnr_db"] is not None for rows in tables.values() for row in rows)
-    log.info("Wrote Tables 1–3 and Figure 7 to %s: %d rows with our numbers", out, filled)
     return tables
 
 

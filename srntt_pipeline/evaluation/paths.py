@@ -1,11 +1,16 @@
 """Where the files of an evaluation lie in its folder."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from srntt_pipeline.evaluation.protocols import PAPER_MAKING, Making
 
 PER_IMAGE = "per_image.csv"
+TABLES = (
+    "table.csv", "table.md", PER_IMAGE, "comparisons.csv", "metrics.json", "notes.json",
+    "index.html",
+)  # fmt: skip
 IMAGES, GRIDS, MEASURED = Path("images"), Path("grids"), Path("measured")
 
 
@@ -22,3 +27,22 @@ def image_path(method: str, reference: str, name: str, making: Making = PAPER_MA
     """
     folder = IMAGES if making == PAPER_MAKING else IMAGES / f"{making.kernel}-{making.multiple}"
     return folder / slug(method) / slug(reference) / f"{name}.png"
+
+
+def measured_path(name: str) -> Path:
+    """Return where the numbers of an image lie below the evaluation's folder."""
+    return MEASURED / f"{name}.json"
+
+
+def output_files(
+    names: Iterable[str], pictures: Iterable[tuple[str, str]], makings: Iterable[Making]
+) -> list[Path]:
+    """Return where the output images (method, reference) and numbers of images `names` can lie."""
+    shown = list(pictures)
+    images = [
+        image_path(method, reference, name, making)
+        for name in names
+        for making in makings
+        for method, reference in shown
+    ]
+    return images + [measured_path(name) for name in names]

@@ -17,12 +17,13 @@ from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import RGB, read_rgb
 from srntt_pipeline.layout import Group
+from srntt_pipeline.outputs import Output
 
 _MOST_GRIDS = 8
 
 
 def write_report(
-    out: Path,
+    output: Output,
     *,
     table: Sequence[dict[str, Any]],
     per_image: Sequence[dict[str, Any]],
@@ -32,11 +33,12 @@ def write_report(
     run: Mapping[str, Any],
     notes: Sequence[str],
 ) -> None:
-    """Write grids and the page into `out`; pictures and their PSNR are of the first protocol.
+    """Write grids and the page; pictures and their PSNR are of the first protocol.
 
     `restorers`: by method, the first of which that takes references the grids and the pictures of
     matches show; `run`: what the page says of the run beside protocols and checkpoints.
     """
+    out = output.folder
     in_order = sorted(restorers, key=takes_references, reverse=True)
     main = protocols[0]
     rows = [row for row in per_image if row["protocol"] == main.name]
@@ -56,7 +58,7 @@ def write_report(
         notes=notes,
     )
     write_page(out, description, table)
-    forget_others(out, description)
+    forget_others(output, description)
 
 
 def draw_grid(

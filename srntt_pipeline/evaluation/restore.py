@@ -13,8 +13,9 @@ from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import tiles
 from srntt_pipeline.evaluation.tiles import Tiling
-from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, write_png
+from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_made_from, read_rgb, write_png
 from srntt_pipeline.models import SRNTT
+from srntt_pipeline.outputs import check_output_file
 from srntt_pipeline.swaps.correspondence import FIXED_MEMORY, MAX_MEMORY, Correspondence
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
@@ -125,12 +126,12 @@ def super_resolve(
     Without references, LR is its own (SISR). `max_memory`: bytes, as in `Restorer.super_resolve`.
     Raises InputError.
     """
-    if out.suffix.lower() != ".png" or out.is_dir():
-        raise InputError(f"{out}: SR is written as PNG; give a file name that ends in .png")
+    check_output_file(out, ".png", [lr, *refs], lambda path: read_made_from(path) is not None)
     image = read_rgb(lr, min_side=MIN_LR_SIDE_PX)
     height, width = image.shape[:2]
     long_side = params.reference_long_side_px or SCALE * max(height, width)
     images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
     restorer = load_restorer(checkpoint, device, files)
-    write_png(out, restorer.super_resolve(image, images or [image], max_memory=max_memory))
+    sr = restorer.super_resolve(image, images or [image], max_memory=max_memory)
+    write_png(out, sr, "super-resolve")
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)

@@ -6,9 +6,9 @@ from typing import Literal
 
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder
 from srntt_pipeline.layout import read_train_pairs
-from srntt_pipeline.swaps.precompute import finish, make_shards, shard_jobs
+from srntt_pipeline.outputs import open_output
+from srntt_pipeline.swaps.precompute import claim, finish, make_shards, shard_jobs
 from srntt_pipeline.swaps.shards import Shards
 
 
@@ -37,13 +37,13 @@ def convert_shards(
     params = source.params.model_copy(update=storing)
     chosen = str(choose_device(device))
     pairs = read_train_pairs(dataset)
-    output_folder(out)
     weights = encoder_weights or params.encoder_weights
     jobs = [
         replace(job, weights=weights, source=swaps)
         for job in shard_jobs(pairs, out, params, source.encoder, source.networks, chosen)
     ]
-    finish(
-        jobs, make_shards(jobs, workers, f"Converting to {store}"), out, source.float32_agreement
-    )
+    with open_output(out, "swaps", reads=[swaps, dataset]) as output:
+        claim(jobs, output)
+        parts = make_shards(jobs, workers, f"Converting to {store}")
+        finish(jobs, parts, output, source.float32_agreement)
     return len(pairs)

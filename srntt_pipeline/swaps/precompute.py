@@ -17,9 +17,10 @@ import srntt_pipeline
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
+from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.outputs import Output, open_output
 from srntt_pipeline.parallel import ahead, run_all
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
@@ -28,6 +29,7 @@ from srntt_pipeline.swaps.encoder import VALUES, Encoder, EncoderIdentity, load_
 from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import (
+    INDEX,
     ShardHeader,
     Shards,
     StoredSwap,
@@ -89,30 +91,36 @@ def precompute_swaps(
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
     networks = load_matcher(params, encoder).networks
-    output_folder(out, clear=shard is None)
     jobs = shard_jobs(pairs, out, params, encoder.identity, networks, str(chosen), max_memory)
-    if merge:
-        parts = _check_made(jobs, workers)
-    else:
-        part = list(shard.of(jobs)) if shard else jobs
-        parts = make_shards(part, workers, f"Swaps ({encoder.identity.source} VGG19, {chosen})")
-    if shard:
-        made = sum(len(job.pairs) for job in part)
-        log.info(
-            "Wrote swaps of %d of %d pairs (shard %s) to %s; when all shards are done, run again "
-            "with --merge",
-            made, len(pairs), shard, out,
-        )  # fmt: skip
-        return made
-    agreement = 1.0
-    if params.matching == "patches" and params.precision != "float32":
-        agreement = float32_agreement(jobs, encoder)
-        log.info(
-            "Precision %s: %.2f %% of the matches (of the first pairs) are those of float32",
-            params.precision, 100 * agreement,
-        )  # fmt: skip
-    finish(jobs, parts, out, agreement)
-    return len(pairs)
+    with open_output(out, "swaps", reads=[dataset], shard=shard) as output:
+        claim(jobs, output)
+        if merge:
+            parts = _check_made(jobs, workers)
+        else:
+            part = list(shard.of(jobs)) if shard else jobs
+            parts = make_shards(part, workers, f"Swaps ({encoder.identity.source} VGG19, {chosen})")
+        if not shard:
+            finish(jobs, parts, output, _agreement(jobs, params, encoder))
+            return len(pairs)
+    made = sum(len(job.pairs) for job in part)
+    log.info(
+        "Wrote swaps of %d of %d pairs (shard %s) to %s; when all shards are done, run again "
+        "with --merge",
+        made, len(pairs), shard, out,
+    )  # fmt: skip
+    return made
+
+
+def _agreement(jobs: Sequence[ShardJob], params: SwapParams, encoder: Encoder) -> float:
+    """Return the share of matches that float32 finds too; say it where it is not all."""
+    if params.matching != "patches" or params.precision == "float32":
+        return 1.0
+    agreement = float32_agreement(jobs, encoder)
+    log.info(
+        "Precision %s: %.2f %% of the matches (of the first pairs) are those of float32",
+        params.precision, 100 * agreement,
+    )  # fmt: skip
+    return agreement
 
 
 def shard_jobs(
@@ -191,18 +199,27 @@ def float32_agreement(jobs: Sequence[ShardJob], encoder: Encoder) -> float:
     return sum(shares) / len(shares)
 
 
+def claim(jobs: Sequence[ShardJob], output: Output) -> None:
+    """Claim what the jobs, and `finish` after them, write."""
+    output.claim([*(job.path for job in jobs), Path(INDEX)])
+
+
 def finish(
-    jobs: Sequence[ShardJob], parts: Sequence[str], out: Path, agreement: float = 1.0
+    jobs: Sequence[ShardJob], parts: Sequence[str], output: Output, agreement: float = 1.0
 ) -> None:
-    """Write the index over all shards, whose fingerprints are `parts`.
+    """Write the index over all shards, whose fingerprints are `parts`; remove our other shards.
 
     `agreement`: with float32, where the precision of matching is another.
     """
-    remove_partials(out)  # of workers that were killed, whose jobs others have done
-    job = jobs[0]
+    job, out = jobs[0], output.folder
     header = ShardHeader(job.encoder, job.params, fingerprint(list(parts)), job.networks)
     shards = [(job.path, [pair.name for pair in job.pairs]) for job in jobs]
     write_index(out, header, shards, agreement)
+    listed = {out / INDEX, *(path for path, _ in shards)}
+    output.remove(path for path in output.ours() if path not in listed)
+    for path in output.foreign(Path()):
+        if path.match("shard-*.h5"):
+            log.warning("Warning: %s is not of these swaps; move it out of there", path)
     count = sum(len(job.pairs) for job in jobs)
     log.info("Wrote swaps of %d pairs in %d shards to %s", count, len(jobs), out)
 

@@ -127,7 +127,7 @@ def write_index(
     shards: Sequence[tuple[Path, Sequence[str]]],
     agreement: float = 1.0,
 ) -> None:
-    """Write the index of `shards` (path, names of pairs), and remove shards it does not list.
+    """Write the index of `shards` (path, names of pairs).
 
     `agreement`: the share of matches that float32 would give, where another precision was used.
     """
@@ -147,10 +147,6 @@ def write_index(
         ],
     }
     write_json(folder / INDEX, index)
-    listed = {path.name for path, _ in shards}
-    for path in folder.glob("shard-*.h5"):
-        if path.name not in listed:
-            path.unlink()
 
 
 class Shards:

@@ -26,9 +26,11 @@ from srntt_pipeline.images import (
     crop_to_multiple,
     decode,
     downscale,
+    read_made_from,
     read_rgb,
 )
 from srntt_pipeline.layout import read_train_pairs
+from srntt_pipeline.outputs import check_output_file
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence
 from srntt_pipeline.swaps.encoder import CELLS, Maps, load_encoder, to_tensor
 from srntt_pipeline.swaps.matcher import check_networks, load_matcher
@@ -101,8 +103,8 @@ def show_match(
     correspondence is drawn; of `params`, `upscaler` alone is used, if its file has moved. Raises
     InputError.
     """
-    if out.suffix.lower() != ".png" or out.is_dir():
-        raise InputError(f"{out}: the picture is a PNG; give a file name that ends in .png")
+    read = [*refs, *([] if swaps else [Path(sample)])]
+    check_output_file(out, ".png", read, lambda path: read_made_from(path) is not None)
     if bool(refs) == bool(swaps) or bool(swaps) != bool(dataset):
         raise InputError(
             "show-match takes an HR image with --ref, or a pair's name with --swaps and --dataset"

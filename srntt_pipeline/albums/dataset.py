@@ -1,0 +1,61 @@
+"""Writing a data set from its manifest, for a build or a rebuild: images, sheet, summary."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from srntt_pipeline import layout
+from srntt_pipeline.albums import summary
+from srntt_pipeline.albums.manifests import (
+    CONTACT_SHEET,
+    MANIFESTS,
+    Manifest,
+    write_manifests,
+)
+from srntt_pipeline.albums.photos import PhotoChecks
+from srntt_pipeline.albums.pixels import cut_files, cut_jobs, cut_photo
+from srntt_pipeline.files import write_json
+from srntt_pipeline.outputs import Output
+from srntt_pipeline.parallel import run_all
+
+log = logging.getLogger(__name__)
+
+_IMAGES = (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST)
+
+
+def write_dataset(
+    output: Output, data: Manifest, folders: Mapping[str, Path], workers: int
+) -> dict[str, Any]:
+    """Write manifest, images, contact sheet and summary of a data set; return the summary.
+
+    `folders` tells where the photos of each album lie. Images that are there, whole and cut as the
+    manifest says, are kept. Raises InputError when a file of somebody else is in the way.
+    """
+    out = output.folder
+    claim_dataset(output, data)
+    write_manifests(output, data)
+    run_all(
+        cut_photo,
+        cut_jobs(out, data.train, data.test, dict(folders), PhotoChecks.of(data.origin.params)),
+        workers=workers,
+        description="Cutting images",
+        unit="images",
+        size=lambda job: len(job.cuts),
+    )
+    report = summary.summarise(data)
+    summary.contact_sheet(out / CONTACT_SHEET, out, data.train, data.test)
+    write_json(out / layout.SUMMARY, report)
+    for warning in report["warnings"]:
+        log.warning("Warning: %s", warning)
+    for place in _IMAGES:
+        for path in output.foreign(place):
+            log.warning("Warning: %s is not of this data set; move it out of there", path)
+    return report
+
+
+def claim_dataset(output: Output, data: Manifest) -> None:
+    """Claim all files that a data set of this manifest has, before any of them is touched."""
+    images = cut_files(data.train, data.test)
+    tables = [MANIFESTS / name for name in data.files]
+    output.claim([*images, *tables, CONTACT_SHEET, layout.SUMMARY])
