@@ -161,6 +161,8 @@ def open_output(
         output.close()
         if shard is None:
             output.clear_partials()
+            for other in (folder / MARK).glob(f"{_LOCK}-*"):  # of shards, none of which can run now
+                other.unlink(missing_ok=True)
 
 
 def check_place(folder: Path, kind: str, reads: Iterable[Path] = ()) -> None:

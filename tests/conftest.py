@@ -9,6 +9,8 @@ import skimage.data
 import torch
 from PIL import Image
 
+from srntt_pipeline.files import MARK
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -53,10 +55,19 @@ def save_view(photograph: np.ndarray) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def contents() -> Callable[[Path], dict[str, bytes]]:
-    """Read a whole folder: the bytes of every file by its path there."""
+    """Read a whole folder: the bytes of every file by its path there.
+
+    Without the inventory and the lock of `outputs`: tests copy parts of folders. What a run left
+    half-written lies beside these, and is read.
+    """
 
     def read(folder: Path) -> dict[str, bytes]:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        own = {f"{MARK}/mark.json", f"{MARK}/lock"}
+        files = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and "/".join(path.parts[-2:]) not in own
+        )
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
     return read

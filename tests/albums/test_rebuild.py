@@ -13,6 +13,7 @@ from PIL import Image
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.rebuild import rebuild_cufed5
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import MARK
 from srntt_pipeline.layout import read_test_set
 
 # What a manifest does not know: the counts of pairs that were not chosen, and the features.
@@ -132,7 +133,7 @@ def test_a_killed_rebuild_goes_on_to_the_same_bytes(cufed, original, tmp_path, c
     killed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in out.glob("t*/*/*.png")}
-    kept = {path: time for path, time in kept.items() if ".partial" not in path.name}
+    kept = {path: time for path, time in kept.items() if MARK not in path.parts}
     assert 0 < len(kept) < 30
     rebuild(original, cufed, out)
     assert contents(out) == without_own(contents(original))

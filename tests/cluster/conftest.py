@@ -137,7 +137,7 @@ def kill_while_busy(workers, folder):
     def half_written(worker):
         files = Path(f"/proc/{worker.pid}/fd")
         open_files = [str(file.readlink()) for file in files.iterdir()]
-        return [name for name in open_files if str(folder) in name and ".partial" in name]
+        return [name for name in open_files if str(folder) in name and "/partial/" in name]
 
     def killed():
         for worker in workers:

@@ -152,7 +152,7 @@ def test_jobs_that_end_in_the_middle_are_followed_by_others(site, config, built,
     )  # fmt: skip
 
     def a_job_is_running():
-        return list(site.glob("dataset/work/sift/.*.partial.h5"))
+        return list(site.glob("dataset/.srntt_pipeline/partial/*.h5"))
 
     wait_until(a_job_is_running, 60, every=0.01)
     ask("scancel", f"--name={JOB_NAME}")

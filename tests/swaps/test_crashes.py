@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import MARK
 from srntt_pipeline.hdf5 import is_intact
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.encoder import load_encoder
@@ -155,7 +156,7 @@ def test_killed_at_random_moments_again_and_again_ends_with_the_same_bytes(
         run = Run(tiny_dataset, out, store)
         exit_code = run.wait_and_kill(duration * rng.random() ** 2)
         made = contents(out) if out.exists() else {}
-        whole = {name: made[name] for name in made if ".partial" not in name}
+        whole = {name: made[name] for name in made if MARK not in name}
         assert whole.items() <= expected.items()  # under its name each file is whole, or not there
         if exit_code == 0:
             assert made == expected

@@ -13,6 +13,7 @@ from PIL import Image
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import MARK
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps import precompute, windows
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
@@ -166,7 +167,7 @@ def test_a_shard_touches_nothing_of_others(dataset: Path, tmp_path: Path) -> Non
     out = tmp_path / "out"
     shard(dataset, out, "1/2")
     before = times(out)
-    half_written = out / ".shard-00001-12345678.partial.h5"
+    half_written = out / MARK / "partial" / "0123456789abcdef.h5"
     half_written.touch()
     assert shard(dataset, out, "7/9") == 0  # more shards than there is work
     shard(dataset, out, "2/2")
@@ -303,7 +304,7 @@ def test_killed_and_started_again(dataset: Path, tmp_path: Path, contents: Conte
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     made = times(out)
     assert len(made) == 2
-    assert list(out.glob(".*.partial*"))  # it was killed in the middle of a shard
+    assert list(out.glob(f"{MARK}/partial/*"))  # it was killed in the middle of a shard
     with pytest.raises(InputError, match=r"index\.json is missing; run precompute-swaps again"):
         Shards(out)
 
