@@ -25,6 +25,7 @@ def save_figure(figure: Figure, path: Path, dpi: float = 110) -> None:
     with whole_file(path) as partial, warnings.catch_warnings():
         # File names may be in scripts that Matplotlib's font lacks: boxes, not a broken figure.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(partial, dpi=dpi)
 
 

@@ -24,7 +24,7 @@ _PARTIAL = ".partial"
 _OURS = re.compile(r"\..+-[0-9a-f]{8}\.partial(\.\w+)?", re.DOTALL)
 
 _MOST_JSON, _MOST_CSV = 128 * 2**20, 256 * 2**20  # bytes
-_MOST_VALUES = 8_000_000  # in JSON: about a gigabyte of Python's objects
+_MOST_VALUES = 4_000_000  # in JSON: about half a gigabyte of Python's objects
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 # How cells begin that spreadsheets take for formulas, behind any number of our own marks.

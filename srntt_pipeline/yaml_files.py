@@ -10,8 +10,10 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import read_content
 from srntt_pipeline.text import shortened
 
-_MOST_BYTES = 256 * 2**10  # params files have some kilobytes
-_MOST_NODES = 20_000  # with what aliases repeat
+_MOST_BYTES = 64 * 2**10  # params files have some kilobytes
+_MOST_NODES = 5_000  # with what aliases repeat
+# What PyYAML raises for a text that is not of its type, such as a date without such a day.
+_MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def read_yaml(path: Path, kind: str) -> Any:
@@ -28,7 +30,8 @@ def read_yaml(path: Path, kind: str) -> Any:
     try:
         return yaml.load(content, _Loader)
     except yaml.YAMLError as error:
-        problem = shortened(" ".join(str(error).split()), 300)
+        where = str(error).replace('in "<unicode string>", ', "at ")
+        problem = shortened(" ".join(where.split()), 300)
         raise InputError(f"{path}: not YAML: {problem}") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply for a {kind}") from None
@@ -43,48 +46,45 @@ class _Loader(yaml.SafeLoader):
         if root is None:
             return None
         _check_size(root, {})
-        return self.construct_document(root)
+        try:
+            return self.construct_document(root)
+        except _MISFITS:
+            raise _refusal("a tag that does not fit what it stands at", root) from None
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Return the content of a node; raise YAMLError, also where its text is of no such type."""
         try:
             return super().construct_object(node, deep)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            kind = node.tag.rpartition(":")[2]  # a date without such a day, say
-            raise yaml.constructor.ConstructorError(
-                None, None, f"not of the type {kind}", node.start_mark
-            ) from None
+        except _MISFITS:
+            raise _refusal(f"not of the type {node.tag.rpartition(':')[2]}", node) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping; raise YAMLError where a key stands twice."""
+        """Return a mapping; raise YAMLError where a key is no text, or stands twice."""
         seen: set[tuple[str, str]] = set()
-        for key, _ in getattr(node, "value", ()):
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key that is no text", key.start_mark
-                )
+                raise _refusal("a key that is no text", key)
             if (key.tag, key.value) in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shortened(key.value, 40)!r} stands twice", key.start_mark
-                )
+                raise _refusal(f"the key {shortened(key.value, 40)!r} stands twice", key)
             seen.add((key.tag, key.value))
         content: dict[Any, Any] = super().construct_mapping(node, deep)
         return content
+
+
+def _refusal(problem: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def _check_size(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Return the number of nodes in `node`, aliases counted as what they stand for."""
     if id(node) in sizes:
         if not sizes[id(node)]:
-            raise yaml.composer.ComposerError(None, None, "an alias of itself", node.start_mark)
+            raise _refusal("an alias of itself", node)
         return sizes[id(node)]
     sizes[id(node)] = 0  # not known yet: it is being counted
     size = 1 + sum(_check_size(child, sizes) for child in _children(node))
     if size > _MOST_NODES:
-        raise yaml.composer.ComposerError(
-            None, None, f"more than {_MOST_NODES:,} values, with what aliases repeat",
-            node.start_mark,
-        )  # fmt: skip
+        raise _refusal(f"more than {_MOST_NODES:,} values, with what aliases repeat", node)
     sizes[id(node)] = size
     return size
 
