@@ -28,7 +28,7 @@ class CheckpointInfo(BaseModel):
     `encoder`: identity of the VGG19 whose maps it was trained on, made with `swaps`; both None for
     a model that takes no maps; `networks`: the SHA-256 of other networks that these swaps were
     matched with (`Matcher.networks`); `dataset`: fingerprint of the training pairs; `metrics`: of
-    the last validation.
+    the last validation, None for an infinite PSNR.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -43,7 +43,7 @@ class CheckpointInfo(BaseModel):
     networks: dict[str, str] = {}
     train: TrainParams | UpscalerParams
     dataset: str
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     weights_sha256: str = ""
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 import srntt_pipeline
 from srntt_pipeline import config
 from srntt_pipeline.cluster import cluster
-from srntt_pipeline.console import reporting
+from srntt_pipeline.console import reporting, say, say_line
 from srntt_pipeline.parallel import default_workers
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.training import CACHE_GIB
@@ -160,7 +160,7 @@ def workers_options(command: Command) -> Command:
         ),
         click.option(
             "--workers",
-            type=click.IntRange(min=1),
+            type=click.IntRange(min=1, max=1024),
             default=default_workers,
             help="Processes; the results are the same for any number.  "
             "[SRNTT_WORKERS, or all cores]",
@@ -235,7 +235,7 @@ def loop_options(command: Command) -> Command:
         ),
         click.option(
             "--devices",
-            type=click.IntRange(min=1),
+            type=click.IntRange(min=1, max=1024),
             default=1,
             show_default=True,
             help="Processes that train, each on a device of its own and on an equal share of each "
@@ -442,7 +442,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
         from srntt_pipeline.evaluation.protocols import PROTOCOLS
 
         for protocol in PROTOCOLS.values():
-            click.echo(f"{protocol.name}\n  {protocol.words}. {protocol.meaning}")
+            say(f"{protocol.name}\n  {protocol.words}. {protocol.meaning}")
         ctx.exit()
 
 
@@ -554,7 +554,11 @@ def super_resolve(
 @click.argument("a", type=_PATH)
 @click.argument("b", type=_PATH)
 @parameters(config.Matching, "build")
-@click.option("--long-side-px", type=click.IntRange(min=16), help="Shrink both images to this.")
+@click.option(
+    "--long-side-px",
+    type=click.IntRange(16, config.LARGEST_PX),
+    help="Shrink both images to this.",
+)
 def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int | None) -> None:
     """Print the number of best SIFT matches of image A in image B.
 
@@ -564,7 +568,7 @@ def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int |
     """
     from srntt_pipeline.albums.counts import count_matches as run
 
-    click.echo(run(a, b, params, long_side_px or 0))
+    say(str(run(a, b, params, long_side_px or 0)))
 
 
 @cli.command()
@@ -626,7 +630,7 @@ def manifest_verify(dataset: Path, albums: Path | None, workers: int) -> None:
     """
     from srntt_pipeline.albums.verify import verify as run
 
-    click.echo(run(dataset, albums=albums, workers=workers, say=click.echo))
+    say(run(dataset, albums=albums, workers=workers, say=say_line))
 
 
 @manifest.command("diff")
@@ -643,7 +647,7 @@ def manifest_diff(a: Path, b: Path) -> None:
     """
     from srntt_pipeline.albums.diff import diff_manifests as run
 
-    click.echo(run(a, b))
+    say(run(a, b))
 
 
 @manifest.command("stats")
@@ -659,7 +663,7 @@ def manifest_stats(manifests: Path, out: Path | None) -> None:
     """
     from srntt_pipeline.albums.stats import manifest_stats as run
 
-    click.echo(run(manifests, out))
+    say(run(manifests, out))
 
 
 @cli.group(cls=Pipeline)
@@ -684,7 +688,7 @@ def shards_info(swaps: Path) -> None:
     """
     from srntt_pipeline.swaps.info import shards_info as run
 
-    click.echo(run(swaps))
+    say(run(swaps))
 
 
 @shards.command("verify")
@@ -699,7 +703,7 @@ def shards_verify(swaps: Path, dataset: Path | None) -> None:
     """
     from srntt_pipeline.swaps.verify import verify_shards as run
 
-    click.echo(run(swaps, dataset=dataset, say=click.echo))
+    say(run(swaps, dataset=dataset, say=say_line))
 
 
 @shards.command("convert")

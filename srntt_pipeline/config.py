@@ -11,15 +11,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.text import shortened
 from srntt_pipeline.variants import VARIANTS, Variant, VariantName
+from srntt_pipeline.yaml_files import read_yaml
 
 BICUBIC = "bicubic"  # the upscaler that needs no file
 
-_Count = Annotated[int, Field(ge=0)]
+# Upper bounds are far above what is useful, and keep a slip of the finger from asking for more
+# memory than there is, for numbers that float32 lacks, or for a run that never ends.
+LARGEST_PX = 16_384  # side of an image: 268 megapixels
+_MOST_STEPS = 10**7  # three hundred times the paper's
+_MOST_COUNT = 10**9  # of what data sets hold; fits any integer type
+_MOST_WEIGHTS = 2**28  # of a network: 4 GiB with gradients and what Adam keeps of them
+_MOST_BATCH_BYTES = 4 * 2**30  # one feature map of a batch, of which a network keeps dozens
+_MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
+_LONGEST_TEXT = 4096  # characters: the longest path there is
+
+_Blocks = Annotated[int, Field(ge=0, le=256)]
+Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
 Seed = Annotated[
     int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
 ]
@@ -30,15 +42,29 @@ class Section(BaseModel):
 
     # Defaults are validated too: as a float, 100 must be the 100.0 that it is when it is given, or
     # files made from equal parameters would not be taken for equal.
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="after")
+    def _texts(self) -> "Section":
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and (len(text) > _LONGEST_TEXT or "\0" in text):
+                    wrong = "holds a NUL" if "\0" in text else f"is longer than {_LONGEST_TEXT}"
+                    raise ValueError(f"{name}: the text {wrong}")
+        return self
 
 
 class DemoAlbumsParams(Section):
     """`demo_albums`: albums of virtual photographs, from photographs that come with libraries."""
 
-    photos_min: int = Field(8, ge=2, description="Fewest photographs in an album.")
-    photos_max: int = Field(12, ge=2, description="Most photographs in an album.")
-    long_side_px: int = Field(400, ge=64, description="Long side of a virtual photograph, px.")
+    photos_min: int = Field(8, ge=2, le=1000, description="Fewest photographs in an album.")
+    photos_max: int = Field(12, ge=2, le=1000, description="Most photographs in an album.")
+    long_side_px: int = Field(
+        400, ge=64, le=4096, description="Long side of a virtual photograph, px."
+    )
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -77,27 +103,37 @@ class BuildParams(Matching):
         "", description="The data set's name in tables; empty: the name of the albums folder."
     )
     long_side_px: int = Field(
-        500, ge=64, description="Photos are shrunk to this long side, px (CUFED5's test set: 500)."
+        500,
+        ge=64,
+        le=LARGEST_PX,
+        description="Photos are shrunk to this long side, px (CUFED5's test set: 500).",
     )
     max_megapixels: float = Field(
-        100, gt=0, description="Photos of more megapixels are rejected before they are decoded."
+        100,
+        gt=0,
+        le=1000,
+        description="Photos of more megapixels are rejected before they are decoded.",
     )
     sift_features: int = Field(
-        0, ge=0, description="Most SIFT features kept per photo, by contrast; 0: all."
+        0, ge=0, le=10**6, description="Most SIFT features kept per photo, by contrast; 0: all."
     )
     levels: int = Field(4, ge=1, le=9, description="Number of similarity levels, L1 the highest.")
     levels_by: Literal["bands", "quantiles"] = Field(
         "bands", description="Levels by bands of match counts, or by quantiles within each album."
     )
-    bands: tuple[int, ...] | None = Field(
+    bands: tuple[Annotated[int, Field(le=_MOST_COUNT)], ...] | None = Field(
         None,
+        max_length=9,
         description="Least match counts of L1, L2, …; default: 160 halved from level to level.",
     )
-    crop_px: int = Field(160, ge=16, description="Side of the training crops, px.")
-    crops_per_pair: int = Field(2, ge=1, description="Most training crops from one pair of photos.")
+    crop_px: int = Field(160, ge=16, le=LARGEST_PX, description="Side of the training crops, px.")
+    crops_per_pair: int = Field(
+        2, ge=1, le=10_000, description="Most training crops from one pair of photos."
+    )
     crop_matches: int = Field(
         5,
         ge=1,
+        le=_MOST_COUNT,
         description="Least matches between a crop and its counterpart; others are not used.",
     )
     near_duplicate_bits: int = Field(
@@ -116,8 +152,12 @@ class BuildParams(Matching):
     keep_near_duplicates: bool = Field(
         False, description="Train on photos that are near-duplicates of test photos."
     )
-    train_pairs: int = Field(13761, ge=0, description="Most training pairs (paper: 13,761).")
-    test_groups: int = Field(126, ge=0, description="Most test groups (paper: 126).")
+    train_pairs: int = Field(
+        13761, ge=0, le=_MOST_COUNT, description="Most training pairs (paper: 13,761)."
+    )
+    test_groups: int = Field(
+        126, ge=0, le=_MOST_COUNT, description="Most test groups (paper: 126)."
+    )
     test_albums: float = Field(
         0.1, ge=0, lt=1, description="Share of the albums kept for the test set (at least one)."
     )
@@ -155,6 +195,7 @@ class MatchParams(Section):
 
     encoder_weights: str = Field(
         "imagenet",
+        min_length=1,
         description="VGG19: `imagenet` (torchvision's, downloaded), `random`, or a file of "
         "torchvision's VGG19 parameters, whole or cut off after conv3_1.",
     )
@@ -178,14 +219,21 @@ class MatchParams(Section):
         "torchvision's parameters of either.",
     )
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
-        (1.0, 0.7, 1.4), min_length=1, description="Scales of the augmented references."
+        (1.0, 0.7, 1.4),
+        min_length=1,
+        max_length=_MOST_VERSIONS,
+        description="Scales of the augmented references.",
     )
     rotations_deg: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = Field(
-        (0.0, -20.0, 20.0), min_length=1, description="Rotations of the references, degrees."
+        (0.0, -20.0, 20.0),
+        min_length=1,
+        max_length=_MOST_VERSIONS,
+        description="Rotations of the references, degrees.",
     )
     shifts_px: tuple[Annotated[int, Field(ge=0, le=3)], ...] = Field(
         (0,),
         min_length=1,
+        max_length=4,
         description="Shifts of the references, px, each down with each right: relu3_1 sees a "
         "4-pixel grid.",
     )
@@ -194,6 +242,16 @@ class MatchParams(Section):
         description="Of the products in matching. Others than `float32` change matches; how many "
         "is measured on some pairs and said. `tf32` needs CUDA.",
     )
+
+    @model_validator(mode="after")
+    def _versions(self) -> "MatchParams":
+        versions = len(self.scales) * len(self.rotations_deg) * len(self.shifts_px) ** 2
+        if versions > _MOST_VERSIONS:
+            raise ValueError(
+                f"scales, rotations_deg and shifts_px make {versions} versions of each reference; "
+                f"the most is {_MOST_VERSIONS}"
+            )
+        return self
 
     @property
     def networks(self) -> set[str]:
@@ -213,6 +271,7 @@ class SwapParams(MatchParams):
     pairs_per_shard: int = Field(
         256,
         ge=1,
+        le=_MOST_COUNT,
         description="Most training pairs in one HDF5 shard; with `maps`, at most 256 MB too.",
     )
     store: Literal["correspondence", "maps"] = Field(
@@ -256,17 +315,17 @@ class LoopParams(Section):
     batch_norm: bool = Field(
         False, description="Batch norm in each residual block, as in the paper's released code."
     )
-    batch_size: int = Field(9, ge=1, description="Pairs in a batch, over all devices.")
-    patch_px: int = Field(160, ge=16, multiple_of=4, description="HR patch of a pair, px.")
+    batch_size: int = Field(9, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    patch_px: int = Field(160, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
     augment: bool = Field(
         False, description="Flip and turn (by 90°) patches at random, their swapped maps with them."
     )
     learning_rate: float = Field(
-        1e-4, gt=0, allow_inf_nan=False, description="Adam's learning rate."
+        1e-4, gt=0, le=1, description="Adam's learning rate: about how far a weight moves a step."
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
     gradient_clip: float = Field(
-        0, ge=0, allow_inf_nan=False, description="Largest norm of the gradient; 0: any."
+        0, ge=0, le=1e6, description="Largest norm of the gradient; 0: any."
     )
     ema_decay: float = Field(
         0,
@@ -278,13 +337,36 @@ class LoopParams(Section):
     precision: Literal["32-true", "bf16-mixed"] = Field(
         "32-true", description="Arithmetic of the network; losses are in float32 in any case."
     )
-    validation_pairs: int = Field(32, ge=1, description="Pairs kept from training to validate on.")
-    validate_every: int = Field(1000, ge=1, description="Steps between validations.")
-    checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints.")
+    validation_pairs: int = Field(
+        32, ge=1, le=_MOST_COUNT, description="Pairs kept from training to validate on."
+    )
+    validate_every: int = Field(
+        1000, ge=1, le=_MOST_COUNT, description="Steps between validations."
+    )
+    checkpoint_every: int = Field(
+        500, ge=1, le=_MOST_COUNT, description="Steps between checkpoints."
+    )
     seed: Seed = 0
 
 
-_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+def _check_memory(params: LoopParams, channels: int, blocks: int) -> None:
+    """Raise ValueError for sizes that make a network, or a batch, too large for any device."""
+    weights = 2 * 9 * channels**2 * blocks  # a block is two convolutions, 3×3
+    if weights > _MOST_WEIGHTS:
+        raise ValueError(
+            f"channels {channels} and {blocks} blocks make {weights / 1e6:.0f} million weights; "
+            f"the most is {_MOST_WEIGHTS / 1e6:.0f} million"
+        )
+    size = params.batch_size * params.patch_px**2 * channels * 4
+    if size > _MOST_BATCH_BYTES:
+        raise ValueError(
+            f"batch_size {params.batch_size}, patch_px {params.patch_px} and channels {channels} "
+            f"make feature maps of {size / 2**30:.0f} GiB each; the most is "
+            f"{_MOST_BATCH_BYTES // 2**30} GiB"
+        )
+
+
+_Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class _ObjectiveParams(Section):
@@ -293,8 +375,8 @@ class _ObjectiveParams(Section):
         description="Which SRNTT of the paper's tables: sets the layers that transfer texture, the "
         "swaps it needs, and the losses, where they are not set here.",
     )
-    channels: int = Field(64, ge=2, description="Channels of the residual blocks.")
-    blocks: tuple[_Count, _Count, _Count, _Count] = Field(
+    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    blocks: tuple[_Blocks, _Blocks, _Blocks, _Blocks] = Field(
         (16, 16, 8, 4),
         description="Residual blocks of the content extractor and of the texture transfer at "
         "relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
@@ -302,20 +384,18 @@ class _ObjectiveParams(Section):
     weight_maps: bool = Field(
         False, description="Multiply swapped maps by the weight map S* before transfer."
     )
-    warmup_steps: int = Field(
+    warmup_steps: Steps = Field(
         3058,
-        ge=0,
         description="Steps of SISR, which pre-train the content extractor (3058: 2 epochs of "
         "13,761 pairs by 9); none with --content.",
     )
-    reconstruction_steps: int = Field(
+    reconstruction_steps: Steps = Field(
         3058,
-        ge=0,
         description="Steps with swapped maps on the reconstruction loss alone, before `steps` on "
         "all losses (3058: the paper's 2 epochs).",
     )
-    steps: int = Field(
-        30580, ge=0, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."
+    steps: Steps = Field(
+        30580, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."
     )
     reconstruction: Literal["l1", "mse"] | None = Field(
         None, description="Reconstruction loss; default: the variant's (l1, with `-l2`: mse)."
@@ -335,14 +415,24 @@ class _ObjectiveParams(Section):
         None, description="Weight of the adversarial loss; default: the variant's (1e-6 or 0)."
     )
     critic_channels: int = Field(
-        32, ge=1, description="Channels of the critic's first convolution, doubled four times."
+        32,
+        ge=1,
+        le=256,
+        description="Channels of the critic's first convolution, doubled four times.",
     )
-    critic_steps: int = Field(1, ge=1, description="Steps of the critic for each of the network.")
+    critic_steps: int = Field(
+        1, ge=1, le=1000, description="Steps of the critic for each of the network."
+    )
     gradient_penalty: _Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
 
 
 class TrainParams(LoopParams, _ObjectiveParams):
     """`train`: variant, sizes, losses and schedule of SRNTT (paper 3.2–3.4)."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "TrainParams":
+        _check_memory(self, self.channels, sum(self.blocks))
+        return self
 
     @property
     def resolved(self) -> Variant:
@@ -354,14 +444,19 @@ class TrainParams(LoopParams, _ObjectiveParams):
 
 
 class _UpscalerSizes(Section):
-    channels: int = Field(64, ge=2, description="Channels of the residual blocks.")
-    blocks: _Count = Field(16, description="Residual blocks.")
-    steps: int = Field(30580, ge=0, description="Steps (30580: 20 epochs of 13,761 pairs by 9).")
+    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    blocks: _Blocks = Field(16, description="Residual blocks.")
+    steps: Steps = Field(30580, description="Steps (30580: 20 epochs of 13,761 pairs by 9).")
     reconstruction: Literal["l1", "mse"] = Field("l1", description="Reconstruction loss.")
 
 
 class UpscalerParams(LoopParams, _UpscalerSizes):
     """`upscaler`: the content extractor alone, to upscale LR and Ref↓ before they are matched."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "UpscalerParams":
+        _check_memory(self, self.channels, self.blocks)
+        return self
 
 
 class EvaluateParams(Section):
@@ -370,17 +465,21 @@ class EvaluateParams(Section):
     protocol: tuple[str, ...] = Field(
         ("luma", "paper-urban100", "rgb"),
         min_length=1,
+        max_length=1000,
         description="How PSNR and SSIM are measured, by one protocol or more; --list-protocols "
         "explains each.",
     )
     references: tuple[str, ...] = Field(
         (),
+        max_length=1000,
         description="References to evaluate: HR (warp), L1, L2, …, LR, all, stitched, best; "
         "default: what the protocols measure of those that the data set has; HR (warp) only of one "
         "with references.",
     )
     metric: tuple[Literal["lpips", "dists"], ...] = Field(
-        (), description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16)."
+        (),
+        max_length=1000,
+        description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16).",
     )
     lpips_weights: str = Field(
         "", description="File of torchvision's AlexNet for lpips; empty: downloaded once."
@@ -388,7 +487,9 @@ class EvaluateParams(Section):
     dists_weights: str = Field(
         "", description="File of torchvision's VGG16 for dists; empty: downloaded once."
     )
-    max_images: int = Field(0, ge=0, description="Only the first so many images; 0: all.")
+    max_images: int = Field(
+        0, ge=0, le=_MOST_COUNT, description="Only the first so many images; 0: all."
+    )
     seed: Seed = 0
 
     @field_validator("protocol", mode="before")
@@ -402,6 +503,7 @@ class TablesParams(Section):
 
     protocol: tuple[str, ...] = Field(
         (),
+        max_length=1000,
         description="Protocols of the rows in Markdown, LaTeX and HTML; default: of each data set "
         "the one that is nearest to the paper's. The CSV has all.",
     )
@@ -411,7 +513,10 @@ class SuperResolveParams(Section):
     """`super_resolve`: one LR image with references at hand."""
 
     reference_long_side_px: int = Field(
-        0, ge=0, description="Shrink references to this long side, px; 0: that of the SR image."
+        0,
+        ge=0,
+        le=LARGEST_PX,
+        description="Shrink references to this long side, px; 0: that of the SR image.",
     )
 
 
@@ -431,22 +536,23 @@ class Params(Section):
 class ClusterConfig(Section):
     """SLURM jobs that run Dask workers (`--cluster slurm`); no result depends on them."""
 
-    jobs: int = Field(1, ge=1, description="SLURM jobs to keep running.")
-    cores: int = Field(4, ge=1, description="Cores of a job.")
+    jobs: int = Field(1, ge=1, le=10_000, description="SLURM jobs to keep running.")
+    cores: int = Field(4, ge=1, le=10_000, description="Cores of a job.")
     processes: int | None = Field(
         None,
         ge=1,
+        le=10_000,
         description="Workers in a job, each of one thread; default: one per core. Where a job has "
         "one GPU: 1.",
     )
     memory: str = Field(
         "8GB",
-        pattern=r"^\d+(\.\d+)? ?[kKMGT]i?B$",
+        pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})? ?[kKMGT]i?B$",
         description="Memory of a job, shared evenly by its workers.",
     )
     walltime: str = Field(
         "04:00:00",
-        pattern=r"^(\d+-)?\d+(:\d\d){0,2}$",
+        pattern=r"^([0-9]{1,3}-)?[0-9]{1,5}(:[0-9]{2}){0,2}$",
         description="Time limit of a job; another follows while there is work.",
     )
     queue: str | None = Field(None, description="Partition; default: SLURM's.")
@@ -455,15 +561,22 @@ class ClusterConfig(Section):
         None, description="Network interface that all nodes see each other on, such as ib0."
     )
     python: str | None = Field(None, description="Python of the nodes; default: that of here.")
-    log_directory: str = Field("slurm_logs", description="Folder for the jobs' output.")
+    log_directory: str = Field(
+        "slurm_logs", min_length=1, description="Folder for the jobs' output."
+    )
     job_extra_directives: tuple[str, ...] = Field(
-        (), description="More for #SBATCH, such as --gres=gpu:1."
+        (), max_length=1000, description="More for #SBATCH, such as --gres=gpu:1."
     )
     job_script_prologue: tuple[str, ...] = Field(
-        (), description="Shell commands before a worker starts, such as module load …"
+        (),
+        max_length=1000,
+        description="Shell commands before a worker starts, such as module load …",
     )
     patience_min: float = Field(
-        60, gt=0, description="Minutes to wait in the queue until the first worker is there."
+        60,
+        gt=0,
+        le=100_000,
+        description="Minutes to wait in the queue until the first worker is there.",
     )
 
     @field_validator("walltime", mode="before")
@@ -490,7 +603,7 @@ def read_params(path: Path) -> Params:
 
     Raises InputError with one line that names the file, the key, and what was probably meant.
     """
-    content = _read_yaml(path, "params file")
+    content = read_yaml(path, "params file")
     if isinstance(content, dict):
         # A section without keys is None in YAML; DVC wants each section that it tracks to be named.
         content = {name: {} if section is None else section for name, section in content.items()}
@@ -499,18 +612,10 @@ def read_params(path: Path) -> Params:
 
 def read_cluster_config(path: Path) -> ClusterConfig:
     """Read the file of `--cluster-config` (YAML); raise InputError as `read_params` does."""
-    return validate(ClusterConfig, _read_yaml(path, "cluster config") or {}, str(path))
+    return validate(ClusterConfig, read_yaml(path, "cluster config") or {}, str(path))
 
 
-def _read_yaml(path: Path, kind: str) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the {kind} ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-
-
+_SHOWN = 5  # of what is wrong
 SectionType = TypeVar("SectionType", bound=Section)
 
 
@@ -530,17 +635,24 @@ def validate(model: type[SectionType], content: object, source: str) -> SectionT
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors()]
+        problems = error.errors(include_url=False)
+        lines = [_explain(model, problem) for problem in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"and {len(problems) - _SHOWN} more")
         raise InputError(f"{source}: {'; '.join(lines)}") from None
 
 
 def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
-    place = [str(part) for part in problem["loc"]]
+    place = [shortened(str(part), 60) for part in problem["loc"]]
     key = ".".join(place)
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ")
         given = problem.get("input")
-        shown = f" (got {given!r})" if isinstance(given, str | int | float | list) else ""
+        shown = (
+            f" (got {shortened(repr(given), 80)})"
+            if isinstance(given, str | int | float | list)
+            else ""
+        )
         where = f"{key}: " if key else ""
         return f"{where}{message[:1].lower()}{message[1:]}{shown}"
     for part in place[:-1]:

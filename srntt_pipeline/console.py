@@ -1,14 +1,19 @@
 """How commands and stages talk: progress and logs on stderr, errors in one line, exit codes."""
 
+import io
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.text import printable, shortened
+
+_LONGEST_ERROR = 2000  # characters
 
 
 @contextmanager
@@ -18,7 +23,12 @@ def reporting() -> Iterator[None]:
     Such are InputError and what the file system refuses (a full disk, no permission). Any other
     error is ours: its traceback is shown, and Python's exit code is 1.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack our signs
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("srntt_pipeline").setLevel(logging.INFO)
     try:
         with logging_redirect_tqdm():
@@ -37,6 +47,24 @@ def reporting() -> Iterator[None]:
         )
 
 
+class _OneLine(logging.Formatter):
+    """A message is a line, and steers no terminal: it may hold names of any kind."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return printable(record.message)
+
+
+def say(text: str) -> None:
+    """Print lines of text to stdout; what would steer a terminal is shown as escapes."""
+    click.echo(printable(text, keep="\n"))
+
+
+def say_line(text: str) -> None:
+    """Print a line to stdout; line ends in it are shown as escapes too."""
+    click.echo(printable(text))
+
+
 def _end(message: str, code: int) -> None:
-    sys.stderr.write(f"Error: {' '.join(message.split())}\n")
+    line = shortened(printable(" ".join(message.split())), _LONGEST_ERROR)
+    sys.stderr.write(f"Error: {line}\n")
     sys.exit(code)

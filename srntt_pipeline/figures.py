@@ -6,22 +6,44 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axis import Tick
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from srntt_pipeline.files import write_bytes
 from srntt_pipeline.images import MADE_FROM
+from srntt_pipeline.text import printable, shortened
 
 matplotlib.use("agg")  # pictures are files; no screen is needed
 
+_LONGEST_LINE = 160  # characters
+_LARGEST_PX = 30_000  # Matplotlib refuses sides of 65,536 px
 
-def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write `figure` as PNG, whole or not at all; `images.read_made_from` knows it as ours."""
+def save_figure(figure: Figure, path: Path, dpi: float = 110) -> None:
+    """Write `figure` as PNG, whole or not at all; `images.read_made_from` knows it as ours.
+
+    Its texts are shown as they are, never as formulas.
+    """
+    _as_it_is(figure)
+    dpi = min(dpi, _LARGEST_PX / max(figure.get_size_inches()))
     content = io.BytesIO()
     with warnings.catch_warnings():
         # File names may be in scripts that Matplotlib's font lacks: boxes, not a broken figure.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(content, format="png", dpi=dpi, metadata={MADE_FROM: "figure"})
     write_bytes(path, content.getvalue())
+
+
+def _as_it_is(figure: Figure) -> None:
+    """Keep Matplotlib from reading names as formulas, and from lines that nothing can show."""
+    # The labels of ticks are Matplotlib's own: on logarithmic axes they are formulas.
+    ticks = {text for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
+    for text in figure.findobj(Text):
+        if text not in ticks:
+            lines = printable(text.get_text(), keep="\n").split("\n")
+            text.set_text("\n".join(shortened(line, _LONGEST_LINE) for line in lines))
+            text.set_parse_math(False)
 
 
 def spread(count: int, most: int) -> list[int]:

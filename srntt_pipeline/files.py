@@ -1,22 +1,34 @@
 """Writing files whole or not at all, and telling their contents apart by hash."""
 
+import codecs
 import csv
 import errno
 import hashlib
 import io
 import json
+import math
 import os
 import secrets
 import shutil
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.text import shortened
 
 MARK, PARTIAL = ".srntt_pipeline", "partial"
 _LONGEST_SUFFIX = 16  # bytes; longer ones are no file types
+
+_MOST_JSON, _MOST_CSV = 128 * 2**20, 256 * 2**20  # bytes
+_MOST_VALUES = 4_000_000  # in JSON: about half a gigabyte of Python's objects
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+# How cells begin that spreadsheets take for formulas, behind any number of our own marks.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 @contextmanager
@@ -85,9 +97,30 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def json_bytes(content: Any) -> bytes:
-    """Return `content` as JSON with sorted keys and a last newline, so that git diffs read well."""
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    """Return `content` as JSON with sorted keys and a last newline, so that git diffs read well.
+
+    JSON knows no NaN and no infinity: in their place stands null.
+    """
+    try:
+        text = _json(content)
+    except ValueError:
+        text = _json(_finite(content))
     return (text + "\n").encode()
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    """Return `content` with None for each number that is not finite."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return content
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -96,24 +129,101 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path, fix: str) -> Any:
-    """Read a JSON file; raise InputError that names it and says `fix` when it is not one."""
+    """Read a JSON file; raise InputError that names it and says `fix` when it is not one.
+
+    Refused are also what JSON has no word for (NaN, infinity), keys that stand twice in an object,
+    and what would take too much memory: a file above 128 MiB, or of too many values.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = read_content(path, _MOST_JSON).decode()
+        if sum(map(text.count, ",[{")) > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES:,} values")
+        content = json.loads(
+            text, object_pairs_hook=_object, parse_float=_number, parse_constant=_number
+        )
+        if _SURROGATE.search(text):
+            json.dumps(content, ensure_ascii=False).encode()  # half of a character is no text
+        if _NUL.search(text):
+            raise ValueError("it holds a NUL")
     except FileNotFoundError:
         raise InputError(f"{path} is missing; {fix}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except RecursionError:
+        raise InputError(f"{path} is not readable JSON (nested too deeply); {fix}") from None
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not readable JSON ({error}); {fix}") from None
+    return content
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {shortened(twice, 40)!r} stands twice in one object")
+    return content
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{shortened(text, 40)} is no number of JSON's")
+    return number
+
+
+def read_content(path: Path, most: int) -> bytes:
+    """Return the bytes of a text file without its byte order mark.
+
+    Raises OSError, and ValueError for what is no file, has more than `most` bytes, or holds a NUL,
+    which no text has and file names cannot have.
+    """
+    with open(path, "rb", opener=_opener) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is not a file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most / 2**20:.3g} MiB")
+    if b"\0" in content:
+        raise ValueError(f"it holds a NUL, byte {content.index(0)}")
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a FIFO would make it wait
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    r"""Return `rows` as CSV: UTF-8, header, \n line ends, None as an empty cell."""
+    r"""Return `rows` as CSV: UTF-8, header, \n line ends, None as an empty cell.
+
+    A text that a spreadsheet would take for a formula gets a `'` before it, which `read_csv` takes
+    away again. Numbers are left as they are.
+    """
     lines = []
     for row in ({column: column for column in columns}, *rows):
         text = io.StringIO()
+        guarded = {column: _guarded(cell) for column, cell in row.items()}
         # csv quotes what holds a character of the line end; a lone \r must be quoted too.
-        csv.DictWriter(text, fieldnames=list(columns), lineterminator="\r\n").writerow(row)
+        csv.DictWriter(text, fieldnames=list(columns), lineterminator="\r\n").writerow(guarded)
         lines.append(text.getvalue().removesuffix("\r\n") + "\n")
     return "".join(lines).encode()
+
+
+def _guarded(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV file as `csv_bytes` got them, each with the number of its last line.
+
+    Raises OSError, ValueError (as `read_content` for what is above 256 MiB, and for what is not
+    UTF-8) and csv.Error.
+    """
+    content = io.BytesIO(read_content(path, _MOST_CSV))
+    reader = csv.reader(io.TextIOWrapper(content, encoding="utf-8", newline=""), strict=True)
+    for cells in reader:
+        guarded = (cell[:1] == "'" and _FORMULA.match(cell) for cell in cells)
+        yield (
+            reader.line_num,
+            [cell[1:] if has else cell for cell, has in zip(cells, guarded, strict=True)],
+        )
 
 
 def folders_with(path: Path, pattern: str) -> list[Path]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from srntt_pipeline.cluster import DaskBackend
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.text import short_name
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -112,7 +113,7 @@ def ahead(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Re
 def progress(description: str, unit: str, total: int, initial: int = 0) -> Any:
     """Return a progress bar on stderr with rate and ETA; in a log file, a line every 10 s."""
     return tqdm(
-        desc=description,
+        desc=short_name(description, 60),
         unit=f" {unit}",
         total=total,
         initial=initial,

@@ -137,6 +137,12 @@ def test_where_a_stage_runs_is_no_parameter(params_file):
         ("swaps: {scales: [1, 5]}", "swaps.scales.1", "5"),
         ("train: {patch_px: 90}", "train.patch_px", "90"),
         ("train: {blocks: [1, 2, 3]}", "train.blocks", ""),
+        ("train: {channels: 1000000}", "train.channels", "1000000"),
+        ("train: {learning_rate: 1e300}", "train.learning_rate", "1e300"),
+        ("train: {gradient_penalty: .inf}", "train.gradient_penalty", "inf"),
+        ("build: {seed: 99999999999999999999}", "build.seed", "99999999999999999999"),
+        ("swaps: {encoder_weights: ''}", "swaps.encoder_weights", "''"),
+        ('build: {name: "a\\0b"}', "build", "name: the text holds a NUL"),
         ("train: [1, 2]", "train", "[1, 2]"),
         ("evaluate: 3", "evaluate", "3"),
     ],
@@ -145,6 +151,98 @@ def test_wrong_type_or_range_names_key_and_value(params_file, text, key, given):
     message = complaint(params_file(text))
     assert message.startswith(f"{key}")
     assert given in message
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]\n"
+    for before, name in itertools.pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("build: {levels: 2}\ntrain: {}\nbuild: {levels: 3}\n", "'build' stands twice at line 3"),
+        ("build:\n  levels: 2\n  levels: 3\n", "the key 'levels' stands twice at line 3"),
+        (BOMB, "more than 5,000 values, with what aliases repeat at line 5"),
+        ("build: &a [*a]\n", "an alias of itself at line 1"),
+        ("[" * 30_000, "nested too deeply"),
+        ("- " * 30_000, "nested too deeply"),
+        (f"evaluate: {{references: [{'x, ' * 10_000}]}}", "more than 5,000 values"),
+        (f"build: {{name: {'x' * 5000}}}", "name: the text is longer than 4096"),
+        ("x" * 100_000, "larger than 0.0625 MiB"),
+        ("build: {name: 2001-99-99}", "not of the type timestamp at line 1"),
+        (f"build: {{seed: {'9' * 5000}}}", "not of the type int at line 1"),
+        ("build: {seed: !!int ''}", "not of the type int at line 1"),
+        ("build: !!map 3", "expected a mapping node"),
+        ("? [a]\n: 1\n", "a key that is no text at line 1"),
+        ("build: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("\n".join(f"key{k}: 1" for k in range(1000)), "and 995 more"),
+    ],
+)
+def test_yaml_that_would_take_long_or_mean_two_things_gives_one_line(params_file, text, problem):
+    message = complaint(params_file(text))
+    assert problem in message
+    assert len(message) < 1500
+
+
+def test_byte_order_mark_and_small_aliases_are_read(params_file):
+    text = "\ufeffbuild: &b {levels: 2, bands: &c [3, 1]}\n"
+    assert read_params(params_file(text)).build.bands == (3, 1)
+    text = "train: &t {patch_px: 80}\nupscaler: {<<: *t, steps: 3}\n"
+    assert read_params(params_file(text)).upscaler.patch_px == 80
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.binary()
+    | st.text(st.sampled_from("[]{}:,&*!<>|?-'\"#% \nab01.~"), max_size=30).map(str.encode)
+)
+def test_any_bytes_are_params_or_give_one_line(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(content)
+    message = ""
+    try:
+        read_params(path)
+    except InputError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert not message or message.startswith(f"{path}: ")
+
+
+def bounds(field):
+    return {
+        name: getattr(entry, name)
+        for entry in field.metadata
+        for name in ("le", "lt", "max_length")
+        if hasattr(entry, name)
+    }
+
+
+@pytest.mark.parametrize("section", [*SECTIONS.values(), ClusterConfig], ids=lambda s: s.__name__)
+def test_every_number_and_list_has_an_upper_bound(section):
+    for name, field in section.model_fields.items():
+        default = str(field.annotation)
+        bounded = bounds(field) or "Annotated" in default or "Literal" in default
+        if any(kind in default for kind in ("int", "float", "tuple")):
+            assert bounded, name
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"channels": 1024, "blocks": [256] * 4}, "19327 million weights"),
+        ({"batch_size": 4096, "patch_px": 4096}, "feature maps of 16384 GiB each"),
+    ],
+)
+def test_sizes_that_no_device_holds_are_refused(params_file, keys, problem):
+    assert problem in complaint(params_file(yaml.safe_dump({"train": keys})))
+
+
+def test_too_many_versions_of_a_reference_are_refused(params_file):
+    keys = {"scales": [1.0] * 40, "rotations_deg": [0.0] * 40}
+    message = complaint(params_file(yaml.safe_dump({"swaps": keys})))
+    assert "make 1600 versions of each reference" in message
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 
 import pytest
@@ -15,6 +16,8 @@ from srntt_pipeline.files import (
     file_sha256,
     fingerprint,
     folders_with,
+    json_bytes,
+    read_csv,
     read_json,
     sha256,
     whole_file,
@@ -148,12 +151,113 @@ def test_csv_has_a_header_unix_line_ends_and_empty_cells_for_none():
     assert content == 'a,b\n1,\né,"x,y"\n'.encode()
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))))
-def test_csv_keeps_every_text(cells):
+# Texts as file names have them, often such as spreadsheets take for formulas.
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+CELLS |= st.builds("".join, st.tuples(st.text("'=+-@\t\r\n", max_size=4), CELLS))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(CELLS, max_size=8))
+def test_csv_keeps_every_text_and_holds_no_formula(tmp_path_factory, cells):
     content = csv_bytes(["n", "cell"], [{"n": i, "cell": cell} for i, cell in enumerate(cells)])
-    rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-    assert [row["cell"] for row in rows] == cells
+    path = tmp_path_factory.getbasetemp() / "cells.csv"
+    path.write_bytes(content)
+    (_, header), *rows = read_csv(path)
+    assert header == ["n", "cell"]
+    assert [cell for _, (_, cell) in rows] == cells
+    # As others read it: the text, or the text behind a mark that makes it one to a spreadsheet.
+    shown = [row["cell"] for row in csv.DictReader(io.StringIO(content.decode(), newline=""))]
+    assert all(got in (cell, f"'{cell}") for got, cell in zip(shown, cells, strict=True))
+    assert not [got for got in shown if got.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
+
+
+def test_numbers_in_a_csv_stay_numbers(tmp_path):
+    rows = [{"n": -0.5, "text": "-0.5"}, {"n": -3, "text": "'quoted'"}, {"n": None, "text": "=1+1"}]
+    content = csv_bytes(["n", "text"], rows)
+    assert content == b"n,text\n-0.5,'-0.5\n-3,'quoted'\n,'=1+1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"a\xff,b\n", "utf-8"), (b"a,\0\n", "NUL, byte 2"), (b'a,"b\n', "unexpected end of data")],
+)
+def test_what_is_no_csv_is_told_so(tmp_path, content, problem):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises((ValueError, csv.Error), match=problem):
+        list(read_csv(tmp_path / "x.csv"))
+
+
+def test_files_of_other_programs_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
+    assert list(read_csv(tmp_path / "x.csv")) == [(1, ["a", "b"]), (2, ["1", "2"])]
+    (tmp_path / "x.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(tmp_path / "x.json", "fix") == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"[" * 200_000, "nested too deeply"),
+        (b"[" + b"[]," * 5_000_000 + b"1]", "more than 4,000,000 values"),
+        (b'{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
+        (b"[NaN]", "NaN is no number"),
+        (b"[-Infinity]", "-Infinity is no number"),
+        (b"[1e999]", "1e999 is no number"),
+        (b"[" + b"9" * 5000 + b"]", "4300 digits"),
+        (b'["a\\u0000"]', "holds a NUL"),
+        (b'["a\0"]', "holds a NUL"),
+        (b'["\\ud800"]', "surrogates not allowed"),
+        ("[1]".encode("utf-16"), "holds a NUL"),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else value,
+)
+def test_json_that_no_one_of_ours_wrote_gives_one_line(tmp_path, content, problem):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_json(tmp_path / "x.json", "fix")
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+def test_json_keeps_what_only_looks_like_it(tmp_path):
+    texts = ["\\u0000", "\\\\u0000", "\U0001f600", "NaN"]
+    write_json(tmp_path / "x.json", texts)
+    assert read_json(tmp_path / "x.json", "fix") == texts
+    (tmp_path / "x.json").write_bytes(json.dumps(texts, ensure_ascii=True).encode())
+    assert read_json(tmp_path / "x.json", "fix") == texts
+
+
+def test_too_large_a_file_and_what_is_no_file_are_not_read(tmp_path):
+    with (tmp_path / "x.json").open("wb") as file:
+        file.truncate(10 * 2**30)  # sparse
+    os.mkfifo(tmp_path / "fifo")
+    for name, problem in (("x.json", "larger than 128 MiB"), ("fifo", "not a file")):
+        with pytest.raises(InputError, match=problem):
+            read_json(tmp_path / name, "fix")
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.binary()
+    | st.text(st.sampled_from('[]{}",:0e9.-NaInfity\\u dD8'), max_size=40).map(str.encode)
+)
+def test_any_bytes_are_json_or_give_one_line(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(content)
+    try:
+        found = read_json(path, "fix")
+    except InputError:
+        return
+    assert json.loads(content.decode("utf-8-sig")) == found
+    assert b"NaN" not in json_bytes(found)
+
+
+def test_json_has_null_where_a_number_is_infinite_or_none():
+    content = {"a": math.inf, "b": [1.5, (math.nan, "inf")], "c": {"d": -math.inf}}
+    assert json.loads(json_bytes(content), parse_constant=pytest.fail) == {
+        "a": None, "b": [1.5, [None, "inf"]], "c": {"d": None}
+    }  # fmt: skip
 
 
 def test_hashes_are_sha256(tmp_path):

@@ -25,6 +25,17 @@ def levels(dataset):
     return {group.name: list(group.refs) for group in read_test_set(dataset).groups}
 
 
+# Names
+
+
+def test_name_that_leaves_no_room_for_those_of_outputs_is_refused_at_once(tmp_path, image):
+    image("a.png", "x" * 250 + ".png")
+    assert len(read_test_set(tmp_path).groups) == 2
+    image("é" * 125 + "x.png")
+    with pytest.raises(InputError, match="too long for those of its outputs; rename it"):
+        read_test_set(tmp_path)
+
+
 # Test sets
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from srntt_pipeline.albums.manifest import REJECTED, TEST, TRAIN, Rejected, TestRow, TrainRow
 from srntt_pipeline.albums.manifests import Manifest, read_manifests
 from srntt_pipeline.albums.missing import count
+from srntt_pipeline.text import printable
 
 _SHOWN = 10  # rows told of each kind
 
@@ -116,7 +117,7 @@ def _changes(
 
 
 def _shown(value: Any) -> str:
-    return "none" if value in (None, "") else str(value)
+    return "none" if value in (None, "") else printable(str(value))
 
 
 def _shares(rows: list[Any]) -> str:
@@ -125,7 +126,9 @@ def _shares(rows: list[Any]) -> str:
     for column in ("level", "album"):
         counts = Counter(getattr(row, column, None) for row in rows)
         if None not in counts:
-            shown = [f"{value} {number}" for value, number in sorted(counts.items())]
+            shown = [
+                f"{printable(str(value))} {number}" for value, number in sorted(counts.items())
+            ]
             more = f", … {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
             parts.append(", ".join(shown[:_SHOWN]) + more)
     return f" ({'; '.join(parts)})"
@@ -133,6 +136,6 @@ def _shares(rows: list[Any]) -> str:
 
 def _shortened(lines: list[str]) -> Iterator[str]:
     for line in lines[:_SHOWN]:
-        yield f"  {line}"
+        yield f"  {printable(line)}"
     if len(lines) > _SHOWN:
         yield f"  … and {len(lines) - _SHOWN} more"

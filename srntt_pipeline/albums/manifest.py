@@ -16,8 +16,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from srntt_pipeline.config import LARGEST_PX
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import csv_bytes
+from srntt_pipeline.files import csv_bytes, read_csv
+from srntt_pipeline.text import shortened
 
 TRAIN, TEST, REJECTED, MISSING = "train.csv", "test.csv", "rejected.csv", "missing.csv"
 
@@ -31,18 +33,23 @@ def _inside(path: str) -> str:
 
 Album = Annotated[
     str,
-    Field(min_length=1, description="Folder of the photos below ALBUMS, `/` between nested ones."),
+    Field(
+        min_length=1,
+        max_length=4096,
+        description="Folder of the photos below ALBUMS, `/` between nested ones.",
+    ),
     AfterValidator(_inside),
 ]
 Event = Annotated[
     str, Field(description="Event types of the album, sorted, joined by `; `; empty: unknown.")
 ]
-Photo = Annotated[str, Field(pattern=r"^[^/\x00]+$"), AfterValidator(_inside)]
+Photo = Annotated[str, Field(pattern=r"^[^/\x00]+$", max_length=255), AfterValidator(_inside)]
 Sha256 = Annotated[
     str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the photo's file, hexadecimal.")
 ]
-Pixel = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+# Bounds are far above what is built: what a foreign manifest says must not take all memory.
+Pixel = Annotated[int, Field(ge=0, le=LARGEST_PX)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
 Importance = Annotated[
     float | None,
     Field(
@@ -73,7 +80,7 @@ class TrainRow(_Row):
 
     name: Annotated[
         str,
-        Field(pattern="^[0-9]+$", description="File name of both crops, without `.png`."),
+        Field(pattern="^[0-9]{1,12}$", description="File name of both crops, without `.png`."),
     ]
     album: Album
     event: Event
@@ -91,7 +98,9 @@ class TrainRow(_Row):
             "reference crop."
         ),
     ]
-    size_px: Annotated[int, Field(ge=16, multiple_of=4, description="Side of both crops, px.")]
+    size_px: Annotated[
+        int, Field(ge=16, le=LARGEST_PX, multiple_of=4, description="Side of both crops, px.")
+    ]
     hr_photo: Annotated[Photo, Field(description="File name in the album of HR's photo.")]
     hr_x_px: Annotated[Pixel, Field(description="Left edge of the HR crop, px.")]
     hr_y_px: Annotated[Pixel, Field(description="Top edge of the HR crop, px.")]
@@ -112,7 +121,7 @@ class TestRow(_Row):
     __test__ = False  # not a test, whatever pytest makes of its name
 
     group: Annotated[
-        str, Field(pattern="^[0-9]+$", description="The group; its images are `GROUP_K.png`.")
+        str, Field(pattern="^[0-9]{1,12}$", description="The group; its images are `GROUP_K.png`.")
     ]
     k: Annotated[int, Field(ge=0, le=9, description="0: HR; k ≥ 1: the reference of level Lk.")]
     album: Album
@@ -120,7 +129,9 @@ class TestRow(_Row):
     level: Annotated[str, Field(pattern="^(HR|L[1-9])$", description="`HR`, L1, L2, …")]
     matches: Annotated[
         int | None,
-        Field(ge=0, description="Best SIFT matches of HR in this photo; none for HR itself."),
+        Field(
+            ge=0, le=10**9, description="Best SIFT matches of HR in this photo; none for HR itself."
+        ),
     ]
     photo: Annotated[Photo, Field(description="File name in the album.")]
     sha256: Sha256
@@ -181,19 +192,17 @@ def read_manifest(row_type: type[Row], path: Path) -> list[Row]:
     """Read a manifest file; raise InputError that names the file and place when it is not one."""
     line = 0
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header, columns = next(reader, None), _COLUMNS[row_type]
-            if header != columns:
-                raise InputError(
-                    f"{path}: not a manifest of this version: its header is {header}, expected "
-                    f"{','.join(columns)}"
-                )
-            rows = []
-            for cells in reader:
-                line = reader.line_num
-                rows.append(_row(row_type, cells))
-            return rows
+        table, columns = read_csv(path), _COLUMNS[row_type]
+        _, header = next(table, (0, None))
+        if header != columns:
+            raise InputError(
+                f"{path}: not a manifest of this version: its header is "
+                f"{shortened(str(header), 200)}, expected {','.join(columns)}"
+            )
+        rows = []
+        for line, cells in table:  # noqa: B007 - told when a row is wrong
+            rows.append(_row(row_type, cells))
+        return rows
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
         place = f"line {line}: " if line else ""
         raise InputError(f"{path}: {place}cannot read the manifest ({_first(error)})") from None
@@ -217,4 +226,5 @@ def _first(error: Exception) -> str:
         return str(error)
     problem = error.errors()[0]
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{problem['loc'][0]}: {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
+    given = shortened(repr(problem["input"]), 80)
+    return f"{problem['loc'][0]}: {message[:1].lower()}{message[1:]}, got {given}"

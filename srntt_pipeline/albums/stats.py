@@ -9,7 +9,11 @@ import pandas as pd
 
 from srntt_pipeline.albums.manifests import Manifest, read_manifests
 from srntt_pipeline.files import csv_bytes, write_bytes
+<<<<<<< HEAD
 from srntt_pipeline.outputs import check_output_file
+=======
+from srntt_pipeline.text import printable
+>>>>>>> h/text
 
 UNKNOWN = "unknown"
 # What the blocks of the table are by, in its order.
@@ -35,6 +39,7 @@ def manifest_stats(manifests: Path, out: Path | None) -> str:
     blocks = []
     for by, keys in _BLOCKS.items():
         block = table[table["by"] == by].drop(columns=[key for key in _KEYS if key not in keys])
+        block = block.map(lambda cell: printable(cell) if isinstance(cell, str) else cell)
         shown = block.head(_SHOWN).to_string(index=False, na_rep="", float_format="{:.2f}".format)
         more = f"\n… and {len(block) - _SHOWN} more" if len(block) > _SHOWN else ""
         blocks.append(f"{'In all' if by == 'all' else f'By {by}'}\n{shown}{more}\n")

@@ -17,6 +17,7 @@ from srntt_pipeline.config import BuildParams
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import read_rgb
 from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, group_file
+from srntt_pipeline.text import short_name
 
 _SHEET_GROUPS, _SHEET_PAIRS = 8, 4
 
@@ -108,7 +109,11 @@ def contact_sheet(path: Path, root: Path, train: list[TrainRow], test: list[Test
     for line, group in zip(axes, shown, strict=False):
         for row in (row for row in test if row.group == group):
             title = f"group {group}: HR" if row.k == 0 else f"{row.level}: {row.matches} matches"
-            _show(line[row.k], root / group_file(row.group, row.k), f"{title}\n{row.photo}")
+            _show(
+                line[row.k],
+                root / group_file(row.group, row.k),
+                f"{title}\n{short_name(row.photo)}",
+            )
     for line, level in zip(axes[len(shown) :], levels, strict=False):
         candidates = [row for row in train if row.level == level]
         for place, index in enumerate(spread(len(candidates), _SHEET_PAIRS)):

@@ -14,6 +14,7 @@ from srntt_pipeline.swaps.show import Match, draw
 
 CURVES = ("loss.csv", "validation.csv")
 _NO_CURVE = ("step", "phase")
+_MOST_PANELS = 24
 _LARGEST_RATIO = 50  # above it an axis is logarithmic
 
 
@@ -30,8 +31,9 @@ def draw_curves(folder: Path, path: Path) -> bool:
         except (OSError, ValueError):  # not there, empty, or no CSV
             continue
         numbers = rows.select_dtypes("number")
-        panels += [(name, rows, column) for column in numbers if column not in _NO_CURVE]
-    panels = [panel for panel in panels if "step" in panel[1] and len(panel[1])]
+        if "step" in numbers and len(rows):
+            panels += [(name, rows, column) for column in numbers if column not in _NO_CURVE]
+    panels = panels[:_MOST_PANELS]
     if not panels:
         return False
     figure = Figure(figsize=(9, 2.4 * len(panels) + 0.4), layout="constrained")

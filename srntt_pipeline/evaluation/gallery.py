@@ -14,7 +14,11 @@ from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.figures import spread
 from srntt_pipeline.images import RGB, read_rgb, write_png
 from srntt_pipeline.layout import Group
+<<<<<<< HEAD
 from srntt_pipeline.outputs import Output
+=======
+from srntt_pipeline.text import short_name
+>>>>>>> h/text
 
 _MOST_MATCHES = 3  # for these, references are searched once more
 _FILES = ("table.csv", "table.md", PER_IMAGE, "metrics.json")
@@ -139,7 +143,7 @@ def _shown(
         pictures.append(Picture(HR_WARP, warped, "reference"))
     if restorer and refs:
         path = PAGE / "matches" / f"{group.name}.png"
-        title = f"{group.name}: {', '.join(refs)}"
+        title = f"{short_name(group.name)}: {', '.join(refs)}"
         draw_match(hr, list(refs.values()), restorer, title, out / path)
         figures.append(Picture("What the patches of LR were matched with", path, "figure"))
     return Shown(group.name, pictures, figures)

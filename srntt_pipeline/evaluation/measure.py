@@ -1,5 +1,6 @@
 """Measuring the pictures of one test group, each by every protocol; no number is computed twice."""
 
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -123,7 +124,7 @@ class _Record:
             values[key] = protocol.measure(pictures.hr, read_rgb(picture.path))
             self.changed = True
         psnr, ssim = values[key]
-        return psnr, ssim
+        return math.inf if psnr is None else psnr, ssim  # of equal images; JSON has no infinity
 
     def distance(self, picture: Picture, pictures: Pictures, metric: Metric) -> float:
         """Return the perceptual distance."""

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from srntt_pipeline.files import write_bytes
+from srntt_pipeline.text import printable
 
 PAGE = Path("page")  # below the evaluation's folder: pictures that only the page needs
 SOFTWARE = (
@@ -86,12 +87,13 @@ def write_page(out: Path, description: Description, table: Sequence[Row]) -> Non
         loader=PackageLoader("srntt_pipeline.evaluation"),
         autoescape=select_autoescape(["html.j2"]),
         keep_trailing_newline=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     data = [
         {
-            "name": shown.name,
+            "name": printable(shown.name),
             "pictures": [
-                {"label": p.label, "url": p.url, "kind": p.kind, "value": p.value}
+                {"label": printable(p.label), "url": p.url, "kind": p.kind, "value": p.value}
                 for p in shown.pictures
             ],
         }

@@ -36,8 +36,13 @@ from srntt_pipeline.evaluation.table_formats import (
 )
 from srntt_pipeline.evaluation.tables import COMPARISON_COLUMNS, Row
 from srntt_pipeline.evaluation.warp import HR_WARP
+<<<<<<< HEAD
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
 from srntt_pipeline.outputs import open_output
+=======
+from srntt_pipeline.files import csv_bytes, output_folder, write_bytes, write_json
+from srntt_pipeline.text import markdown
+>>>>>>> h/text
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +93,7 @@ def _write(out: Path, results: Results, params: TablesParams) -> dict[str, list[
         chosen = _chosen(rows, params.protocol)
         shown = pd.DataFrame([_shown(row) for row in chosen])
         remarks = _footnotes(chosen, results.notes)
-        lines = "".join(f"- {remark}\n" for remark in remarks)
+        lines = "".join(f"- {markdown(remark)}\n" for remark in remarks)
         texts = {
             "md": f"# {TITLES[name]}\n\n{to_markdown(shown)}\n\n{lines}",
             "tex": to_latex(shown, TITLES[name], name, remarks),

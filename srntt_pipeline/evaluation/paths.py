@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from srntt_pipeline.evaluation.protocols import PAPER_MAKING, Making
+from srntt_pipeline.files import fingerprint
 
 PER_IMAGE = "per_image.csv"
 TABLES = (
@@ -15,8 +16,8 @@ IMAGES, GRIDS, MEASURED = Path("images"), Path("grids"), Path("measured")
 
 
 def slug(text: str) -> str:
-    """Return `text` as a file name: `SRNTT-l2 (SISR)` → `srntt-l2-sisr`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """Return `text` as a file name: `SRNTT-l2 (SISR)` → `srntt-l2-sisr`; without such, a hash."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or fingerprint(text)[:8]
 
 
 def image_path(method: str, reference: str, name: str, making: Making = PAPER_MAKING) -> Path:

@@ -1,6 +1,7 @@
 """What one evaluation or several wrote, read back for tables over all of them."""
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE
 from srntt_pipeline.evaluation.paths import PER_IMAGE
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.tables import METRICS, Row, comparisons, summarise
-from srntt_pipeline.files import folders_with, read_json
+from srntt_pipeline.files import folders_with, read_csv, read_json
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,19 @@ def _rows(folders: Sequence[Path]) -> list[Row]:
 
 def _read(path: Path) -> list[Row]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        table = read_csv(path)
+        _, header = next(table, (0, [""]))
+        rows: list[dict[str, Any]] = [
+            dict(zip(header, cells, strict=True)) for _, cells in table if cells
+        ]
         if not rows:
             raise ValueError("it has no rows")
         for row in rows:
             for name in ("psnr_db", "ssim", *METRICS):
                 if name in row:
                     row[name] = float(row[name])
+                    if math.isnan(row[name]):
+                        raise ValueError(f"{name} is no number")
             if row["protocol"] not in PROTOCOLS:
                 raise ValueError(f"protocol {row['protocol']} is unknown")
             row["reference_images"] = int(row["reference_images"])

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from srntt_pipeline.text import latex, markdown, printable
+
 TEXT_COLUMNS = ("Data set", "Method", "Reference", "Protocol", "Note")
 _LATEX_FIT = r"\resizebox{\ifdim\width>\linewidth \linewidth\else \width\fi}{!}"
 
@@ -31,7 +33,7 @@ def to_markdown(shown: pd.DataFrame) -> str:
 
     The name of a column may end in spaces, to be told from another of the same name.
     """
-    escaped = shown.map(lambda cell: cell.replace("|", "\\|"))
+    escaped = shown.map(markdown)
     aligned = ["left" if name.strip() in TEXT_COLUMNS else "right" for name in shown.columns]
     return str(escaped.to_markdown(index=False, disable_numparse=True, colalign=aligned))
 
@@ -42,9 +44,9 @@ def to_latex(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -
     It needs booktabs, and graphicx to shrink it to the width of the text where it is wider.
     """
     aligned = "".join("l" if column in TEXT_COLUMNS else "r" for column in shown.columns)
-    escaped = shown.map(_latex).rename(columns=lambda column: _latex(column.strip()))
+    escaped = shown.map(latex).rename(columns=lambda column: latex(column.strip()))
     number, _, what = title.partition(": ")
-    caption = _latex(f"{what.capitalize()} (the paper's {number})")  # LaTeX numbers it anew
+    caption = latex(f"{what.capitalize()} (the paper's {number})")  # LaTeX numbers it anew
     table = escaped.to_latex(
         index=False, column_format=aligned, caption=caption, label=f"tab:{name}"
     )
@@ -54,20 +56,16 @@ def to_latex(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -
     ):
         table = table.replace(plain, fitted)
     remarks = ["\\usepackage{booktabs, graphicx}", *notes]
-    return "".join(f"% {remark}\n" for remark in remarks) + str(table)
+    # A line end within a remark would end the comment.
+    return "".join(f"% {printable(remark)}\n" for remark in remarks) + str(table)
 
 
 def to_html(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -> str:
     """Return a table of text as a part of an HTML page: heading, table of class sortable, notes."""
-    table = shown.rename(columns=str.strip).to_html(
-        index=False, border=0, classes="sortable", table_id=name, justify="left"
+    table = (
+        shown.map(printable)
+        .rename(columns=str.strip)
+        .to_html(index=False, border=0, classes="sortable", table_id=name, justify="left")
     )
-    items = "".join(f"<li>{html.escape(note)}</li>\n" for note in notes)
+    items = "".join(f"<li>{html.escape(printable(note))}</li>\n" for note in notes)
     return f"<h2>{html.escape(title)}</h2>\n{table}\n<ul>\n{items}</ul>\n"
-
-
-def _latex(text: str) -> str:
-    """Escape what LaTeX would take for commands."""
-    for sign in "&%#_$":
-        text = text.replace(sign, "\\" + sign)
-    return text.replace("…", "--")

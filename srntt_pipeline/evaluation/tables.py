@@ -20,6 +20,7 @@ from srntt_pipeline.evaluation.table_formats import (
     to_markdown,
 )
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.text import markdown
 
 Row = dict[str, Any]
 
@@ -167,13 +168,13 @@ def _metrics(table: Sequence[Row]) -> dict[str, Any]:
 
 
 def _markdown(table: Sequence[Row], notes: Sequence[str]) -> str:
-    parts = [f"# {table[0]['dataset']}: PSNR and SSIM\n"]
+    parts = [f"# {markdown(table[0]['dataset'])}: PSNR and SSIM\n"]
     for protocol in dict.fromkeys(row["protocol"] for row in table):
         known = PROTOCOLS[protocol]
         shown = pd.DataFrame([_shown(row) for row in table if row["protocol"] == protocol])
         parts.append(f"## Protocol `{protocol}`\n\n{known.words}. {known.meaning}\n")
         parts.append(to_markdown(shown) + "\n")
-    return "\n".join([*parts, *(f"- {note}" for note in notes)]) + "\n"
+    return "\n".join([*parts, *(f"- {markdown(note)}" for note in notes)]) + "\n"
 
 
 def _shown(row: Row) -> dict[str, str]:

@@ -46,6 +46,7 @@ from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.swap import swap
 from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.swaps.windows import STRIDE
+from srntt_pipeline.text import short_name
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def show_match(
         match = _stored(sample, swaps, dataset, params.upscaler, device)
     else:
         match = _computed(Path(sample), refs, params, device)
-    save_figure(draw(match, f"{Path(sample).name}"), out)
+    save_figure(draw(match, short_name(Path(sample).name)), out)
     log.info("Wrote %s", out)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from srntt_pipeline.checkpoints import CheckpointInfo
 from srntt_pipeline.config import LoopParams, TrainParams
 from srntt_pipeline.files import file_sha256, fingerprint, write_bytes, write_json
+from srntt_pipeline.text import markdown
 from srntt_pipeline.training.job import Job
 from srntt_pipeline.variants import VARIANTS
 
@@ -65,7 +66,7 @@ def _swaps(job: Job) -> dict[str, Any] | None:
 
 
 def _markdown(card: dict[str, Any]) -> str:
-    lines = [f"# {card['method']}", "", f"Weights: `{card['checkpoint']}`.", ""]
+    lines = [f"# {markdown(card['method'])}", "", f"Weights: `{card['checkpoint']}`.", ""]
     lines += ["| | |", "|---|---|"]
     for name, value in card.items():
         if isinstance(value, dict):
@@ -77,8 +78,8 @@ def _markdown(card: dict[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {inner}" for key, inner in value.items())
-    return "–" if value in (None, "") else str(value)
+        return markdown(", ".join(f"{key} {inner}" for key, inner in value.items()))
+    return "–" if value in (None, "") else markdown(str(value))
 
 
 def _manifest_hash(dataset: Path) -> str | None:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 
 import pytest
@@ -27,7 +28,7 @@ CELLS = {
     "level": st.sampled_from(["L1", "L2", "L9"]),
     "matches": NUMBER,
     "crop_matches": NUMBER,
-    "name": st.from_regex("[0-9]+", fullmatch=True, alphabet=st.characters(codec="ascii")),
+    "name": st.from_regex("[0-9]{1,12}", fullmatch=True, alphabet=st.characters(codec="ascii")),
     "size_px": st.sampled_from([16, 48, 160]),
     "sha256": st.sampled_from(["0" * 64, "9af" + "1" * 61]),
     "importance": SCORE,
@@ -48,7 +49,7 @@ def cell(row_type, column):
         return TEXT  # whatever was found
     if row_type is TestRow and column in ("matches", "level"):
         return {"matches": st.none() | NUMBER, "level": st.sampled_from(["HR", "L3"])}[column]
-    return NUMBER if bare in ("x_px", "y_px") else CELLS[bare]
+    return st.integers(0, 16_384) if bare in ("x_px", "y_px") else CELLS[bare]
 
 
 def rows_of(row_type):
@@ -82,6 +83,32 @@ def test_line_end_in_a_name_is_read_back(tmp_path):
     row = Rejected("lund", "Icon\r", "not a photo's file type (no suffix)")
     (tmp_path / "rejected.csv").write_bytes(manifest_bytes(Rejected, [row]))
     assert read_manifest(Rejected, tmp_path / "rejected.csv") == [row]
+
+
+def test_names_that_a_spreadsheet_would_run_are_texts_to_it_and_the_same_to_us(tmp_path):
+    names = ["=1+1.jpg", "+a.jpg", "-rf.jpg", "@SUM(A1).jpg", "'=1.jpg", "'quoted'.jpg", "\t=1.jpg"]
+    rows = [Rejected("-album", name, "unreadable") for name in sorted(names)]
+    content = manifest_bytes(Rejected, rows)
+    (tmp_path / "rejected.csv").write_bytes(content)
+    assert read_manifest(Rejected, tmp_path / "rejected.csv") == sorted(rows)
+    cells = [cell for line in content.decode().splitlines()[1:] for cell in line.split(",")]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))]
+
+
+def test_manifest_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + manifest_bytes(TrainRow, [a_train_row()]))
+    assert read_manifest(TrainRow, path) == [a_train_row()]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=60), st.integers(0, 400))
+def test_any_change_of_a_manifest_is_read_or_gives_one_line(tmp_path_factory, noise, place):
+    content = manifest_bytes(TrainRow, [a_train_row("0"), a_train_row("1")])
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(content[:place] + noise + content[place:])
+    with contextlib.suppress(InputError):
+        read_manifest(TrainRow, path)
 
 
 def test_manifest_is_sorted_so_that_git_diffs_read_well():
@@ -173,6 +200,10 @@ def test_row_that_is_too_long_is_refused_with_its_line(damaged):
     assert "line 3" in complaint(damaged(b"1" * 64, b"1" * 64 + b",x"))
 
 
+def test_nul_is_refused(damaged):
+    assert "NUL" in complaint(damaged(b",lund,", b",lu\0nd,"))
+
+
 def test_unclosed_quote_over_a_huge_file_is_refused(damaged):
     complaint(damaged(b",lund,", b',"' + b"x" * 200_000))
 
@@ -184,12 +215,16 @@ def test_unclosed_quote_over_a_huge_file_is_refused(damaged):
         ("album", b",lund,", b",../lund,"),
         ("album", b",lund,", b",/lund,"),
         ("album", b",lund,", b",,"),
+        ("name", b"1,lund", b"1" * 300 + b",lund"),
+        ("album", b",lund,", b"," + b"x" * 5000 + b","),
         ("level", b",L1,", b",L0,"),
         ("matches", b",200,", b",-1,"),
         ("size_px", b",160,", b",161,"),
         ("hr_photo", b",a.jpg,", b",../a.jpg,"),
         ("hr_photo", b",a.jpg,", b",..,"),
         ("hr_x_px", b",1,2,", b",1.5,2,"),
+        ("hr_x_px", b",1,2,", b",99999999999999999999,2,"),
+        ("hr_photo", b",a.jpg,", b"," + b"a" * 300 + b","),
         ("hr_sha256", b"0" * 64, b"0" * 63),
         ("hr_importance", b",,b.jpg", b",nan,b.jpg"),
     ],

@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 
 from srntt_pipeline.evaluation.figures import draw_curves
 from srntt_pipeline.evaluation.page import Description, Picture, Shown, facts, write_page
+from srntt_pipeline.text import printable
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -124,6 +127,60 @@ def loaded(page):
 
     script = "return [...document.querySelectorAll('.pair img')].every((i) => i.naturalWidth > 0)"
     return WebDriverWait(page, 5).until(lambda page: page.execute_script(script))
+
+
+NAMES = [
+    "$x^_$", "</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "#1 50% ?&'",
+    "new\nline\x1b[2J\u202e", "-rf", "😀", "{{ 7 * 7 }}",
+]  # fmt: skip
+
+
+def test_names_of_any_kind_are_only_text(tmp_path):
+    shown = [
+        Shown(name, [Picture(name, Path("images", f"{name}.png"), "output", name)])
+        for name in NAMES
+    ]
+    rows = [{**row, "method": NAMES[1], "reference": NAMES[4]} for row in table("luma")]
+    description = Description(
+        NAMES[1], notes=NAMES, shown=shown, made_of={NAMES[1]: [(NAMES[2], NAMES[1])]}
+    )
+    write_page(tmp_path, description, rows)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+
+    class Reader(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.scripts, self.images = 0, []
+
+        def handle_starttag(self, tag, attrs):
+            self.scripts += tag == "script"
+            assert not [name for name, _ in attrs if name.startswith("on")]
+            if tag == "img":
+                self.images.append(dict(attrs))
+
+    reader = Reader()
+    reader.feed(text)
+    assert reader.scripts == 2  # the page's own: its data and its code
+    assert [unquote(image["src"]) for image in reader.images] == [
+        f"images/{name}.png" for name in NAMES
+    ]
+    assert not [image for image in reader.images if set("#?\n\x1b ") & set(image["src"])]
+    assert not set("\x1b\u202e") & set(text)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    assert [image["name"] for image in data] == [printable(name) for name in NAMES]
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_damaged_curves_are_left_out(tmp_path):
+    for content in (
+        b"",
+        b"\x89PNG",
+        b"step,loss\na,b\n",
+        b"step,loss\n1,inf\nx,2\n",
+        b"a,b\n1,2\n",
+    ):
+        (tmp_path / "loss.csv").write_bytes(content)
+        assert not draw_curves(tmp_path, tmp_path / "x.png")
 
 
 def test_tables_are_sorted_by_numbers_and_back(page):

@@ -205,8 +205,12 @@ def test_markdown_latex_and_html_show_the_protocol_nearest_to_the_papers(tmp_pat
     cells = [[c.strip() for c in line[1:-1].split("|")] for line in lines if line[:2] == "| "]
     tex = (tmp_path / "out" / "table1.tex").read_text()
     body = tex.split("\\midrule\n")[1].split("\\bottomrule")[0].strip().splitlines()
+    cells = [[c.replace("\\", "") for c in row] for row in cells]
     in_latex = [
-        [c.strip().replace("\\", "").replace("--", "…") for c in re.split(r" & ", line[:-3])]
+        [
+            re.sub(r"\{([\[\]])\}|\\", r"\1", c.strip()).replace("--", "…")
+            for c in re.split(r" & ", line[:-3])
+        ]
         for line in body
     ]
     assert cells[1:] == html == in_latex
@@ -238,9 +242,48 @@ def test_pages_carry_protocols_and_notes_escaped(tmp_path, cufed):
         assert "sortable" in html
         assert "CUFED5: 9 numbers, by &lt;hand&gt; &amp; 50 %." in html
         assert "<hand>" not in html
-        assert "CUFED5: 9 numbers, by <hand> & 50 %." in md
+        assert "CUFED5: 9 numbers, by &lt;hand&gt; &amp; 50 %." in md
         assert not [line for line in tex.splitlines() if "hand" in line and line[0] != "%"]
     assert "Protocol luma: luma, border 4 px" in (tmp_path / "out" / "table1.html").read_text()
+
+
+HOSTILE = "X\n\\immediate\\write18{id} $x^_$ <script>alert(1)</script> [a](b) %\u202e=1"
+
+
+def test_hostile_names_of_data_sets_are_only_text(tmp_path):
+    folder = save_results(tmp_path / "x", HOSTILE, falling("SRNTT-l2", 27, 0.5))
+    out = tmp_path / "out"
+    tables = assemble(out, folder)
+    assert {row["dataset"] for row in tables["table1"]} > {HOSTILE}
+    for name in TABLES:
+        html, md, tex = ((out / f"{name}.{end}").read_text() for end in ("html", "md", "tex"))
+        assert "<script" not in html + md
+        assert "](b)" not in md.replace("\\[a](b)", "")
+        assert "\u202e" not in html + md + tex
+        own = [line for line in tex.splitlines() if not line.startswith("% ")]
+        assert not [line for line in own if "\\immediate" in line or "\\write" in line]
+        assert not [line for line in own if re.search(r"(?<!\\)[$%#]", line.replace("{%", ""))]
+    assert (
+        r"\textbackslash{}immediate\textbackslash{}write18\{id\}"
+        in (out / "table2.tex").read_text()
+    )
+
+
+def test_numbers_that_are_none_in_a_csv_are_refused(tmp_path, cufed):
+    path = cufed / "per_image.csv"
+    text = path.read_text()
+    first = text.splitlines()[1].split(",")[-2]
+    path.write_text(text.replace(first, "nan", 1))
+    with pytest.raises(InputError, match="psnr_db is no number"):
+        assemble(tmp_path / "out", cufed)
+
+
+def test_infinite_psnr_is_null_in_the_metrics(tmp_path):
+    numbers = {("Bicubic", "none"): float("inf")}
+    assemble(tmp_path / "out", save_results(tmp_path / "x", "CUFED5", numbers))
+    text = (tmp_path / "out" / "metrics.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)
+    assert '"psnr_db": null' in text
 
 
 def test_comparisons_and_metrics_are_over_all_folders(tmp_path, urban):
@@ -279,7 +322,7 @@ def test_a_note_of_several_data_sets_stands_once(tmp_path):
     ]
     assemble(tmp_path / "out", *folders)
     text = (tmp_path / "out" / "table1.md").read_text()
-    assert text.count("1 numbers, by <hand>") == 1
+    assert text.count("1 numbers, by &lt;hand&gt;") == 1
     assert "- CUFED5, Sun80: 1 numbers, by <hand>" in text
 
 
