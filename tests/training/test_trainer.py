@@ -62,7 +62,7 @@ Contents = Callable[[Path], dict[str, bytes]]
 
 
 def run(folder: Path, out: Path, **changes: Any) -> dict[str, float]:
-    options = {key: changes.pop(key) for key in ("content",) if key in changes}
+    options = {key: changes.pop(key) for key in ("content", "overwrite") if key in changes}
     params = TrainParams.model_validate({**PARAMS.model_dump(), **changes})
     return train(
         folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28, **options
@@ -179,7 +179,7 @@ def test_killed_and_started_again(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert list((tmp_path / "out" / "resume").glob("step-*"))
+    assert list((tmp_path / "out" / "resume").glob("*/step-*"))
     run(folder, tmp_path / "out", **changes)
     run(folder, tmp_path / "fresh", **changes)
     one, two = contents(tmp_path / "out"), contents(tmp_path / "fresh")
