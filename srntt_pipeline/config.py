@@ -262,7 +262,7 @@ class LoopParams(Section):
         False, description="Flip and turn (by 90°) patches at random, their swapped maps with them."
     )
     learning_rate: float = Field(
-        1e-4, gt=0, le=1e20, allow_inf_nan=False, description="Adam's learning rate."
+        1e-4, gt=0, allow_inf_nan=False, description="Adam's learning rate."
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
     gradient_clip: float = Field(

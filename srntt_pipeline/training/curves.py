@@ -100,7 +100,7 @@ class Curves:
         for name, value in row.items():
             if name not in ("step", "phase") and value is not None:
                 with naming(self._out / METRICS / group / f"{name}.tsv"):
-                    self._live.log_metric(f"{group}/{name}", float(str(value)))
+                    self._live.log_metric(f"{group}/{name}", float(value))
 
 
 def pictures(schedule: Schedule) -> list[Path]:

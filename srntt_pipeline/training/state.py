@@ -4,6 +4,7 @@ RUN is the start of a hash of all that a run is made from, so the states of two 
 side until the later one has saved its first.
 """
 
+import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,21 +13,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from srntt_pipeline.checkpoints import load_tensors, save_tensors
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import file_sha256, read_json, whole_file, write_json
+from srntt_pipeline.files import (
+    csv_bytes,
+    file_sha256,
+    read_json,
+    whole_file,
+    write_bytes,
+    write_json,
+)
 from srntt_pipeline.training.job import Job, Schedule
 from srntt_pipeline.training.writing import naming
 
 Part = nn.Module | torch.optim.Optimizer
-Row = dict[str, int | str | None]
+Row = dict[str, int | float | str | None]
 
 RESUME = "resume"
 PARTS = ("model", "optimiser", "critic", "critic_optimiser", "average")
-STATE = "state.json"
+STATE, LOSSES, VALIDATIONS = "state.json", "losses.csv", "validations.csv"
 VALIDATION_COLUMNS = ["step", "phase", "psnr_db"]
 _NAME = re.compile(r"step-(\d{8,18})")
 _ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it holds of each weight
@@ -42,9 +50,9 @@ class Progress:
 
 
 class State(BaseModel):
-    """What `state.json` holds beside the tensors: whose state it is, how far, and its curves.
+    """What `state.json` holds: whose state it is, how far it had come, and its files' hashes.
 
-    `made_from` and `schedule`: the job's; `sha256`: of the file of each part.
+    `made_from` and `schedule`: the job's; `sha256`: of each other file of the state.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -52,34 +60,7 @@ class State(BaseModel):
     made_from: dict[str, Any]
     schedule: Schedule
     step: int = Field(ge=1)
-    losses: list[Row]
-    validations: list[Row]
     sha256: dict[str, str]
-
-    @model_validator(mode="after")
-    def _whole(self) -> "State":
-        if len(self.losses) != self.step:
-            raise ValueError(f"{len(self.losses)} losses of {self.step} steps")
-        if any(row.get("step") != step for step, row in enumerate(self.losses, 1)):
-            raise ValueError("losses are not of one step after the other")
-        last = 0
-        for row in self.validations:
-            step = row.get("step")
-            if not isinstance(step, int) or not last < step <= self.step:
-                raise ValueError("validations are not in the order of steps")
-            last = step
-        for row in (*self.losses, *self.validations):
-            for name, value in row.items():
-                if name not in ("step", "phase") and not (value is None or _is_finite(value)):
-                    raise ValueError(f"{name} of step {row['step']} is {value!r}")
-        return self
-
-
-def _is_finite(value: int | str) -> bool:
-    try:
-        return math.isfinite(float(value))
-    except (ValueError, OverflowError):
-        return False
 
 
 @dataclass(frozen=True)
@@ -106,7 +87,7 @@ def is_state(path: Path) -> bool:
 
 def state_files() -> list[str]:
     """Return the names of all files that a state can have."""
-    return [STATE, *(f"{part}.safetensors" for part in PARTS)]
+    return [STATE, LOSSES, VALIDATIONS, *(f"{part}.safetensors" for part in PARTS)]
 
 
 def read_state(path: Path) -> State:
@@ -132,12 +113,16 @@ def save_state(out: Path, job: Job, progress: Progress, parts: Mapping[str, Part
     target = out / RESUME / job.run / _folder(progress.step)
     if not is_state(target):
         with naming(target), whole_file(target) as partial:
-            hashes = {}
             for name, part in parts.items():
                 save_tensors(partial / f"{name}.safetensors", _tensors(part))
-                hashes[name] = file_sha256(partial / f"{name}.safetensors")
+            write_bytes(partial / LOSSES, csv_bytes(job.columns, progress.losses))
+            validations = csv_bytes(VALIDATION_COLUMNS, progress.validations)
+            write_bytes(partial / VALIDATIONS, validations)
             state = State(
-                made_from=job.made_from, schedule=job.schedule, sha256=hashes, **vars(progress)
+                made_from=job.made_from,
+                schedule=job.schedule,
+                step=progress.step,
+                sha256={path.name: file_sha256(path) for path in sorted(partial.iterdir())},
             )
             write_json(partial / STATE, state.model_dump(mode="json"))
     for other in states_in(out):
@@ -162,18 +147,8 @@ def load_state(found: Found, parts: Mapping[str, Part], columns: Sequence[str]) 
     `columns`: of the loss curve. Raises InputError that names the file when it is damaged.
     """
     path, state = found.path, found.state
-    for row, expected in [
-        *((row, list(columns)) for row in state.losses),
-        *((row, VALIDATION_COLUMNS) for row in state.validations),
-    ]:
-        if row.keys() != set(expected):
-            raise InputError(f"{path / STATE}: columns {list(row)}, not {expected}; {_fix(path)}")
     for name, part in parts.items():
-        file = path / f"{name}.safetensors"
-        if not file.is_file():
-            raise InputError(f"{file} is missing; {_fix(path)}")
-        if file_sha256(file) != state.sha256.get(name):
-            raise InputError(f"{file} is damaged: not the file that {STATE} tells of; {_fix(path)}")
+        file = _checked(found, f"{name}.safetensors")
         tensors = load_tensors(file)
         try:
             if isinstance(part, nn.Module):
@@ -184,7 +159,47 @@ def load_state(found: Found, parts: Mapping[str, Part], columns: Sequence[str]) 
             raise InputError(f"{file}: its tensors do not fit the network; {_fix(path)}") from None
         if isinstance(part, nn.Module) and not all(t.isfinite().all() for t in part.parameters()):
             raise InputError(f"{file} holds NaN or infinite weights; {_fix(path)}")
-    return Progress(state.step, list(state.losses), list(state.validations))
+    losses = _rows(found, LOSSES, columns)
+    validations = _rows(found, VALIDATIONS, VALIDATION_COLUMNS)
+    if [row["step"] for row in losses] != list(range(1, len(losses) + 1)):
+        raise InputError(f"{path / LOSSES}: not of one step after the other; {_fix(path)}")
+    if len(losses) != state.step:
+        raise InputError(f"{path / STATE}: {len(losses)} steps of {state.step}; {_fix(path)}")
+    return Progress(state.step, losses, validations)
+
+
+def _checked(found: Found, name: str) -> Path:
+    """Return a file of the state; raise InputError unless it is the one that was written."""
+    file = found.path / name
+    if not file.is_file():
+        raise InputError(f"{file} is missing; {_fix(found.path)}")
+    if file_sha256(file) != found.state.sha256.get(name):
+        raise InputError(
+            f"{file} is damaged: not the file that {STATE} tells of; {_fix(found.path)}"
+        )
+    return file
+
+
+def _rows(found: Found, name: str, columns: Sequence[str]) -> list[Row]:
+    file = _checked(found, name)
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            header, *cells = csv.reader(lines, strict=True)
+        if header != list(columns):
+            raise ValueError(f"its columns are not {', '.join(columns)}")
+        return [_row(dict(zip(columns, row, strict=True))) for row in cells]
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{file} is damaged ({error}); {_fix(found.path)}") from None
+
+
+def _row(cells: dict[str, str]) -> Row:
+    row: Row = {"step": int(cells.pop("step")), "phase": cells.pop("phase")}
+    for name, text in cells.items():
+        value = float(text) if text else None
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{name} of step {row['step']} is {text}")
+        row[name] = value
+    return row
 
 
 def _folder(step: int) -> str:

@@ -136,7 +136,7 @@ class Trainer:
                 raise Diverged(f"{phase.name}, step {state.step + 1}: {error}") from None
             self.seconds += time.perf_counter() - started
             state.step += 1
-            shown = {name: f"{value:.6g}" for name, value in values.items()}
+            shown = {name: float(f"{value:.6g}") for name, value in values.items()}
             row: Row = {"step": state.step, "phase": phase.name, **shown}
             state.losses.append({name: row.get(name) for name in self.job.columns})
             last = state.step == self.job.steps
@@ -158,7 +158,7 @@ class Trainer:
             value = self.validate(phase, lambda image: curves.picture(state.step, image))
         except Diverged as error:
             raise Diverged(f"{phase.name}, step {state.step}: {error}") from None
-        row: Row = {"step": state.step, "phase": phase.name, "psnr_db": f"{value:.4f}"}
+        row: Row = {"step": state.step, "phase": phase.name, "psnr_db": round(value, 4)}
         state.validations.append(row)
         curves.validation(row)
         bar.set_postfix_str(f"{phase.name}, validation {value:.2f} dB")

@@ -26,7 +26,7 @@ Contents = Callable[[Path], dict[str, bytes]]
 
 
 def changed(**changes: Any) -> UpscalerParams:
-    return UpscalerParams.model_validate({**PARAMS.model_dump(), **changes})
+    return PARAMS.model_copy(update=changes)
 
 
 def run(dataset: Path, out: Path, *, overwrite: bool = False, **changes: Any) -> dict[str, float]:

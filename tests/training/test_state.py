@@ -35,7 +35,7 @@ def state(finished: Path, tmp_path: Path) -> Path:
     return found
 
 
-def refused(folder: Path, state: Path, file: str, contents: Any, told: str = "") -> None:
+def refused(folder: Path, state: Path, file: str, contents: Any, told: str = "resume") -> None:
     out = state.parents[2]
     before = contents(out)
     for overwrite in (False, True):  # it allows to replace another run, not to lose this one
@@ -67,23 +67,13 @@ def put(*place: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         put("made_from", value="0f3a"),
         put("schedule", "validate_every", value=0),
         put("schedule", value={}),
-        put("losses", 1, "loss", value=float("nan")),
-        put("losses", 1, "loss", value="nan"),
-        put("losses", 1, "loss", value="1e999"),
-        put("losses", 1, "loss", value=[]),
-        put("losses", 1, "step", value=1),
-        put("losses", 1, "more", value="1"),
-        put("losses", 1, value={"step": 2}),
-        put("losses", value=[]),
-        put("losses", value={}),
-        put("validations", 0, "step", value=3),
-        put("validations", 0, "psnr_db", value="-inf"),
-        put("validations", 0, value={"step": 2}),
+        put("sha256", value=[]),
+        put("sha256", "model.safetensors", value=1),
         put("more", value=1),
         lambda content: content.pop("step"),
         lambda content: content.pop("made_from"),
-        lambda content: content.pop("losses"),
-        lambda content: content["sha256"].pop("model"),
+        lambda content: content["sha256"].pop("model.safetensors"),
+        lambda content: content["sha256"].pop("losses.csv"),
     ],
 )
 def test_a_damaged_state_json(
@@ -106,9 +96,11 @@ def test_a_missing_state_json(folder: Path, state: Path, contents: Any) -> None:
     refused(folder, state, "state.json", contents, "missing")
 
 
-@pytest.mark.parametrize("part", ["model", "optimiser"])
-def test_damaged_tensors(folder: Path, state: Path, contents: Any, part: str) -> None:
-    file = state / f"{part}.safetensors"
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimiser.safetensors", "losses.csv", "validations.csv"]
+)
+def test_a_damaged_file(folder: Path, state: Path, contents: Any, name: str) -> None:
+    file = state / name
     content = bytearray(file.read_bytes())
     content[-3] ^= 1
     for damaged in (bytes(content), bytes(content[:-9]), b""):
@@ -136,9 +128,35 @@ def test_other_tensors_under_a_right_hash(
     file = state / f"{part}.safetensors"
     save_file(change(load_file(file)), file)
     content = json.loads((state / "state.json").read_text())
-    content["sha256"][part] = file_sha256(file)
+    content["sha256"][file.name] = file_sha256(file)
     (state / "state.json").write_text(json.dumps(content))
     refused(folder, state, file.name, contents)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("losses.csv", ""),
+        ("losses.csv", "step,phase\n1,a\n2,a\n"),
+        ("losses.csv", "step,phase,loss\n1,a,1\n2,a,nan\n"),
+        ("losses.csv", "step,phase,loss\n1,a,1\n2,a,1e999\n"),
+        ("losses.csv", "step,phase,loss\n1,a,1\n2,a\n"),
+        ("losses.csv", "step,phase,loss\n1,a,1\n1,a,1\n"),
+        ("losses.csv", "step,phase,loss\n1,a,1\n2,a,\0\n"),
+        ("losses.csv", 'step,phase,loss\n1,a,1\n2,a,"1"1\n'),
+        ("validations.csv", "step,phase,psnr_db\n3,a,1\n"),
+        ("validations.csv", "step,phase,psnr_db\n2,a,1\n1,a,1\n"),
+        ("validations.csv", "step,phase,psnr_db\n2,a,-inf\n"),
+    ],
+)
+def test_other_curves_under_a_right_hash(
+    folder: Path, state: Path, contents: Any, name: str, text: str
+) -> None:
+    (state / name).write_text(text)
+    content = json.loads((state / "state.json").read_text())
+    content["sha256"][name] = file_sha256(state / name)
+    (state / "state.json").write_text(json.dumps(content))
+    refused(folder, state, name, contents)
 
 
 def test_a_state_of_another_version_is_told_and_can_be_replaced(
