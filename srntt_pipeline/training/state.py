@@ -165,6 +165,9 @@ def load_state(found: Found, parts: Mapping[str, Part], columns: Sequence[str]) 
         raise InputError(f"{path / LOSSES}: not of one step after the other; {_fix(path)}")
     if len(losses) != state.step:
         raise InputError(f"{path / STATE}: {len(losses)} steps of {state.step}; {_fix(path)}")
+    steps = [int(str(row["step"])) for row in validations]
+    if steps != sorted(set(steps) & set(range(1, state.step + 1))):
+        raise InputError(f"{path / VALIDATIONS}: not in the order of its steps; {_fix(path)}")
     return Progress(state.step, losses, validations)
 
 

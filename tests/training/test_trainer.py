@@ -201,7 +201,7 @@ def test_nan_stops_with_one_line_and_keeps_the_last_good_checkpoint(
         return {k: v / (left[0] > 0) for k, v in objective.losses(*arguments).items()}
 
     monkeypatch.setattr(trainer, "losses", losses)
-    with pytest.raises(InputError, match="step 4: the reconstruction is inf; .* lower learn") as e:
+    with pytest.raises(InputError, match=r"step 4: .* is inf; .* lower learn") as e:
         run(folder, tmp_path, checkpoint_every=1)
     assert "\n" not in str(e.value)
     checkpoint = load_checkpoint(tmp_path)
