@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from srntt_pipeline.config import LoopParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes
@@ -212,6 +213,24 @@ def batches(
         worker_init_fn=_one_thread if workers else None,
         pin_memory=workers > 0 and torch.cuda.is_available(),
     )
+
+
+def step_batches(
+    pairs: Source,
+    params: LoopParams,
+    steps: range,
+    with_maps: bool,
+    mixes: int,
+    rank: int,
+    world: int,
+    workers: int,
+) -> DataLoader[dict[str, Tensor]]:
+    """Return the loader of the batches of `steps`, a process's share, as `params` cut them."""
+    patches = Patches(pairs, params.patch_px, params.seed, with_maps, params.augment, mixes)
+    sampler = StepSampler(
+        len(patches), params.batch_size, steps.start, steps.stop, params.seed, rank, world
+    )
+    return batches(patches, sampler, workers)
 
 
 def _one_thread(worker: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,28 @@ from srntt_pipeline.variants import VARIANTS
 
 CARD = "card.json"
 _TOLD = 6  # differences in one line
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What lies in a run's folder when it starts.
+
+    `found`: the state that it goes on from; `has_other_results`: the checkpoint is of another run;
+    `other_models`: whose checkpoints it replaces by its own; `schedules`: of all runs there.
+    """
+
+    found: Found | None
+    has_other_results: bool
+    other_models: list[str]
+    schedules: list[Schedule]
+
+
+def look(out: Path, job: Job, *, overwrite: bool) -> Earlier:
+    """Look at the folder of a run; change nothing. Raises InputError as `find_state` does."""
+    found = find_state(out, job, overwrite=overwrite)
+    others = [name for name in checkpoints(out) if name != job.model]
+    schedules = [job.schedule, *_known_schedules(out)]
+    return Earlier(found, _has_other_results(out, job), others, schedules)
 
 
 def find_state(out: Path, job: Job, *, overwrite: bool) -> Found | None:
@@ -56,7 +79,14 @@ def checkpoints(out: Path) -> list[str]:
     ]
 
 
-def known_schedules(out: Path) -> list[Schedule]:
+def remove_checkpoints(out: Path, models: Iterable[str]) -> None:
+    """Remove the checkpoints of these models from `out`."""
+    for name in models:
+        for suffix in (".json", ".safetensors"):
+            (out / name).with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _known_schedules(out: Path) -> list[Schedule]:
     """Return the schedules of the runs whose states lie in `out`, those that can be read."""
     schedules = []
     for path in states_in(out):
@@ -67,7 +97,7 @@ def known_schedules(out: Path) -> list[Schedule]:
     return schedules
 
 
-def has_other_results(out: Path, job: Job) -> bool:
+def _has_other_results(out: Path, job: Job) -> bool:
     """Tell whether the checkpoint in `out` is that of another run, or of one that is not known."""
     if not checkpoints(out):
         return False

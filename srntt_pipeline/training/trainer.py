@@ -19,13 +19,8 @@ from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.parallel import progress
 from srntt_pipeline.swaps.encoder import LAYERS
 from srntt_pipeline.training.curves import Curves
-from srntt_pipeline.training.data import Patches, StepSampler, batches, map_deviations
-from srntt_pipeline.training.earlier import (
-    checkpoints,
-    find_state,
-    has_other_results,
-    known_schedules,
-)
+from srntt_pipeline.training.data import map_deviations, step_batches
+from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
 from srntt_pipeline.training.job import Job, Phase
 from srntt_pipeline.training.objective import (
     CriticTrainer,
@@ -112,8 +107,8 @@ class Trainer:
         curves = Curves(self.out) if main else None
         bar = progress("Training", "steps", self.job.steps, initial=state.step) if main else None
         try:
-            if curves and not self._replaces:
-                curves.begin(state, self._schedules)
+            if curves and not self.earlier.has_other_results:
+                curves.begin(state, self.earlier.schedules)
             self._steps(state, curves, bar)
         except Diverged as error:
             if not main:
@@ -149,7 +144,7 @@ class Trainer:
             if self.job.schedule.validates_at(state.step):
                 self._add_validation(phase, state, curves, bar)
             if due:
-                curves.begin(state, self._schedules)
+                curves.begin(state, self.earlier.schedules)
                 save_state(self.out, self.job, state, self.parts)
             bar.update()
 
@@ -172,21 +167,11 @@ class Trainer:
             if start >= stop:
                 continue
             mixes = params.critic_steps if self.critic and isinstance(params, TrainParams) else 0
-            patches = Patches(
-                self.job.training,
-                params.patch_px,
-                params.seed,
-                with_maps,
-                params.augment,
-                mixes if with_maps else 0,
-            )
-            sampler = StepSampler(
-                len(patches), params.batch_size, start, stop, params.seed,
-                fabric.global_rank, fabric.world_size,
+            made = step_batches(
+                self.job.training, params, range(start, stop), with_maps, mixes if with_maps else 0,
+                fabric.global_rank, fabric.world_size, self.loader_workers,
             )  # fmt: skip
-            loader = fabric.setup_dataloaders(
-                batches(patches, sampler, self.loader_workers), use_distributed_sampler=False
-            )
+            loader = fabric.setup_dataloaders(made, use_distributed_sampler=False)
             waiting = time.perf_counter()
             for step, batch in enumerate(loader, start + 1):
                 now = time.perf_counter()
@@ -245,10 +230,8 @@ class Trainer:
 
     def _begin(self) -> Progress:
         """Load the last state if there is one of this run; look at what is there of others."""
-        found = find_state(self.out, self.job, overwrite=self.overwrite)
-        self._replaces = has_other_results(self.out, self.job)
-        self._schedules = [self.job.schedule, *known_schedules(self.out)]
-        self._others = [name for name in checkpoints(self.out) if name != self.job.model]
+        self.earlier = look(self.out, self.job, overwrite=self.overwrite)
+        found = self.earlier.found
         if not found and self.job.shards:
             self.network.set_map_scales(  # type: ignore[operator]
                 map_deviations(self.job.training, _SCALE_PAIRS)
@@ -272,7 +255,7 @@ class Trainer:
     def _last_good(self) -> str:
         """Write the checkpoint of the last state; return what is there and what to do."""
         fix = f"lower learning_rate ({self.params.learning_rate:g}) or set gradient_clip"
-        if self._replaces:
+        if self.earlier.has_other_results:
             return f"{self.out} keeps the weights of the run before; {fix}"
         found = find_state(self.out, self.job, overwrite=True)
         if not found:
@@ -294,7 +277,5 @@ class Trainer:
             "validation_bicubic_psnr_db": round(bicubic_psnr(job.validation), 4),
         }
         write_results(self.out, job, self.params, self.kept, state, metrics, self.fabric.device)
-        for name in self._others:  # of the run that this one has replaced
-            for suffix in (".json", ".safetensors"):
-                (self.out / name).with_suffix(suffix).unlink(missing_ok=True)
+        remove_checkpoints(self.out, self.earlier.other_models)
         return metrics
