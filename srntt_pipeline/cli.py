@@ -224,8 +224,14 @@ def checkpoint_files_options(command: Command) -> Command:
 
 
 def loop_options(command: Command) -> Command:
-    """Add `--devices` and `--loader-workers`."""
+    """Add `--devices`, `--loader-workers` and `--overwrite`."""
     for option in (
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Replace what another run left in OUT, such as one of other parameters; it stays "
+            "until this one has saved its own.",
+        ),
         click.option(
             "--loader-workers",
             type=click.IntRange(min=0, max=1024),

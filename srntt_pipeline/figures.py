@@ -19,6 +19,7 @@ matplotlib.use("agg")  # pictures are files; no screen is needed
 _LONGEST_LINE = 160  # characters
 _LARGEST_PX = 30_000  # Matplotlib refuses sides of 65,536 px
 
+
 def save_figure(figure: Figure, path: Path, dpi: float = 110) -> None:
     """Write `figure` as PNG, whole or not at all; `images.read_made_from` knows it as ours.
 

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -76,18 +77,6 @@ def _named(error: OSError, path: Path) -> OSError:
     if error.errno is None:  # some libraries put all into the message
         return OSError(errno.EIO, str(error), str(path))
     return OSError(error.errno, os.strerror(error.errno), str(path))
-
-
-def discard(folder: Path) -> None:
-    """Remove a folder such that a kill in the middle leaves no half of it under its name."""
-    doomed = _partial(folder)
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
-
-
-def output_folder(path: Path, *, clear: bool = True) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -3,9 +3,12 @@
 train/input/NAME.png   HR crop          test/CUFED5/GGG_0.png         HR
 train/ref/NAME.png     reference crop   test/CUFED5/GGG_1.png, …      references, L1 first
 summary.json           only in data sets built here: their name
+manifests/             only in data sets built here: train.csv and test.csv name the images
 """
 
+import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,7 @@ TRAIN_INPUT = Path("train", "input")
 TRAIN_REF = Path("train", "ref")
 TEST = Path("test", "CUFED5")
 SUMMARY = Path("summary.json")
+_MANIFESTS = Path("manifests")
 
 _LONGEST_STEM = 250  # bytes: file systems take 255, and outputs add `.json`
 _TEST_NAME = re.compile(r"(?P<group>.+)_(?P<k>\d)")
@@ -77,13 +81,16 @@ def _images(folder: Path) -> list[Path]:
 def read_train_pairs(dataset: Path) -> list[TrainPair]:
     """Return the training pairs of `dataset`, by name.
 
-    Raises InputError when there are none or when an input has no reference of the same name.
+    Raises InputError when there are none, when an input has no reference of the same name, or when
+    they are not those of the manifest of a data set built here.
     """
     inputs, refs = dataset / TRAIN_INPUT, dataset / TRAIN_REF
     if not inputs.is_dir() or not refs.is_dir():
         raise InputError(
             f"{dataset}: no training pairs; expected {TRAIN_INPUT}/ and {TRAIN_REF}/ in it"
         )
+    for folder in (inputs, refs):
+        _check_manifest(dataset, "train.csv", ["name"], folder)
     pairs = [TrainPair(hr.stem, hr, refs / hr.name) for hr in _images(inputs)]
     if not pairs:
         raise InputError(f"{inputs}: no images")
@@ -101,7 +108,7 @@ def read_test_set(dataset: Path) -> EvaluationSet:
 
     `dataset` is a data set in CUFED5 layout (its root, or its `test/CUFED5` folder; groups may
     have four references, five, or some missing), or any folder of HR images, which have none
-    (Urban100, Sun80). Raises InputError when it is neither.
+    (Urban100, Sun80). Raises InputError when it is neither, or not what its manifest names.
     """
     if not dataset.is_dir():
         raise InputError(f"{dataset}: no such folder")
@@ -120,6 +127,8 @@ def read_test_set(dataset: Path) -> EvaluationSet:
             groups.setdefault(match["group"], {})[int(match["k"])] = path
     others = [path for path in images if not _TEST_NAME.fullmatch(path.stem)]
     in_layout = folder.resolve().parts[-2:] == TEST.parts
+    if in_layout:
+        _check_manifest(folder.resolve().parents[1], "test.csv", ["group", "k"], folder)
     if in_layout and others:
         raise InputError(f"{others[0]}: not named GGG_K.png; move it out of the test set")
     # A plain folder may hold a name like img_1.png: it takes every file to be a grouped layout.
@@ -129,6 +138,35 @@ def read_test_set(dataset: Path) -> EvaluationSet:
         return EvaluationSet(_name(dataset, "CUFED5"), tuple(_groups(folder, groups)))
     plain = tuple(Group(path.stem, path, {}) for path in images)
     return EvaluationSet(dataset.resolve().name, plain)
+
+
+def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: Path) -> None:
+    """Raise InputError unless `folder` holds the images that a table of the manifest names.
+
+    Their names are what `columns` hold, joined by `_`. Without the table there is nothing to check.
+    """
+    manifest = dataset / _MANIFESTS / table
+    if not manifest.is_file():
+        return
+    try:
+        with manifest.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            named = {"_".join(row[column] for column in columns) + ".png" for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        raise InputError(
+            f"{manifest}: not a manifest of images; restore it, or move {manifest.parent} away"
+        ) from None
+    found = {path.name for path in _images(folder)}
+    if missing := sorted(named - found):
+        raise InputError(
+            f"{folder / missing[0]} is missing, which {manifest} names ({len(missing)} of "
+            f"{len(named)} are); build the data set again: what is there is kept"
+        )
+    if stray := sorted(found - named):
+        raise InputError(
+            f"{folder / stray[0]} is not in {manifest} ({len(stray)} such); move it out, or, if "
+            f"the data set is meant to be another, {manifest.parent}"
+        )
 
 
 def _groups(folder: Path, groups: dict[str, dict[int, Path]]) -> list[Group]:

@@ -165,6 +165,25 @@ def open_output(
                 other.unlink(missing_ok=True)
 
 
+def ours_in(folder: Path, paths: Iterable[Path]) -> list[Path]:
+    """Return those of `paths` that the inventory of `folder` names; all, where there is no mark.
+
+    None that a link leads to.
+
+    For those who only read, or who were given the folder by `open_output` in another place.
+    """
+    path = folder / MARK / _MARK_JSON
+    if not path.is_file():
+        return list(paths)
+    content = read_json(path, f"name another folder than {folder}")
+    files = content.get("files") if isinstance(content, dict) else None
+    names = set(map(str, files)) if isinstance(files, list) else set()
+    found = [path for path in paths if path.relative_to(folder).as_posix() in names]
+    linked = {parent for path in found for parent in path.parents if parent != folder and
+              parent.is_relative_to(folder) and parent.is_symlink()}  # fmt: skip
+    return [path for path in found if linked.isdisjoint(path.parents)]
+
+
 def check_place(folder: Path, kind: str, reads: Iterable[Path] = ()) -> None:
     """Raise InputError when `open_output` would refuse the folder, but for its being written."""
     if os.path.lexists(folder) and not folder.is_dir():

@@ -11,4 +11,5 @@ if __name__ == "__main__":
     with reporting():
         params, dataset, swaps, out = map(Path, sys.argv[1:5])
         settings = override(read_params(params).train, sys.argv[5:])
-        train(dataset, swaps, out, settings)
+        # DVC has found that what it depends on has changed: its outputs are to be made anew.
+        train(dataset, swaps, out, settings, overwrite=True)

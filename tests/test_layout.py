@@ -182,6 +182,66 @@ def test_no_training_pairs_is_an_error_that_names_the_folder(tmp_path, present):
     assert str(tmp_path) in str(error.value)
 
 
+# The manifest of a data set built here
+
+
+def tables(dataset, train=("00000", "00001"), test=(("000", 0), ("000", 1))):
+    (dataset / "manifests").mkdir(exist_ok=True)
+    rows = "".join(f"Album,{name},L1\n" for name in train)
+    (dataset / "manifests" / "train.csv").write_text(f"album,name,level\n{rows}")
+    rows = "".join(f"{group},{k},HR\n" for group, k in test)
+    (dataset / "manifests" / "test.csv").write_text(f"group,k,level\n{rows}")
+
+
+@pytest.fixture
+def built(tmp_path, image):
+    image(*(f"train/{side}/0000{i}.png" for side in ("input", "ref") for i in range(2)))
+    image(f"{TEST}/000_0.png", f"{TEST}/000_1.png")
+    tables(tmp_path)
+    return tmp_path
+
+
+def test_a_data_set_as_its_manifest_names_it_is_read(built):
+    assert [pair.name for pair in read_train_pairs(built)] == ["00000", "00001"]
+    assert levels(built) == levels(built / TEST) == {"000": ["L1"]}
+
+
+@pytest.mark.parametrize("gone", [("input",), ("ref",), ("input", "ref")], ids="-".join)
+def test_a_pair_that_the_manifest_names_must_be_there(built, gone):
+    for side in gone:
+        (built / "train" / side / "00001.png").unlink()
+    first = built / "train" / gone[0] / "00001.png"
+    with pytest.raises(
+        InputError, match=r"train\.csv names \(1 of 2 are\); build .* again"
+    ) as told:
+        read_train_pairs(built)
+    assert str(told.value).startswith(f"{first} is missing")
+
+
+@pytest.mark.parametrize("side", ["input", "ref"])
+def test_a_pair_that_the_manifest_does_not_name_is_refused(built, image, side):
+    image(f"train/{side}/00002.png")
+    with pytest.raises(InputError, match=r"00002\.png is not in .*train\.csv .*move it out"):
+        read_train_pairs(built)
+
+
+@pytest.mark.parametrize("folder", ["", TEST])
+def test_test_images_are_those_of_the_manifest(built, image, folder):
+    image(f"{TEST}/000_2.png")
+    with pytest.raises(InputError, match=r"000_2\.png is not in .*test\.csv"):
+        read_test_set(built / folder)
+    tables(built, test=[("000", 0), ("000", 1), ("000", 2), ("001", 0)])
+    with pytest.raises(InputError, match=r"001_0\.png is missing, which .*test\.csv names"):
+        read_test_set(built / folder)
+
+
+@pytest.mark.parametrize("content", [b"a\n1\n", b"name\n\xff\n", b"name,x\n", b"x,name\n1\n"])
+def test_a_table_that_is_no_manifest_is_named(built, content):
+    (built / "manifests" / "train.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"train\.csv"):
+        read_train_pairs(built)
+
+
 # Real data sets
 
 

@@ -9,11 +9,8 @@ import pandas as pd
 
 from srntt_pipeline.albums.manifests import Manifest, read_manifests
 from srntt_pipeline.files import csv_bytes, write_bytes
-<<<<<<< HEAD
 from srntt_pipeline.outputs import check_output_file
-=======
 from srntt_pipeline.text import printable
->>>>>>> h/text
 
 UNKNOWN = "unknown"
 # What the blocks of the table are by, in its order.

@@ -14,11 +14,8 @@ from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.figures import spread
 from srntt_pipeline.images import RGB, read_rgb, write_png
 from srntt_pipeline.layout import Group
-<<<<<<< HEAD
 from srntt_pipeline.outputs import Output
-=======
 from srntt_pipeline.text import short_name
->>>>>>> h/text
 
 _MOST_MATCHES = 3  # for these, references are searched once more
 _FILES = ("table.csv", "table.md", PER_IMAGE, "metrics.json")

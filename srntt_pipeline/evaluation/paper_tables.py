@@ -36,13 +36,9 @@ from srntt_pipeline.evaluation.table_formats import (
 )
 from srntt_pipeline.evaluation.tables import COMPARISON_COLUMNS, Row
 from srntt_pipeline.evaluation.warp import HR_WARP
-<<<<<<< HEAD
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
 from srntt_pipeline.outputs import open_output
-=======
-from srntt_pipeline.files import csv_bytes, output_folder, write_bytes, write_json
 from srntt_pipeline.text import markdown
->>>>>>> h/text
 
 log = logging.getLogger(__name__)
 

@@ -31,6 +31,7 @@ def write_card(
         "phases_end_at_step": {phase.name: phase.stop for phase in job.phases},
         "training_pairs": len(job.training),
         "validation_pairs": len(job.validation),
+        "made_from": job.made_from_sha256,
         "manifest_sha256": _manifest_hash(job.dataset),
         "data_sha256": job.data_hash,
         "swaps": _swaps(job),

@@ -1,78 +1,141 @@
 """Curves and sample pictures as DVCLive writes them, for `dvc plots` and its viewers.
 
-They repeat what the run's state holds and are made anew from it when a run goes on, so that a kill
-leaves no step twice.
+They repeat what the run's state holds and are made anew from it when a run goes on: so a kill
+leaves no step twice, and nothing that lies there, damaged or not, is read.
 """
 
+import errno
 import logging
-import shutil
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 
-from srntt_pipeline.training.state import Progress
+from srntt_pipeline.outputs import ours_in
+from srntt_pipeline.training.job import Schedule
+from srntt_pipeline.training.objective import NAMES
+from srntt_pipeline.training.state import Progress, Row
+from srntt_pipeline.training.writing import naming
 
 log = logging.getLogger(__name__)
 
-FOLDER = "dvclive"
+FOLDER = Path("dvclive")
+SUMMARY = FOLDER / "metrics.json"
+METRICS = FOLDER / "plots" / "metrics"
+PICTURES = FOLDER / "plots" / "images" / "sample"
+TABLES = [
+    *(METRICS / "train" / f"{name}.tsv" for name in ("loss", *NAMES)),
+    METRICS / "validation" / "psnr_db.tsv",
+]
 LOSS_EVERY = 10  # steps
+
+Picture = npt.NDArray[np.uint8]
 
 
 class Curves:
-    """DVCLive's folder in `out`, brought to where `progress` is."""
+    """DVCLive's folder in `out`; nothing there is touched before `begin`."""
 
-    def __init__(self, out: Path, progress: Progress) -> None:
-        plots = out / FOLDER / "plots"
-        shutil.rmtree(plots / "metrics", ignore_errors=True)
-        for picture in (plots / "images" / "sample").glob("*.png"):
-            if int(picture.stem) > progress.step:
-                picture.unlink()
-        self._live = _live(out / FOLDER)
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._live: Live | None = None
+        self._begun = False
+        self._waiting: dict[int, Picture] = {}
+
+    def begin(self, progress: Progress, schedules: Iterable[Schedule]) -> None:
+        """Bring the folder to where `progress` is; `schedules`: of all runs that wrote there."""
+        if self._begun:
+            return
+        later = _pictures_after(progress.step, self._out / PICTURES, list(schedules))
+        old = [self._out / SUMMARY, *(self._out / table for table in TABLES), *later]
+        for path in ours_in(self._out, old):
+            with naming(path):
+                path.unlink(missing_ok=True)
+        self._begun, self._live = True, _live(self._out / FOLDER)
+        validations = {row["step"]: row for row in progress.validations}
         for row in progress.losses:
             self.loss(row)
-        for row in progress.validations:
-            self.validation(row)
+            if row["step"] in validations:
+                self.validation(validations[row["step"]])
+        for step, image in self._waiting.items():
+            self.picture(step, image)
+        self._waiting.clear()
 
-    def loss(self, row: dict[str, object]) -> None:
+    def loss(self, row: Row) -> None:
         """Add a row of the loss curve, if it is one of every ten."""
         if int(str(row["step"])) % LOSS_EVERY == 0:
             self._add("train", row)
 
-    def validation(self, row: dict[str, object]) -> None:
+    def validation(self, row: Row) -> None:
         """Add a row of the validation curve."""
         self._add("validation", row)
 
-    def picture(self, step: int, image: npt.NDArray[np.uint8]) -> None:
+    def picture(self, step: int, image: Picture) -> None:
         """Add a sample picture, uint8 [H, W, 3]."""
-        if self._live:
-            self._live.log_image(f"sample/{step}.png", image)
+        if not self._begun:
+            self._waiting[step] = image
+        elif self._live:
+            with naming(self._out / PICTURES / f"{step}.png"):
+                self._live.log_image(f"sample/{step}.png", image)
 
     def close(self) -> None:
         """Write the last values."""
-        if self._live:
+        if not self._live:
+            return
+        with naming(self._out / SUMMARY):
             self._live.make_summary()
-            self._live.end()
+            try:
+                self._live.end()
+            except Exception as error:  # it reads the whole folder, whatever others left there
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                log.warning("Curves in %s are not reported (%s)", self._out / FOLDER, error)
 
-    def _add(self, group: str, row: dict[str, object]) -> None:
+    def _add(self, group: str, row: Row) -> None:
         if not self._live:
             return
         self._live.step = int(str(row["step"]))
         for name, value in row.items():
             if name not in ("step", "phase") and value is not None:
-                self._live.log_metric(f"{group}/{name}", float(str(value)))
+                with naming(self._out / METRICS / group / f"{name}.tsv"):
+                    self._live.log_metric(f"{group}/{name}", float(value))
+
+
+def pictures(schedule: Schedule) -> list[Path]:
+    """Return where the pictures of a whole run lie in its folder."""
+    every, total = schedule.validate_every, schedule.total
+    steps = {*range(every, total + 1, every), total} - {0}
+    return [PICTURES / f"{step}.png" for step in sorted(steps)]
+
+
+def _pictures_after(step: int, folder: Path, schedules: list[Schedule]) -> list[Path]:
+    """Return the pictures in `folder` that these runs made of later steps."""
+    ours = [path for path in folder.glob("*.png") if re.fullmatch(r"[1-9]\d{0,17}", path.stem)]
+    return [
+        path
+        for path in ours
+        if int(path.stem) > step and any(s.validates_at(int(path.stem)) for s in schedules)
+    ]
+
+
+class _Live(Live):
+    """DVCLive's writer, which adds to what is there but reads nothing of it."""
+
+    def _init_resume(self) -> None:
+        self._step = 0
 
 
 def _live(folder: Path) -> Live | None:
     """Return DVCLive's writer to `folder`; None, with a warning, where it cannot work."""
+    options: dict[str, Any] = {"report": None, "resume": True, "monitor_system": False}
     try:
-        # No experiment in the user's repository, and no dvc.yaml in it: ours has one.
-        return Live(
-            str(folder), save_dvc_exp=False, dvcyaml=None, report=None, resume=True,
-            monitor_system=False,
-        )  # fmt: skip
+        with naming(folder):
+            # No experiment in the user's repository, and no dvc.yaml in it: ours has one.
+            return _Live(str(folder), save_dvc_exp=False, dvcyaml=None, **options)
     except SCMError as error:  # a git repository without a commit
         log.warning("No curves in %s, since DVCLive cannot read git (%s)", folder, error)
         return None

@@ -3,21 +3,25 @@
 Neither the number of loader workers nor that of devices changes a batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from srntt_pipeline.config import LoopParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import SCALE, crop_to_multiple, downscale, read_rgb
+from srntt_pipeline.files import sha256
+from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
-from srntt_pipeline.swaps.encoder import to_tensor
+from srntt_pipeline.swaps.encoder import LAYERS, to_tensor
 
 Draw = tuple[int, int, int]  # step, place in the batch, index of the pair
 
@@ -36,10 +40,13 @@ class Source(Protocol):
 
 
 class HrImages:
-    """The HR images of `pairs` and what LR they give, without references and maps."""
+    """The HR images of `pairs` and what LR they give, without references and maps.
 
-    def __init__(self, pairs: Sequence[TrainPair]) -> None:
-        self.pairs = pairs
+    `hashes`: SHA-256 of each image's file, by the pair's name; one that has changed is refused.
+    """
+
+    def __init__(self, pairs: Sequence[TrainPair], hashes: Mapping[str, str]) -> None:
+        self.pairs, self._hashes = pairs, hashes
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -49,7 +56,11 @@ class HrImages:
 
     def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
         """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1]."""
-        hr = crop_to_multiple(read_rgb(self.pairs[index].hr))
+        pair = self.pairs[index]
+        content = read_bytes(pair.hr)
+        if sha256(content) != self._hashes[pair.name]:
+            raise InputError(f"{pair.hr} has changed since training started; start it again")
+        hr = crop_to_multiple(decode(content, pair.hr))
         return to_tensor(downscale(hr)), to_tensor(hr)
 
 
@@ -125,17 +136,20 @@ class Patches(Dataset[dict[str, Tensor]]):
             tensors = {"lr": lr, "hr": hr}
         height, width = tensors["lr"].shape[1:]
         side = self._side
+        file = self._pairs.pairs[index].hr
         if min(height, width) < side:
-            raise InputError(
-                f"{self._pairs.pairs[index].hr} is smaller than train.patch_px = {side * SCALE}; "
-                "lower that"
-            )
+            raise _too_small(file, side * SCALE)
         rng = generator(self._seed, "patch", step, place)
         top, left = rng.integers(0, [height - side, width - side], endpoint=True)
         patch = {
             name: _cut(tensor, int(top), int(left), side, tensor.shape[1] // height)
             for name, tensor in tensors.items()
         }
+        for name, tensor in patch.items():
+            if not _is_finite(tensor):
+                raise InputError(
+                    f"{file}: {name} of this pair holds NaN or infinity; run precompute-swaps again"
+                )
         if self._augment:
             turns, flip = divmod(int(rng.integers(8)), 2)
             patch = {name: _turned(tensor, turns, bool(flip)) for name, tensor in patch.items()}
@@ -143,6 +157,45 @@ class Patches(Dataset[dict[str, Tensor]]):
             shares = generator(self._seed, "mix", step, place).random(self._mixes, np.float32)
             patch["mix"] = torch.from_numpy(shares)
         return patch
+
+
+def check_sizes(pairs: Sequence[TrainPair], patch_px: int) -> None:
+    """Raise InputError for a pair too small for a patch, by the size in the header of its file."""
+    for pair in pairs:
+        try:
+            with Image.open(pair.hr) as image:
+                side = min(image.size)
+        except Exception:  # whoever decodes the image says what is wrong with it
+            continue
+        if side // SCALE < patch_px // SCALE:
+            raise _too_small(pair.hr, patch_px)
+
+
+def _too_small(path: Path, patch_px: int) -> InputError:
+    return InputError(f"{path} is smaller than train.patch_px = {patch_px}; lower that")
+
+
+def map_deviations(pairs: Source, count: int) -> dict[str, float]:
+    """Return the standard deviation of each layer's swapped maps over the first `count` pairs.
+
+    Raises InputError for maps that are no numbers.
+    """
+    count = min(count, len(pairs))
+    squares = dict.fromkeys(LAYERS, 0.0)
+    for index in range(count):
+        for layer, maps in pairs[index]["maps"].items():
+            if not _is_finite(maps):
+                raise InputError(
+                    f"{pairs.pairs[index].ref}: its maps hold NaN or infinity on {layer}; run "
+                    "precompute-swaps again, with sound weights of the encoder"
+                )
+            squares[layer] += float(maps.var(correction=0)) / count
+    return {layer: square**0.5 for layer, square in squares.items()}
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # A sum tells it four times as fast, but can overflow.
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def batches(
@@ -160,6 +213,24 @@ def batches(
         worker_init_fn=_one_thread if workers else None,
         pin_memory=workers > 0 and torch.cuda.is_available(),
     )
+
+
+def step_batches(
+    pairs: Source,
+    params: LoopParams,
+    steps: range,
+    with_maps: bool,
+    mixes: int,
+    rank: int,
+    world: int,
+    workers: int,
+) -> DataLoader[dict[str, Tensor]]:
+    """Return the loader of the batches of `steps`, a process's share, as `params` cut them."""
+    patches = Patches(pairs, params.patch_px, params.seed, with_maps, params.augment, mixes)
+    sampler = StepSampler(
+        len(patches), params.batch_size, steps.start, steps.stop, params.seed, rank, world
+    )
+    return batches(patches, sampler, workers)
 
 
 def _one_thread(worker: int) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import sha256
 from srntt_pipeline.swaps.encoder import INDEX, Encoder, load_encoder, maps_of, vgg19
 from srntt_pipeline.swaps.shards import Shards
 
@@ -13,7 +15,8 @@ from srntt_pipeline.swaps.shards import Shards
 class LossFeatures(nn.Module):
     """Images to their maps on `layers`, with a gradient to the images.
 
-    `encoder` gives the standardisation; `features` begin with its parameters.
+    `encoder` gives the standardisation; `features` begin with its parameters. `sha256`: of all of
+    these, while the encoder's identity covers those up to conv3_1.
     """
 
     mean: Tensor
@@ -22,6 +25,7 @@ class LossFeatures(nn.Module):
     def __init__(self, encoder: Encoder, features: nn.Sequential, layers: Iterable[str]) -> None:
         super().__init__()
         self.features = features
+        self.sha256 = sha256(save({k: v.cpu() for k, v in features.state_dict().items()}))
         self._layers = tuple(layers)
         self.register_buffer("mean", encoder.mean)
         self.register_buffer("std", encoder.std)

@@ -1,29 +1,49 @@
 """What is trained, on what, and in which phases: SRNTT by its variant, or the upscaler alone."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
+import srntt_pipeline
 from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint
-from srntt_pipeline.config import TrainParams, UpscalerParams
+from srntt_pipeline.config import LoopParams, TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.training.data import HrImages, Source
+from srntt_pipeline.training.data import HrImages, Source, check_sizes
 from srntt_pipeline.training.features import LossFeatures, load_features
 from srntt_pipeline.training.objective import Objective, objective_of
 from srntt_pipeline.training.validation import split_validation
 from srntt_pipeline.variants import Variant
 
 WARMUP, RECONSTRUCTION, TRANSFER = "SISR warm-up", "reconstruction", "texture transfer"
+SISR = "sisr"
+LOSS_NETWORK = "loss_network"  # what `Job.made_from` calls it
 # What may change between a run and its continuation without changing any step already made.
 _SCHEDULE = {"steps", "validate_every", "checkpoint_every"}
+
+
+class Schedule(BaseModel):
+    """When a run does what: the params that may change when it goes on, and `total` steps."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    steps: int = Field(ge=0)
+    validate_every: int = Field(ge=1)
+    checkpoint_every: int = Field(ge=1)
+    total: int = Field(ge=0)
+
+    def validates_at(self, step: int) -> bool:
+        """Tell whether the run is validated after this step."""
+        return step == self.total or step % self.validate_every == 0
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Job:
-    """All that a trainer needs beside params; `shards`, `features`, `content`: None if not used."""
+    """All that a trainer needs beside params; `shards`, `features`, `content`: None if not used.
+
+    `made_from`: all that decides each step, as JSON; `data_hash`: of the pairs in use.
+    """
 
     dataset: Path
     model: str
@@ -46,8 +69,9 @@ class Job:
     phases: tuple[Phase, ...]
     training: Source
     validation: Source
-    made_from: str
+    made_from: dict[str, Any]
     data_hash: str
+    params: LoopParams
     shards: Shards | None = None
     features: LossFeatures | None = None
     content: Checkpoint | None = None
@@ -56,6 +80,26 @@ class Job:
     def steps(self) -> int:
         """Steps of the whole run."""
         return self.phases[-1].stop
+
+    @property
+    def schedule(self) -> Schedule:
+        """When the run ends, validates and saves its states."""
+        return Schedule(total=self.steps, **self.params.model_dump(include=_SCHEDULE))
+
+    @functools.cached_property
+    def made_from_sha256(self) -> str:
+        """The hash of `made_from`."""
+        return fingerprint(self.made_from)
+
+    @property
+    def reads(self) -> list[Path]:
+        """Folders that are read beside the data set."""
+        return [self.shards.folder] if self.shards else []
+
+    @property
+    def run(self) -> str:
+        """The name of the folder of its states."""
+        return self.made_from_sha256[:12]
 
     @property
     def columns(self) -> list[str]:
@@ -93,7 +137,10 @@ def srntt_job(
             shards.params.encoder_seed,
             torch.device("cpu") if on_cpu else device,
         )
-    train, validation = split_validation(read_train_pairs(dataset), params)
+    pairs = read_train_pairs(dataset)
+    check_pairs(shards, dataset, pairs)
+    train, validation = split_validation(pairs, params)
+    check_sizes(train, params.patch_px)
     training = SwappedPairs(train, shards, encoder, cache_bytes * 3 // 4)
     kept = SwappedPairs(validation, shards, encoder, cache_bytes // 4)
     start = load_content(content, params) if content else None
@@ -102,11 +149,13 @@ def srntt_job(
     if objective.layers and params.steps:
         features = load_features(shards, encoder_weights, objective.layers, device)
     include = {"channels", "blocks", "bicubic_skip", "weight_maps", "batch_norm"}
-    made_from = {
-        "swaps": shards.made_from,
-        "params": params.model_dump(mode="json", exclude=_SCHEDULE),
-        "content": start.info.weights_sha256 if start else None,
-    }
+    made_from = _made_from(
+        params,
+        [pair.name for pair in pairs],
+        swaps=shards.made_from,
+        content=start.info.weights_sha256 if start else None,
+        **{LOSS_NETWORK: features.sha256 if features else None},
+    )
     return Job(
         dataset,
         variant.name,
@@ -114,8 +163,9 @@ def srntt_job(
         _phases(params, objective, bool(content)),
         training,
         kept,
-        fingerprint(made_from),
+        made_from,
         shards.made_from,
+        params,
         shards,
         features,
         start,
@@ -126,23 +176,52 @@ def upscaler_job(dataset: Path, params: UpscalerParams) -> Job:
     """Return the job of training `sisr` on the HR images of `dataset`. Raises InputError."""
     pairs = read_train_pairs(dataset)
     train, validation = split_validation(pairs, params)
-    data_hash = _images_hash(pairs)
-    made_from = {
-        "images": data_hash,
-        "params": params.model_dump(mode="json", exclude=_SCHEDULE),
-    }
+    check_sizes(train, params.patch_px)
+    hashes = {pair.name: file_sha256(pair.hr) for pair in pairs}
     sizes = params.model_dump(include={"channels", "blocks", "bicubic_skip", "batch_norm"})
     phase = Phase(WARMUP, params.steps, False, Objective(params.reconstruction))
     return Job(
         dataset,
-        "sisr",
+        SISR,
         sizes,
         (phase,),
-        HrImages(train),
-        HrImages(validation),
-        fingerprint(made_from),
-        data_hash,
+        HrImages(train, hashes),
+        HrImages(validation, hashes),
+        _made_from(params, hashes),
+        fingerprint(list(hashes.items())),
+        params,
     )
+
+
+def _made_from(
+    params: LoopParams, pairs: Sequence[str] | Mapping[str, str], **data: Any
+) -> dict[str, Any]:
+    """Return all that decides each step, with pairs by name, or by name and hash."""
+    return {
+        "params": params.model_dump(mode="json", exclude=_SCHEDULE),
+        "pairs": pairs,
+        **data,
+        # Without the build for a device: a run may go on on another.
+        "versions": {
+            "srntt_pipeline": srntt_pipeline.__version__,
+            "torch": torch.__version__.partition("+")[0],
+        },
+    }
+
+
+def check_pairs(shards: Shards, dataset: Path, pairs: Sequence[TrainPair]) -> None:
+    """Raise InputError unless the swaps are those of the pairs, all of them and no others."""
+    names, swapped = {pair.name for pair in pairs}, set(shards.names)
+    if missing := sorted(names - swapped):
+        raise InputError(
+            f"{shards.folder} holds no swap of the pair {missing[0]} ({len(missing)} of "
+            f"{len(names)} pairs of {dataset} have none); run precompute-swaps again"
+        )
+    if more := sorted(swapped - names):
+        raise InputError(
+            f"{shards.folder} holds swaps of pairs that {dataset} lacks ({len(more)} of "
+            f"{len(swapped)}, {more[0]} the first); put these back, or run precompute-swaps again"
+        )
 
 
 def check_swaps(shards: Shards, variant: Variant) -> None:
@@ -166,7 +245,9 @@ def check_swaps(shards: Shards, variant: Variant) -> None:
 def load_content(path: Path, params: TrainParams) -> Checkpoint:
     """Return the `sisr` checkpoint at `path`; raise InputError unless it fits the network."""
     checkpoint = load_checkpoint(path)
-    if checkpoint.info.model != "sisr":
+    if not all(t.isfinite().all() for t in checkpoint.model.parameters()):
+        raise InputError(f"--content {checkpoint.path}: holds NaN or infinite weights")
+    if checkpoint.info.model != SISR:
         raise InputError(
             f"--content {checkpoint.path}: is {checkpoint.info.model}; expected a sisr checkpoint, "
             "as train-upscaler writes"
@@ -194,7 +275,3 @@ def _phases(params: TrainParams, objective: Objective, pretrained: bool) -> tupl
         Phase(RECONSTRUCTION, warm + before, True, objective.alone),
         Phase(TRANSFER, warm + before + params.steps, True, objective),
     )
-
-
-def _images_hash(pairs: Sequence[TrainPair]) -> str:
-    return fingerprint([[pair.name, file_sha256(pair.hr)] for pair in pairs])

@@ -19,6 +19,9 @@ from srntt_pipeline.training.losses import (
     texture_loss,
 )
 
+# Losses of their own in loss.csv, in its order, whatever the objective.
+NAMES = ("reconstruction", "perceptual", "texture", "adversarial", "critic", "gradient_penalty")
+
 # A critic of WGAN-GP stays within some hundreds; beyond this it has run away.
 _CRITIC_LIMIT = 1e6
 

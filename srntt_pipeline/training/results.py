@@ -10,8 +10,11 @@ from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
 from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
 from srntt_pipeline.training.card import write_card
+from srntt_pipeline.training.curves import SUMMARY, TABLES, pictures
+from srntt_pipeline.training.earlier import CARD
 from srntt_pipeline.training.job import Job
-from srntt_pipeline.training.state import Progress
+from srntt_pipeline.training.state import VALIDATION_COLUMNS, Progress, planned_states, state_files
+from srntt_pipeline.training.writing import naming
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +41,30 @@ def write_results(
         dataset=job.data_hash,
         metrics=metrics,
     )
-    save_checkpoint(path, network, info)
+    with naming(path):
+        save_checkpoint(path, network, info)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    write_card(out, path, job, params, info, device=kind)
-    write_bytes(out / "loss.csv", csv_bytes(job.columns, state.losses))
-    columns = ["step", "phase", "psnr_db"]
-    write_bytes(out / "validation.csv", csv_bytes(columns, state.validations))
-    write_json(out / "metrics.json", metrics)
+    with naming(out / CARD):
+        write_card(out, path, job, params, info, device=kind)
+    with naming(out / "loss.csv"):
+        write_bytes(out / "loss.csv", csv_bytes(job.columns, state.losses))
+    with naming(out / "validation.csv"):
+        write_bytes(out / "validation.csv", csv_bytes(VALIDATION_COLUMNS, state.validations))
+    with naming(out / "metrics.json"):
+        write_json(out / "metrics.json", metrics)
     log.info(
         "Wrote %s after %d steps: validation %.2f dB, bicubic %.2f dB",
         path, state.step, *metrics.values(),
     )  # fmt: skip
+
+
+def planned_files(job: Job) -> list[Path]:
+    """Return every file that a run can write, relative to its folder."""
+    beside = [f"{job.model}.safetensors", f"{job.model}.json", CARD, "card.md", "loss.csv"]
+    return [
+        *(Path(name) for name in (*beside, "validation.csv", "metrics.json")),
+        *(folder / name for folder in planned_states(job) for name in state_files()),
+        SUMMARY,
+        *TABLES,
+        *pictures(job.schedule),
+    ]

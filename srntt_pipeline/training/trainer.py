@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -14,13 +13,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import output_folder
 from srntt_pipeline.models import build_model
 from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.parallel import progress
 from srntt_pipeline.swaps.encoder import LAYERS
 from srntt_pipeline.training.curves import Curves
-from srntt_pipeline.training.data import Patches, StepSampler, batches
+from srntt_pipeline.training.data import map_deviations, step_batches
+from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
 from srntt_pipeline.training.job import Job, Phase
 from srntt_pipeline.training.objective import (
     CriticTrainer,
@@ -30,8 +29,8 @@ from srntt_pipeline.training.objective import (
     mean_values,
 )
 from srntt_pipeline.training.results import write_results
-from srntt_pipeline.training.state import Part, Progress, find_state, load_state, save_state
-from srntt_pipeline.training.validation import bicubic_psnr, psnr, sample
+from srntt_pipeline.training.state import Part, Progress, Row, load_state, save_state
+from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +40,7 @@ _SCALE_PAIRS = 16  # pairs over which the deviation of swapped maps is taken
 class Trainer:
     """One training run: network, critic, optimisers, data and where it writes.
 
+    `overwrite`: replace another run there, which stays until this one has saved a state of its own.
     `seconds` and `waited`: what the steps took, and what of that the wait for batches did.
     """
 
@@ -51,6 +51,7 @@ class Trainer:
         params: TrainParams | UpscalerParams,
         job: Job,
         loader_workers: int = 0,
+        overwrite: bool = False,
     ) -> None:
         if params.batch_size % fabric.world_size:
             raise InputError(
@@ -58,7 +59,7 @@ class Trainer:
                 f"{fabric.world_size} devices; choose a multiple of that"
             )
         self.fabric, self.out, self.params, self.job = fabric, out, params, job
-        self.loader_workers = loader_workers
+        self.loader_workers, self.overwrite = loader_workers, overwrite
         self.seconds = self.waited = 0.0
         torch.manual_seed(params.seed)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
@@ -97,13 +98,16 @@ class Trainer:
     def run(self) -> dict[str, float]:
         """Train to the last step and write the checkpoint; return its validation metrics.
 
-        Raises Diverged when that cannot be done; the checkpoint is then of the last state kept.
+        Raises InputError when that cannot be done; the checkpoint is then of the last state kept,
+        unless that of another run lies there.
         """
         state = self._begin()
         main = self.fabric.is_global_zero
-        curves = Curves(self.out, state) if main else None
+        curves = Curves(self.out) if main else None
         bar = progress("Training", "steps", self.job.steps, initial=state.step) if main else None
         try:
+            if curves and not self.earlier.has_other_results:
+                curves.begin(state, self.earlier.schedules)
             self._steps(state, curves, bar)
         except Diverged as error:
             if not main:
@@ -126,8 +130,8 @@ class Trainer:
                 raise Diverged(f"{phase.name}, step {state.step + 1}: {error}") from None
             self.seconds += time.perf_counter() - started
             state.step += 1
-            shown = {name: f"{value:.6g}" for name, value in values.items()}
-            row = {"step": state.step, "phase": phase.name, **shown}
+            shown = {name: float(f"{value:.6g}") for name, value in values.items()}
+            row: Row = {"step": state.step, "phase": phase.name, **shown}
             state.losses.append({name: row.get(name) for name in self.job.columns})
             last = state.step == self.job.steps
             due = last or state.step % params.checkpoint_every == 0
@@ -136,15 +140,19 @@ class Trainer:
             if curves is None:
                 continue
             curves.loss(state.losses[-1])
-            if last or state.step % params.validate_every == 0:
+            if self.job.schedule.validates_at(state.step):
                 self._add_validation(phase, state, curves, bar)
             if due:
-                save_state(self._states, self.job.made_from, state, self.parts)
+                curves.begin(state, self.earlier.schedules)
+                save_state(self.out, self.job, state, self.parts)
             bar.update()
 
     def _add_validation(self, phase: Phase, state: Progress, curves: Curves, bar: Any) -> None:
-        value = self.validate(phase, lambda image: curves.picture(state.step, image))
-        row = {"step": state.step, "phase": phase.name, "psnr_db": f"{value:.4f}"}
+        try:
+            value = self.validate(phase, lambda image: curves.picture(state.step, image))
+        except Diverged as error:
+            raise Diverged(f"{phase.name}, step {state.step}: {error}") from None
+        row: Row = {"step": state.step, "phase": phase.name, "psnr_db": round(value, 4)}
         state.validations.append(row)
         curves.validation(row)
         bar.set_postfix_str(f"{phase.name}, validation {value:.2f} dB")
@@ -158,21 +166,11 @@ class Trainer:
             if start >= stop:
                 continue
             mixes = params.critic_steps if self.critic and isinstance(params, TrainParams) else 0
-            patches = Patches(
-                self.job.training,
-                params.patch_px,
-                params.seed,
-                with_maps,
-                params.augment,
-                mixes if with_maps else 0,
-            )
-            sampler = StepSampler(
-                len(patches), params.batch_size, start, stop, params.seed,
-                fabric.global_rank, fabric.world_size,
+            made = step_batches(
+                self.job.training, params, range(start, stop), with_maps, mixes if with_maps else 0,
+                fabric.global_rank, fabric.world_size, self.loader_workers,
             )  # fmt: skip
-            loader = fabric.setup_dataloaders(
-                batches(patches, sampler, self.loader_workers), use_distributed_sampler=False
-            )
+            loader = fabric.setup_dataloaders(made, use_distributed_sampler=False)
             waiting = time.perf_counter()
             for step, batch in enumerate(loader, start + 1):
                 now = time.perf_counter()
@@ -213,65 +211,37 @@ class Trainer:
             return model(batch["lr"], maps, batch["weight"])
         return model.sisr(batch["lr"]) if self.job.shards else model(batch["lr"])
 
-    @torch.no_grad()
     def validate(self, phase: Phase, show: Any = None) -> float:
         """Return the mean PSNR over the validation pairs, dB: RGB, no border, values clipped.
 
-        `show` is called with the picture of the first pair.
+        `show` is called with the picture of the first pair. Raises Diverged for what is no number.
         """
         model = self.kept.eval()
-        values = []
-        for index in range(len(self.job.validation)):
-            lr, hr, batch = self._pair(phase, index)
-            with self.fabric.autocast():
-                sr = self._restore(model, phase, batch)[0].cpu()
-            values.append(psnr(sr, hr))
-            if show and index == 0:
-                show(sample(lr, sr, hr))
+        value = mean_psnr(
+            self.fabric,
+            self.job.validation,
+            phase.with_maps,
+            lambda batch: self._restore(model, phase, batch),
+            show,
+        )
         model.train()
-        return float(np.mean(values))
-
-    def _pair(self, phase: Phase, index: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Return LR, HR, and a batch of one."""
-        if phase.with_maps:
-            pair = self.job.validation[index]
-            lr, hr = pair["lr"], pair["hr"]
-            tensors = {"lr": lr, "weight": pair["weight"], **pair["maps"]}
-        else:
-            lr, hr = self.job.validation.lr_hr(index)
-            tensors = {"lr": lr}
-        return lr, hr, {name: self.fabric.to_device(t[None]) for name, t in tensors.items()}
-
-    def _map_deviations(self) -> dict[str, float]:
-        """Return the standard deviation of each layer's swapped maps over some training pairs."""
-        count = min(_SCALE_PAIRS, len(self.job.training))
-        squares = dict.fromkeys(LAYERS, 0.0)
-        for index in range(count):
-            for layer, maps in self.job.training[index]["maps"].items():
-                squares[layer] += float(maps.var(correction=0)) / count
-        return {layer: square**0.5 for layer, square in squares.items()}
-
-    @property
-    def _states(self) -> Path:
-        return self.out / "resume"
+        return value
 
     def _begin(self) -> Progress:
-        """Clear the folder, and load the last state if there is one of this run."""
-        if self.fabric.is_global_zero:
-            output_folder(self.out)
-            find_state(self._states, self.job.made_from, self.job.steps)
-        self.fabric.barrier()
-        found = find_state(self._states, self.job.made_from, self.job.steps)
-        if found:
-            state = load_state(found, self.parts)
-            if self.fabric.is_global_zero:
-                log.info("Resuming at step %d", state.step)
-            return state
-        if self.job.shards:
-            self.network.set_map_scales(self._map_deviations())  # type: ignore[operator]
+        """Load the last state if there is one of this run; look at what is there of others."""
+        self.earlier = look(self.out, self.job, overwrite=self.overwrite)
+        found = self.earlier.found
+        if not found and self.job.shards:
+            self.network.set_map_scales(  # type: ignore[operator]
+                map_deviations(self.job.training, _SCALE_PAIRS)
+            )
             if self.average:
                 self.average.module.load_state_dict(self.network.state_dict())
-        return Progress(0, [], [])
+        state = load_state(found, self.parts, self.job.columns) if found else Progress(0, [], [])
+        self.fabric.barrier()  # from here on, the first process changes what all have read
+        if found and self.fabric.is_global_zero:
+            log.info("Resuming at step %d", state.step)
+        return state
 
     def _assert_good(self, state: Progress) -> None:
         """Raise Diverged for weights that must not replace the last good ones."""
@@ -282,11 +252,16 @@ class Trainer:
     def _last_good(self) -> str:
         """Write the checkpoint of the last state; return what is there and what to do."""
         fix = f"lower learning_rate ({self.params.learning_rate:g}) or set gradient_clip"
-        found = find_state(self._states, self.job.made_from, self.job.steps)
+        if self.earlier.has_other_results:
+            return f"{self.out} keeps the weights of the run before; {fix}"
+        found = find_state(self.out, self.job, overwrite=True)
         if not found:
             return f"no checkpoint was due before; {fix}"
-        state = load_state(found, self.parts)
-        self._finish(state)
+        state = load_state(found, self.parts, self.job.columns)
+        try:
+            self._finish(state)
+        except Diverged as error:
+            return f"nor is there a checkpoint of step {state.step}: {error}; {fix}"
         return f"{self.out} holds the checkpoint of step {state.step}; {fix}"
 
     def _finish(self, state: Progress) -> dict[str, float]:
@@ -299,4 +274,5 @@ class Trainer:
             "validation_bicubic_psnr_db": round(bicubic_psnr(job.validation), 4),
         }
         write_results(self.out, job, self.params, self.kept, state, metrics, self.fabric.device)
+        remove_checkpoints(self.out, self.earlier.other_models)
         return metrics

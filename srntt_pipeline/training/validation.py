@@ -1,9 +1,12 @@
 """Pairs that are kept from training, and PSNR on them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
@@ -13,6 +16,9 @@ from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.models.content import bicubic
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.training.data import Source
+from srntt_pipeline.training.objective import Diverged
+
+EXACT_DB = 100.0  # of an image without any error: JSON has no number for its infinite PSNR
 
 
 def split_validation(
@@ -28,9 +34,46 @@ def split_validation(
 
 
 def psnr(sr: Tensor, hr: Tensor) -> float:
-    """Return the PSNR of one image [3, H, W] in [0, 1], dB: RGB, no border, SR clipped."""
+    """Return the PSNR of one image [3, H, W] in [0, 1], dB: RGB, no border, SR clipped.
+
+    At most 100 dB, also where there is no difference.
+    """
     clipped = sr.clamp(0, 1).float().cpu().numpy()
-    return float(peak_signal_noise_ratio(hr.numpy(), clipped, data_range=1))
+    if np.array_equal(hr.numpy(), clipped):
+        return EXACT_DB
+    return min(float(peak_signal_noise_ratio(hr.numpy(), clipped, data_range=1)), EXACT_DB)
+
+
+@torch.no_grad()
+def mean_psnr(
+    fabric: Fabric,
+    pairs: Source,
+    with_maps: bool,
+    restore: Callable[[dict[str, Tensor]], Tensor],
+    show: Callable[[npt.NDArray[np.uint8]], None] | None = None,
+) -> float:
+    """Return the mean PSNR of `pairs` as `restore` makes them of a batch of one, dB.
+
+    `show` is called with the picture of the first pair. Raises Diverged for what is no number.
+    """
+    values = []
+    for index in range(len(pairs)):
+        if with_maps:
+            pair = pairs[index]
+            lr, hr = pair["lr"], pair["hr"]
+            tensors = {"lr": lr, "weight": pair["weight"], **pair["maps"]}
+        else:
+            lr, hr = pairs.lr_hr(index)
+            tensors = {"lr": lr}
+        batch = {name: fabric.to_device(tensor[None]) for name, tensor in tensors.items()}
+        with fabric.autocast():
+            sr = restore(batch)[0].cpu()
+        values.append(psnr(sr, hr))
+        if not math.isfinite(values[-1]):
+            raise Diverged(f"SR of the validation pair {pairs.pairs[index].name} is no number")
+        if show and index == 0:
+            show(sample(lr, sr, hr))
+    return float(np.mean(values))
 
 
 def bicubic_psnr(pairs: Source) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.training.data import Patches, StepSampler
+from srntt_pipeline.training.data import Patches, StepSampler, map_deviations
 
 some = settings(max_examples=60, deadline=None)
 counts, batches, seeds = st.integers(1, 12), st.integers(1, 9), st.integers(0, 1000)
@@ -155,6 +155,31 @@ def test_augmentation_depends_on_seed_step_and_place_alone() -> None:
 
     assert patch(0, 5, 1) == patch(0, 5, 1) == patch(0, 5, 1, with_maps=True)
     assert len({patch(s, t, n) for s in range(2) for t in range(3) for n in range(3)}) > 12
+
+
+class Spoilt(Places):
+    """Pairs with one value that is no number."""
+
+    def __init__(self, name: str, value: float) -> None:
+        super().__init__(4, 4)
+        self.name, self.value = name, value
+
+    def __getitem__(self, index: int) -> dict:
+        pair = super().__getitem__(index)
+        tensor = pair["maps"].get(self.name, pair.get(self.name))
+        tensor[0, 0, 0] = self.value
+        return pair
+
+
+@pytest.mark.parametrize("name", ["weight", *LAYERS])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_maps_that_are_no_numbers_are_named(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"2\.png: {name} of this pair holds NaN or infinity"):
+        Patches(Spoilt(name, value), 16, 0, with_maps=True)[0, 0, 2]
+    if name != "weight":
+        with pytest.raises(InputError, match=rf"maps hold NaN or infinity on {name}"):
+            map_deviations(Spoilt(name, value), 3)
+    assert Patches(Spoilt(name, 3e38), 16, 0, with_maps=True)[0, 0, 2]["lr"].isfinite().all()
 
 
 @pytest.mark.parametrize("with_maps", [False, True])

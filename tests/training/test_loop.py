@@ -50,9 +50,12 @@ Contents = Callable[[Path], dict[str, bytes]]
 WARMUP, TRANSFER = "SISR warm-up", "texture transfer"
 
 
-def run(folder: Path, out: Path, **changes: object) -> dict[str, float]:
+def run(folder: Path, out: Path, *, overwrite: bool = False, **changes: object) -> dict[str, float]:
     params = TrainParams.model_validate({**PARAMS.model_dump(), **changes})
-    return train(folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28)
+    return train(
+        folder, folder / "swaps", out, params,
+        device="cpu", cache_bytes=1 << 28, overwrite=overwrite,
+    )  # fmt: skip
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -190,7 +193,7 @@ def test_changed_parameters_start_afresh(
     folder: Path, tmp_path: Path, contents: Contents, change: dict[str, object]
 ) -> None:
     run(folder, tmp_path / "out")
-    run(folder, tmp_path / "out", **change)
+    run(folder, tmp_path / "out", overwrite=True, **change)
     run(folder, tmp_path / "fresh", **change)
     assert_same_run(contents, tmp_path / "out", tmp_path / "fresh")
 
@@ -201,7 +204,11 @@ def test_changed_swaps_start_afresh(folder: Path, tmp_path: Path, contents: Cont
     run(copy, tmp_path / "out")
     swaps = SWAPS.model_copy(update={"rotations_deg": (20.0,)})
     precompute_swaps(copy, copy / "swaps", swaps, workers=1, device="cpu")
-    run(copy, tmp_path / "out")
+    with pytest.raises(
+        InputError, match=r"another run: swaps was \w{12}…, is \w{12}…; .*--overwrite"
+    ):
+        run(copy, tmp_path / "out")
+    run(copy, tmp_path / "out", overwrite=True)
     run(copy, tmp_path / "fresh")
     assert_same_run(contents, tmp_path / "out", tmp_path / "fresh")
 
@@ -256,7 +263,7 @@ def test_killed_and_started_again(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    states = [path.name for path in (out / "resume").glob("step-*")]
+    states = [path.name for path in (out / "resume").glob("*/step-*")]
     assert states == ([f"step-{resumes_at:08d}"] if resumes_at else [])
     run(folder, out)
     run(folder, tmp_path / "fresh")
@@ -300,6 +307,15 @@ def test_swaps_of_other_pairs(folder: Path, tmp_path: Path) -> None:
     precompute_swaps(two, two / "swaps", SWAPS, workers=1, device="cpu")
     with pytest.raises(InputError, match="holds no swap of the pair"):
         train(folder, two / "swaps", tmp_path / "out", PARAMS, device="cpu")
+
+
+def test_swaps_of_more_pairs(folder: Path, tmp_path: Path) -> None:
+    five = copy_pairs(folder, tmp_path / "five", 5)
+    with pytest.raises(
+        InputError, match=r"swaps of pairs that .*five lacks \(1 of 6, \S+ the first"
+    ):
+        train(five, folder / "swaps", tmp_path / "out", PARAMS, device="cpu")
+    assert not any((tmp_path / "out").iterdir())
 
 
 def test_swaps_of_other_images(folder: Path, tmp_path: Path) -> None:

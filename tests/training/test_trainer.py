@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.utils.data import default_collate
 
-from srntt_pipeline.checkpoints import load_checkpoint
+from srntt_pipeline.checkpoints import load_checkpoint, save_checkpoint
 from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256
@@ -28,7 +28,7 @@ from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import LAYERS, load_encoder
 from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.training import objective
+from srntt_pipeline.training import objective, trainer
 from srntt_pipeline.training.data import Patches, StepSampler
 from srntt_pipeline.training.features import load_features
 from srntt_pipeline.training.job import check_swaps
@@ -62,7 +62,7 @@ Contents = Callable[[Path], dict[str, bytes]]
 
 
 def run(folder: Path, out: Path, **changes: Any) -> dict[str, float]:
-    options = {key: changes.pop(key) for key in ("content",) if key in changes}
+    options = {key: changes.pop(key) for key in ("content", "overwrite") if key in changes}
     params = TrainParams.model_validate({**PARAMS.model_dump(), **changes})
     return train(
         folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28, **options
@@ -179,7 +179,7 @@ def test_killed_and_started_again(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert list((tmp_path / "out" / "resume").glob("step-*"))
+    assert list((tmp_path / "out" / "resume").glob("*/step-*"))
     run(folder, tmp_path / "out", **changes)
     run(folder, tmp_path / "fresh", **changes)
     one, two = contents(tmp_path / "out"), contents(tmp_path / "fresh")
@@ -192,22 +192,33 @@ def test_killed_and_started_again(
 
 
 def test_nan_stops_with_one_line_and_keeps_the_last_good_checkpoint(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wild = {"learning_rate": 1, "checkpoint_every": 1, "gradient_clip": 0, "ema_decay": 0}
-    with pytest.raises(
-        InputError, match=r"step \d: the .* is (nan|inf)|no longer finite"
-    ) as caught:
-        run(folder, tmp_path, variant="srntt-l2", **wild, **{
-            f"{loss}_weight": 0 for loss in ("texture", "perceptual", "adversarial")
-        }, bicubic_skip=True, steps=9)  # fmt: skip
-    assert "\n" not in str(caught.value)
-    assert "lower learning_rate" in str(caught.value)
+    left = [4]
+
+    def losses(*arguments: Any) -> dict[str, torch.Tensor]:
+        left[0] -= 1
+        return {k: v / (left[0] > 0) for k, v in objective.losses(*arguments).items()}
+
+    monkeypatch.setattr(trainer, "losses", losses)
+    with pytest.raises(InputError, match=r"step 4: .* is inf; .* lower learn") as e:
+        run(folder, tmp_path, checkpoint_every=1)
+    assert "\n" not in str(e.value)
     checkpoint = load_checkpoint(tmp_path)
-    assert f"holds the checkpoint of step {checkpoint.info.step}" in str(caught.value)
-    assert 0 < checkpoint.info.step < 9
+    assert f"holds the checkpoint of step {checkpoint.info.step}" in str(e.value)
+    assert checkpoint.info.step == 3
     assert all(bool(v.isfinite().all()) for v in checkpoint.model.state_dict().values())
-    assert len(rows(tmp_path / "loss.csv")) == checkpoint.info.step
+    assert len(rows(tmp_path / "loss.csv")) == 3
+
+
+def test_a_learning_rate_far_too_high_stops_with_one_line(folder: Path, tmp_path: Path) -> None:
+    params = UPSCALER.model_copy(update={"learning_rate": 1e18})
+    for every in (1, 100):  # with a state of finite weights whose SR is no number, and without
+        wild = params.model_copy(update={"checkpoint_every": every})
+        with pytest.raises(InputError, match=r"lower learning_rate \(1e\+18\)") as caught:
+            train_upscaler(folder, tmp_path, wild, device="cpu")
+        assert "\n" not in str(caught.value)
+        assert not list(tmp_path.glob("*.*"))
 
 
 def test_a_critic_that_runs_away_stops(
@@ -254,9 +265,11 @@ def test_card_and_curves(folder: Path, tmp_path: Path) -> None:
 def test_the_manifests_hash_changes_with_them(folder: Path, tmp_path: Path) -> None:
     manifests = folder / "manifests"
     hashes = []
-    for text in ("a\n", "a\n", "b\n"):
+    names = sorted(path.stem for path in (folder / "train" / "input").iterdir())
+    for album in ("a", "a", "b"):
+        text = "".join(f"{album},{name}\n" for name in names)
         manifests.mkdir(exist_ok=True)
-        (manifests / "train.csv").write_text(text)
+        (manifests / "train.csv").write_text(f"album,name\n{text}")
         run(folder, tmp_path, warmup_steps=0, steps=0, reconstruction_steps=0)
         hashes.append(json.loads((tmp_path / "card.json").read_text())["manifest_sha256"])
         (manifests / "train.csv").unlink()
@@ -315,6 +328,15 @@ def test_swaps_of_today_fit_what_needs_no_others(folder: Path) -> None:
             check_swaps(Shards(folder / "swaps"), variant)
 
 
+def test_nan_weights_are_not_begun_with(folder: Path, tmp_path: Path) -> None:
+    train_upscaler(folder, tmp_path / "up", UPSCALER.model_copy(update={"steps": 0}), device="cpu")
+    loaded = load_checkpoint(tmp_path / "up")
+    next(loaded.model.parameters()).data.fill_(torch.nan)
+    save_checkpoint(loaded.path, loaded.model, loaded.info)
+    with pytest.raises(InputError, match=r"sisr\.safetensors"):
+        run(folder, tmp_path / "out", content=tmp_path / "up")
+
+
 UPSCALER = UpscalerParams(
     channels=4, blocks=1, steps=30, batch_size=2, patch_px=32, learning_rate=5e-3,
     bicubic_skip=True, validation_pairs=1, validate_every=15, checkpoint_every=10,
@@ -351,9 +373,10 @@ def test_the_upscaler_learns_from_hr_alone_and_starts_srntt(folder: Path, tmp_pa
         run(folder, tmp_path / "no", content=tmp_path / "on")
 
 
-def test_bf16_stays_near_float32(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("skip", [False, True])
+def test_bf16_stays_near_float32(folder: Path, tmp_path: Path, skip: bool) -> None:
     for precision in ("32-true", "bf16-mixed"):
-        run(folder, tmp_path / precision, precision=precision, steps=1)
+        run(folder, tmp_path / precision, precision=precision, steps=1, bicubic_skip=skip)
     one, two = (rows(tmp_path / p / "loss.csv")[-1] for p in ("32-true", "bf16-mixed"))
     assert one["loss"] != two["loss"]
     assert float(one["loss"]) == pytest.approx(float(two["loss"]), rel=0.1)
