@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from srntt_pipeline.albums.crops import corresponding_crops
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import TrainRow
 from srntt_pipeline.albums.matching import best_matches
+from srntt_pipeline.albums.pairs import Pairs
 from srntt_pipeline.albums.selection import share_out
-from srntt_pipeline.albums.sift import AlbumIndex, PhotoRecord, SiftFeatures
+from srntt_pipeline.albums.sift import PhotoRecord, SiftFeatures, read_features
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.parallel import run_all
@@ -121,23 +121,23 @@ def _place(row: TrainRow) -> tuple[str, str, str, int, int]:
 
 def crop_album(job: CropJob) -> list[Cropped]:
     """Return what comes of each of an album's wants; it ends short where pairs run out."""
-    index = job.album.index()
-    pairs = job.album.pairs(job.params)
-    pairs = pairs[~pairs["hr"].isin(job.left_out) & ~pairs["ref"].isin(job.left_out)]
-    return [_crop(want, pairs[pairs["level"] == want.level], index, job) for want in job.wants]
+    records = {photo.name: photo for photo in job.album.index().photos}
+    pairs = job.album.pairs(job.params).without(job.left_out)
+    return [_crop(want, pairs, records, job) for want in job.wants]
 
 
-def _crop(want: Want, pairs: pd.DataFrame, index: AlbumIndex, job: CropJob) -> Cropped:
-    records = {photo.name: photo for photo in index.photos}
+def _crop(want: Want, pairs: Pairs, records: dict[str, PhotoRecord], job: CropJob) -> Cropped:
+    places = pairs.of_level(want.level)
     rng = generator(job.params.seed, "training pairs", job.album.name, want.level)
-    order = rng.permutation(len(pairs))
+    order = rng.permutation(len(places))
     rows: list[TrainRow] = []
     place = want.start
     while len(rows) < want.crops and place < len(order):
-        pair = pairs.iloc[order[place]]
-        hr, ref = records[pair["hr"]], records[pair["ref"]]
-        hr_features, ref_features = index.features([hr, ref])
-        rows += _rows(hr, ref, hr_features, ref_features, int(pair["matches"]), want.level, job)
+        i, j = places[order[place]]
+        hr, ref = records[pairs.names[i]], records[pairs.names[j]]
+        hr_features, ref_features = read_features([hr, ref])
+        matches = int(pairs.matches[i, j])
+        rows += _rows(hr, ref, hr_features, ref_features, matches, want.level, job)
         place += 1
     return Cropped(rows[: want.crops], place, len(order))
 
