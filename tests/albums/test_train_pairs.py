@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srntt_pipeline.albums.counts import CountJob, count_album
 from srntt_pipeline.albums.matching import best_matches
-from srntt_pipeline.albums.photos import Album, PhotoChecks
-from srntt_pipeline.albums.sift import SiftJob, detect, extract_album
-from srntt_pipeline.albums.survey import CountedAlbum, survey
+from srntt_pipeline.albums.sift import detect
+from srntt_pipeline.albums.survey import survey
 from srntt_pipeline.albums.train_pairs import CropJob, Want, choose_train_pairs, crop_album
 from srntt_pipeline.config import BuildParams, Matching
 
@@ -18,21 +16,17 @@ PARAMS = BuildParams(
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory, photograph):
+def counted(tmp_path_factory, photograph, count_folder):
     """Four albums of five views that pan over a photograph."""
     root = tmp_path_factory.mktemp("train pairs")
     albums = []
     for number in range(4):
-        name, folder = f"album {number}", root / f"album {number}"
+        folder = root / f"album {number}"
         folder.mkdir()
         for i in range(5):
             x, y = 100 + 12 * i, 60 * number
             Image.fromarray(photograph[y : y + 120, x : x + 160]).save(folder / f"{i}.png")
-        features, counts = root / f"{number}.h5", root / f"{number}.parquet"
-        photos = tuple(f"{i}.png" for i in range(5))
-        extract_album(SiftJob(Album(name, folder, photos), PhotoChecks(160, 64, 10), 0, features))
-        count_album(CountJob(features, PARAMS.matching, counts))
-        albums.append(CountedAlbum(name, features, counts))
+        albums.append(count_folder(folder, PARAMS, root))
     return albums
 
 
@@ -117,20 +111,17 @@ def test_crops_wanted_in_two_helpings_are_those_of_one(counted):
 
 
 @pytest.fixture(scope="module")
-def real_pair(real_albums, tmp_path_factory):
+def real_pair(real_albums, tmp_path_factory, count_folder):
     """Photos of a real album at 500 px, cut independently of ours, and the rows of their crops."""
     names = ("100_7100.jpg", "100_7101.jpg")
-    folder, root = real_albums / "sceaux_castle", tmp_path_factory.mktemp("crops")
-    album = CountedAlbum("castle", root / "castle.h5", root / "castle.parquet")
-    checks = PhotoChecks(500, 160, 100)
-    extract_album(SiftJob(Album("castle", folder, names), checks, 0, album.features))
-    count_album(CountJob(album.features, Matching(), album.counts))
+    folder, params = real_albums / "sceaux_castle", BuildParams(levels=1, bands=(1,))
+    album = count_folder(folder, params, tmp_path_factory.mktemp("crops"), names)
     photos = {}
     for name in names:
         image = Image.open(folder / name)
         size = 500, round(image.height * 500 / image.width)
         photos[name] = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
-    return photos, choose([album], BuildParams(levels=1, bands=(1,)))
+    return photos, choose([album], params)
 
 
 def count(a, b):
