@@ -51,6 +51,11 @@ class CountJob:
     path: Path
     device: str = "cpu"
 
+    @property
+    def within_one(self) -> bool:
+        """Is it of the pairs within a block?"""
+        return self.blocks[0] == self.blocks[1]
+
 
 def count_pairs(job: CountJob) -> None:
     """Write the match counts of all pairs of photos of two blocks (Parquet), unless they are there.
@@ -61,12 +66,9 @@ def count_pairs(job: CountJob) -> None:
     made_from = _fingerprint(job)
     if _made_from(job.path) == made_from:
         return
-    first, second = job.blocks
-    photos = read_index([first]).photos
-    split = None
-    if second != first:
-        split = len(photos)
-        photos += read_index([second]).photos
+    photos = read_index(dict.fromkeys(job.blocks)).photos
+    first = sum(photo.file == job.blocks[0] for photo in photos)
+    split = None if job.within_one else first
     features = read_features(photos)
     rows = [
         {

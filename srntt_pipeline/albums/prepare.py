@@ -7,7 +7,7 @@ one, and a killed run loses at most the blocks in hand.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -90,15 +90,16 @@ def _file(out: Path, kind: str, album: Album, name: str) -> Path:
 
 
 def prepare(jobs: Sequence[AlbumJobs], workers: int) -> None:
-    """Do the `jobs`: first all features, then all counts; bars tell photos and pairs done."""
-    _prepare(
-        [job for album in jobs for job in album.features],
-        [job for album in jobs for job in album.counts],
-        workers,
-    )
+    """Do the `jobs`: first all features, then all counts."""
+    photos = extract_all([job for album in jobs for job in album.features], workers)
+    count_all([job for album in jobs for job in album.counts], photos, workers)
 
 
-def _prepare(features: Sequence[SiftJob], counts: Sequence[CountJob], workers: int) -> None:
+def extract_all(jobs: Sequence[SiftJob], workers: int) -> dict[Path, int]:
+    """Make the features of blocks; return the number of usable photos by the block's file.
+
+    The bar goes by photos.
+    """
     rejected = 0
 
     def show(bar: Any, result: Extracted) -> None:
@@ -106,19 +107,22 @@ def _prepare(features: Sequence[SiftJob], counts: Sequence[CountJob], workers: i
         rejected += result.rejected
         bar.set_postfix_str(f"{rejected:,} rejected", refresh=False)
 
-    extracted = run_all(
-        _extract, features, workers=workers, description="SIFT features", unit="photos",
+    results = run_all(
+        _extract, jobs, workers=workers, description="SIFT features", unit="photos",
         size=lambda job: len(job.album.photos), each=show,
     )  # fmt: skip
-    photos = {job.path: result.photos for job, result in zip(features, extracted, strict=True)}
+    return {job.path: result.photos for job, result in zip(jobs, results, strict=True)}
+
+
+def count_all(jobs: Sequence[CountJob], photos: Mapping[Path, int], workers: int) -> None:
+    """Count the matches of pairs of blocks, which have so many `photos`; the bar goes by pairs."""
 
     def pairs(job: CountJob) -> int:
         first, second = (photos[block] for block in job.blocks)
-        one_block = job.blocks[0] == job.blocks[1]
-        return first * (first - 1) // 2 if one_block else first * second
+        return first * (first - 1) // 2 if job.within_one else first * second
 
     run_all(
-        count_pairs, counts, workers=workers, description="Match counts", unit="pairs", size=pairs
+        count_pairs, jobs, workers=workers, description="Match counts", unit="pairs", size=pairs
     )
 
 
@@ -179,7 +183,7 @@ def prepare_shard(
     needed = {block for job in counted for block in job.blocks} - {job.path for job in own}
     # Its own first: meanwhile the other shards make theirs, and the others are mostly there then.
     others = [job for job in features if job.path in needed]
-    _prepare([*own, *others], counted, workers)
+    count_all(counted, extract_all([*own, *others], workers), workers)
     log.info(
         "Wrote match counts of %d of %d pairs of blocks of photos (shard %s) to %s; when all "
         "shards are done, run again with --merge",
