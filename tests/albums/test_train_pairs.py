@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srntt_pipeline.albums import train_pairs as train_pairs_module
 from srntt_pipeline.albums.matching import best_matches
 from srntt_pipeline.albums.sift import detect
 from srntt_pipeline.albums.survey import survey
@@ -66,7 +67,7 @@ def test_all_pairs_there_are_when_more_are_asked_for(counted):
 
 
 def _all_of(album, params, level):
-    return CropJob(album, params, frozenset(), (Want(level, 0, 10_000),))
+    return CropJob(album, params, frozenset(), (Want(level, 0, 10_000, 10_000),))
 
 
 def test_starved_level_leaves_its_share_to_the_others(counted):
@@ -91,6 +92,27 @@ def test_workers_change_nothing_and_the_seed_does(counted):
     assert choose(counted) != choose(counted, with_params(seed=1))
 
 
+@pytest.mark.parametrize("crops_per_pair", [1, 2, 3])
+@pytest.mark.parametrize("train_pairs", [5, 31, 10_000])
+def test_pieces_of_the_work_change_no_row(counted, monkeypatch, crops_per_pair, train_pairs):
+    """Of one album, so that much is wanted of it; some photos are left out."""
+    params = with_params(crops_per_pair=crops_per_pair, train_pairs=train_pairs)
+    left_out = {"album 1": frozenset({"2.png"})}
+    whole = choose(counted[1:2], params, left_out)
+    jobs = []
+
+    def crop(job):
+        jobs.append(job)
+        return crop_album(job)
+
+    monkeypatch.setattr(train_pairs_module, "crop_album", crop)
+    monkeypatch.setattr(train_pairs_module, "CROPS", 2)
+    assert choose(counted[1:2], params, left_out) == whole
+    assert len(jobs) > 1
+    for job in jobs:
+        assert sum(want.crops for want in job.wants) <= max(2 * PARAMS.levels, crops_per_pair)
+
+
 def test_no_pairs_give_no_rows(counted):
     assert choose(counted, with_params(train_pairs=0)) == []
     assert choose([], PARAMS) == []
@@ -99,10 +121,12 @@ def test_no_pairs_give_no_rows(counted):
 
 def test_crops_wanted_in_two_helpings_are_those_of_one(counted):
     """Where a round stopped, the next goes on."""
-    whole = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 8),)))[0].rows
-    first = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 2),)))[0]
+    whole = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 8, 100),)))[0].rows
+    first = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 2, 100),)))[0]
     assert first.rows == whole[:2]
-    rest = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, first.start, 100),)))[0]
+    rest = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, first.start, 100, 100),)))[
+        0
+    ]
     assert rest.start == rest.end
     assert [row for row in whole if row in first.rows + rest.rows] == whole
 
