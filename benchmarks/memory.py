@@ -55,15 +55,24 @@ def child(albums: Path, out: Path, workers: int) -> None:
     """Build, and print seconds and peak memory (MiB) of this process and of its largest worker."""
     start = time.perf_counter()
     report = build_cufed5(albums, out, PARAMS, workers=workers, device="cpu")
-    taken, main_process, children = time.perf_counter() - start, 0.0, [0.0]
+    taken = time.perf_counter() - start
+    print(json.dumps([taken, *peaks(), report["photo_pairs"]]))
+
+
+def peaks() -> tuple[float, float]:
+    """Return the peak memory of this process and of its largest worker, MiB."""
+    main_process, children = 0.0, [0.0]
     for status in Path("/proc").glob("[0-9]*/status"):  # the workers still wait for work
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        except OSError:
+            continue  # another's process, which has just ended
         peak = int(fields.get("VmHWM", "0 kB").split()[0]) / 1024
         if int(fields["Pid"]) == os.getpid():
             main_process = peak
         elif int(fields["PPid"]) == os.getpid():
             children.append(peak)
-    print(json.dumps([taken, main_process, max(children), report["photo_pairs"]]))
+    return main_process, max(children)
 
 
 def main() -> None:

@@ -291,7 +291,7 @@ def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Only features and counts of every Nth album; other shards can run at once, elsewhere.",
+    help="Only the Kth part of features and counts; other shards can run at once, elsewhere.",
 )
 @click.option("--merge", is_flag=True, help="Build from what the shards have left in OUT/work.")
 @parameters(config.BuildParams, "build")

@@ -40,6 +40,17 @@ def add_dataset(group: h5py.Group, name: str, data: Any, **options: Any) -> None
     group.create_dataset(name, data=data, **options).flush()
 
 
+def sealed_hash(path: Path) -> str | None:
+    """Return the hash that the seal of `path` names, unchecked; None where there is no seal."""
+    try:
+        with path.open("rb") as raw:
+            words = raw.read(USER_BLOCK).rstrip(b"\0").split()
+    except OSError:
+        return None
+    sealed = len(words) == 3 and words[:2] == [b"srntt_pipeline", b"sha256"]
+    return words[2].decode("ascii", "replace") if sealed else None
+
+
 def is_intact(path: Path) -> bool:
     """Tell whether `path` is a file that `sealed_file` wrote, unchanged since."""
     try:

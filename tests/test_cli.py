@@ -608,5 +608,5 @@ def test_merge_of_nothing_is_one_line(refused, tmp_path, save_view):
     save_view(tmp_path / "albums" / "a" / "1.png")
     save_view(tmp_path / "albums" / "b" / "1.png")
     line = refused("build-cufed5", tmp_path / "albums", tmp_path / "out", "--merge")
-    assert "2 of 2 albums have no features" in line
+    assert "2 of 2 albums lack features" in line
     assert "--shard 1/2" in line

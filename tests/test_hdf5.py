@@ -1,8 +1,10 @@
+import hashlib
+
 import h5py
 import numpy as np
 import pytest
 
-from srntt_pipeline.hdf5 import add_dataset, sealed_file
+from srntt_pipeline.hdf5 import add_dataset, sealed_file, sealed_hash
 
 
 def write(path):
@@ -28,3 +30,15 @@ def test_bytes_do_not_depend_on_when_python_drops_objects(tmp_path, monkeypatch,
     monkeypatch.setattr(h5py.Group, method, create_and_keep)
     assert write(tmp_path / "b.h5") == expected
     assert kept
+
+
+def test_seal_names_the_hash_of_what_follows_it(tmp_path):
+    content = write(tmp_path / "a.h5")
+    assert sealed_hash(tmp_path / "a.h5") == hashlib.sha256(content[512:]).hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"", b"srntt_pipeline\nsha256", b"\x89HDF", bytes(600)])
+def test_file_without_a_seal_has_no_hash(tmp_path, content):
+    assert sealed_hash(tmp_path / "missing.h5") is None
+    (tmp_path / "a.h5").write_bytes(content)
+    assert sealed_hash(tmp_path / "a.h5") is None

@@ -7,7 +7,8 @@ import numpy as np
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import TrainRow
 from srntt_pipeline.albums.near_duplicates import NearDuplicate
-from srntt_pipeline.albums.survey import CountedAlbum, Counts, Survey, count_histogram
+from srntt_pipeline.albums.pairs import Counts
+from srntt_pipeline.albums.survey import CountedAlbum, Survey, count_histogram
 from srntt_pipeline.config import BuildParams
 
 

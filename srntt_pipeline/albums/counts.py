@@ -1,19 +1,28 @@
-"""Match counts of all pairs of an album's photos, one Parquet file per album."""
+"""Match counts of all pairs of an album's photos, one Parquet file per pair of its blocks."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from srntt_pipeline.albums.matching import best_matches, match_all_pairs, verified
-from srntt_pipeline.albums.sift import SiftFeatures, detect, read_index
+from srntt_pipeline.albums.sift import SiftFeatures, detect, read_features, read_index
 from srntt_pipeline.config import Matching
-from srntt_pipeline.files import file_sha256, fingerprint, write_bytes
+from srntt_pipeline.files import fingerprint, write_bytes
+from srntt_pipeline.hdf5 import sealed_hash
 from srntt_pipeline.images import limit_long_side, read_rgb
 
-COLUMNS = ("photo_a", "photo_b", "matches_ab", "matches_ba")
+SCHEMA = pa.schema(
+    [
+        ("photo_a", pa.string()), ("photo_b", pa.string()),
+        ("matches_ab", pa.int32()), ("matches_ba", pa.int32()),
+    ]
+)  # fmt: skip
 
 
 def count_matches(a: Path, b: Path, matching: Matching, long_side_px: int = 0) -> int:
@@ -31,51 +40,60 @@ def count_matches(a: Path, b: Path, matching: Matching, long_side_px: int = 0) -
 
 @dataclass(frozen=True)
 class CountJob:
-    """Match counts of the album whose features are in `features`, to be written to `path`."""
+    """Match counts of the photos in two blocks of an album's, to be written to `path`.
 
-    features: Path
+    `blocks` are the files of their features: of the pairs of one photo with one of the other block,
+    or of the pairs within a block where both are the same.
+    """
+
+    blocks: tuple[Path, Path]
     matching: Matching
     path: Path
     device: str = "cpu"
 
+    @property
+    def within_one(self) -> bool:
+        """Is it of the pairs within a block?"""
+        return self.blocks[0] == self.blocks[1]
 
-def count_album(job: CountJob) -> int:
-    """Write the match counts of every pair of an album's photos (Parquet), unless they are there.
 
-    A row per pair, photo_a < photo_b: `matches_ab` best matches of a in b, `matches_ba` of b in a.
-    Returns how many pairs had to be counted.
+def count_pairs(job: CountJob) -> None:
+    """Write the match counts of all pairs of photos of two blocks (Parquet), unless they are there.
+
+    A row per pair, photo_a before photo_b: `matches_ab` best matches of a in b, `matches_ba` of b
+    in a.
     """
     made_from = _fingerprint(job)
     if _made_from(job.path) == made_from:
-        return 0
-    album = read_index(job.features)
-    photos, features = album.photos, album.features(album.photos)
+        return
+    photos = read_index(dict.fromkeys(job.blocks)).photos
+    first = sum(photo.file == job.blocks[0] for photo in photos)
+    split = None if job.within_one else first
+    features = read_features(photos)
     rows = [
-        (
-            photos[a].name,
-            photos[b].name,
-            int(verified(features[a], features[b], forth, job.matching).sum()),
-            int(verified(features[b], features[a], back, job.matching).sum()),
-        )
-        for a, b, forth, back in match_all_pairs(features, job.matching, job.device)
+        {
+            "photo_a": photos[a].name,
+            "photo_b": photos[b].name,
+            "matches_ab": int(verified(features[a], features[b], forth, job.matching).sum()),
+            "matches_ba": int(verified(features[b], features[a], back, job.matching).sum()),
+        }
+        for a, b, forth, back in match_all_pairs(features, job.matching, job.device, split)
     ]
-    table = pa.Table.from_pandas(pd.DataFrame(rows, columns=list(COLUMNS)), preserve_index=False)
+    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"made_from": made_from}))
     content = pa.BufferOutputStream()
-    pq.write_table(
-        table.replace_schema_metadata({"made_from": made_from}), content, write_page_checksum=True
-    )
+    pq.write_table(table, content, write_page_checksum=True)
     write_bytes(job.path, content.getvalue().to_pybytes())
-    return len(rows)
 
 
 def is_counted(job: CountJob) -> bool:
     """Tell whether the counts are there, whole, and made from these features in this way."""
-    return job.features.is_file() and _made_from(job.path) == _fingerprint(job)
+    return None not in map(sealed_hash, job.blocks) and _made_from(job.path) == _fingerprint(job)
 
 
 def _fingerprint(job: CountJob) -> str:
+    """Tell features by their seals: whoever extracts has checked them, and a hash takes long."""
     return fingerprint(
-        {"features": file_sha256(job.features), "matching": job.matching.model_dump()}
+        {"features": list(map(sealed_hash, job.blocks)), "matching": job.matching.model_dump()}
     )
 
 
@@ -87,10 +105,17 @@ def _made_from(path: Path) -> str | None:
         return None
 
 
-def read_counts(path: Path) -> pd.DataFrame:
-    """Return an album's match counts, a row per ordered pair: hr, ref, matches (of hr in ref)."""
-    table = pd.read_parquet(path)
-    forth = table[["photo_a", "photo_b", "matches_ab"]].set_axis(["hr", "ref", "matches"], axis=1)
-    back = table[["photo_b", "photo_a", "matches_ba"]].set_axis(["hr", "ref", "matches"], axis=1)
-    both = pd.concat([forth, back]).sort_values(["hr", "ref"], ignore_index=True)
-    return both.astype({"matches": "int64"})
+def read_counts(paths: Iterable[Path], photos: Sequence[str]) -> npt.NDArray[np.int32]:
+    """Return the match counts of an album's N `photos` from the files of its pairs of blocks.
+
+    int32 [N, N]: best matches of the row's photo in the column's; 0 on the diagonal. A table of two
+    million pairs with their names would take twenty times the memory.
+    """
+    names = pa.array(photos, pa.string())
+    matches = np.zeros((len(photos), len(photos)), np.int32)
+    for path in paths:
+        table = pq.read_table(path)
+        a = pc.index_in(table["photo_a"], names).to_numpy()
+        b = pc.index_in(table["photo_b"], names).to_numpy()
+        matches[a, b], matches[b, a] = table["matches_ab"], table["matches_ba"]
+    return matches

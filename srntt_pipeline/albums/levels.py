@@ -5,13 +5,14 @@ album; quantiles grade each album by itself, so that no level is empty.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from srntt_pipeline.config import BuildParams
 
-Counts = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.integer[Any]]
 
 
 def level_name(level: int) -> str:
@@ -36,8 +37,8 @@ def levels_by_quantiles(counts: Counts, levels: int) -> Counts:
     """
     if counts.size == 0:
         return counts.copy()
-    above = counts.size - np.searchsorted(np.sort(counts), counts, side="right")
-    return 1 + above * levels // counts.size
+    above = counts.size - np.cumsum(np.bincount(counts))  # of each count that occurs or could
+    return (1 + above * levels // counts.size)[counts]
 
 
 def grade(counts: Counts, params: BuildParams) -> Counts:

@@ -98,22 +98,32 @@ def match_both_ways(a: Descriptors, b: Descriptors, matching: Matching) -> tuple
 
 
 def match_all_pairs(
-    photos: Sequence[SiftFeatures], matching: Matching, device: str
+    photos: Sequence[SiftFeatures], matching: Matching, device: str, split: int | None = None
 ) -> Iterator[PairMatches]:
     """Yield the best matches of every pair of an album's photos, found on `device`.
 
-    The same on every device: `auto`, `cpu`, `cuda`, `cuda:1`, … Matches are not yet verified.
+    With `split`, only of the pairs of one of the first `split` photos with one of the rest. The
+    same on every device: `auto`, `cpu`, `cuda`, `cuda:1`, … Matches are not yet verified.
     """
     device = device_name(device)
     if device != "cpu":
         from srntt_pipeline.albums import matching_cuda  # all else here does without PyTorch
 
-        yield from matching_cuda.match_all_pairs(photos, matching, device)
+        yield from matching_cuda.match_all_pairs(photos, matching, device, split)
         return
-    for a, first in enumerate(photos):
-        for b in range(a + 1, len(photos)):
-            both = match_both_ways(first.descriptors, photos[b].descriptors, matching)
+    for a, partners in pairs_of(len(photos), split):
+        for b in partners:
+            both = match_both_ways(photos[a].descriptors, photos[b].descriptors, matching)
             yield PairMatches(a, b, *both)
+
+
+def pairs_of(photos: int, split: int | None) -> Iterator[tuple[int, range]]:
+    """Yield each of N `photos` that comes first in a pair, by its place, with its partners.
+
+    With `split`, each of the first `split` photos, with all of the rest.
+    """
+    for a in range(photos if split is None else split):
+        yield a, range(a + 1 if split is None else split, photos)
 
 
 def verify(xy: Points, other_xy: Points, matching: Matching) -> Mask:

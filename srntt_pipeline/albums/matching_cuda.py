@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srntt_pipeline.albums.matching import Nearest, PairMatches
+from srntt_pipeline.albums.matching import Nearest, PairMatches, pairs_of
 from srntt_pipeline.albums.sift import SiftFeatures
 from srntt_pipeline.config import Matching
 
@@ -18,9 +18,13 @@ _BATCH = 1 << 27  # distances at a time: half a GiB, and a few times that for wh
 
 
 def match_all_pairs(
-    photos: Sequence[SiftFeatures], matching: Matching, device: str, batch: int = _BATCH
+    photos: Sequence[SiftFeatures],
+    matching: Matching,
+    device: str,
+    split: int | None = None,
+    batch: int = _BATCH,
 ) -> Iterator[PairMatches]:
-    """Yield the best matches of every pair of `photos`, as `matching.match_all_pairs` does.
+    """Yield the best matches of pairs of `photos`, of those that `matching.match_all_pairs` yields.
 
     `batch` bounds the distances that are in memory at a time.
     """
@@ -33,15 +37,15 @@ def match_all_pairs(
     squares = descriptors.square().sum(dim=2)
     # What pads the shorter photos is infinitely far from everything.
     squares.masked_fill_(_padding(sizes, longest, device), torch.inf)
-    for a in range(len(photos)):
+    for a, partners in pairs_of(len(photos), split):
         if not sizes[a]:  # reductions over nothing are errors
             none = Nearest(np.zeros(0, np.intp), np.zeros(0, np.bool_))
-            for b in range(a + 1, len(photos)):
+            for b in partners:
                 blank = np.zeros(sizes[b], np.intp)
                 yield PairMatches(a, b, none, Nearest(blank, blank.astype(np.bool_)))
             continue
         step = max(1, batch // max(1, sizes[a] * longest))
-        for start in range(a + 1, len(photos), step):
+        for start in partners[::step]:
             others = slice(start, min(start + step, len(photos)))
             query, own = descriptors[a, : sizes[a]], squares[a, : sizes[a]]
             products = query @ descriptors[others].transpose(1, 2)  # [P, N, M]

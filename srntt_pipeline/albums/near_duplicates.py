@@ -105,8 +105,8 @@ def compare(job: CompareJob) -> list[NearDuplicate]:
         photo, test = candidate.photo, candidate.test_photo
         if photo.name in found:
             continue
-        (a,) = read_features(job.album.features, [photo])
-        (b,) = read_features(candidate.test_album.features, [test])
+        (a,) = read_features([photo])
+        (b,) = read_features([test])
         forth, back = match_both_ways(a.descriptors, b.descriptors, job.params.matching)
         matches = int(max(forth.is_match.sum(), back.is_match.sum()))
         share = matches / max(1, min(len(a.xy), len(b.xy)))

@@ -1,18 +1,21 @@
-"""The work that is done per album: features and match counts. Each album is a job of its own.
+"""The work that is done per album: features and match counts, in blocks.
 
-A job writes two files, whole or not at all, and is not done twice: so albums can be spread over
-processes, machines and array jobs, and a killed run loses at most the albums in hand.
+An album's photos are cut into blocks of at most BLOCK. A job makes the features of a block, another
+the match counts of a pair of blocks. A job writes one file, whole or not at all, and is not done
+twice: so work can be spread over processes, machines and array jobs, be it many albums or a large
+one, and a killed run loses at most the blocks in hand.
 """
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.albums.counts import CountJob, count_album, is_counted
+from srntt_pipeline.albums.counts import CountJob, count_pairs, is_counted
 from srntt_pipeline.albums.photos import Album, PhotoChecks, check_outside, find_albums
-from srntt_pipeline.albums.sift import SiftJob, extract_album, is_extracted, read_index
+from srntt_pipeline.albums.sift import SiftJob, extract, is_extracted
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
@@ -24,68 +27,137 @@ log = logging.getLogger(__name__)
 
 WORK = Path("work")
 
+# So many photos' features take seconds, and so do the counts of a pair of blocks: the bars move,
+# and little is lost at a kill. It decides which files there are, and no byte of the data set.
+BLOCK = 32
+
 
 @dataclass(frozen=True)
-class AlbumJob:
-    """Features and counts of one album."""
+class AlbumJobs:
+    """Features of one album, a job per block of photos, and counts, a job per pair of blocks."""
 
-    sift: SiftJob
-    counts: CountJob
+    album: str
+    features: tuple[SiftJob, ...]
+    counts: tuple[CountJob, ...]
 
     @property
     def counted(self) -> CountedAlbum:
-        """The album, once the job is done."""
-        return CountedAlbum(self.sift.album.name, self.sift.path, self.counts.path)
+        """The album, once the jobs are done."""
+        features = tuple(job.path for job in self.features)
+        return CountedAlbum(self.album, features, tuple(job.path for job in self.counts))
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a job found: pairs counted now (not in an earlier run), and photos rejected."""
+class Extracted:
+    """What came of a block: its usable photos and those rejected, in numbers."""
 
-    pairs: int
+    photos: int
     rejected: int
 
 
 def album_jobs(
     albums: Iterable[Album], out: Path, params: BuildParams, device: str
-) -> list[AlbumJob]:
-    """Return a job per album; their files lie in `out`/work."""
+) -> list[AlbumJobs]:
+    """Return the jobs of each album; their files lie in `out`/work."""
     checks = PhotoChecks.of(params)
     jobs = []
     for album in albums:
-        features = out / WORK / "sift" / f"{album.slug}.h5"
-        counts = out / WORK / "counts" / f"{album.slug}.parquet"
-        sift = SiftJob(album, checks, params.sift_features, features)
-        jobs.append(AlbumJob(sift, CountJob(features, params.matching, counts, device)))
+        features = tuple(
+            SiftJob(block, checks, params.sift_features, _file(out, "sift", album, f"{i:03d}.h5"))
+            for i, block in enumerate(_blocks(album))
+        )
+        counts = tuple(
+            CountJob(
+                (features[i].path, features[j].path),
+                params.matching,
+                _file(out, "counts", album, f"{i:03d}-{j:03d}.parquet"),
+                device,
+            )
+            for i, j in combinations_with_replacement(range(len(features)), 2)
+        )
+        jobs.append(AlbumJobs(album.name, features, counts))
     return jobs
 
 
-def work_files(jobs: Iterable[AlbumJob]) -> list[Path]:
+def work_files(jobs: Iterable[AlbumJobs]) -> list[Path]:
     """Return the files that the jobs write."""
-    return [path for job in jobs for path in (job.sift.path, job.counts.path)]
+    return [job.path for album in jobs for job in (*album.features, *album.counts)]
 
 
-def prepare_album(job: AlbumJob) -> Prepared:
-    """Extract and count one album, unless that is done."""
-    extract_album(job.sift)
-    return Prepared(count_album(job.counts), len(read_index(job.sift.path).rejected))
+def _blocks(album: Album) -> list[Album]:
+    """Return the album's photos in parts, in the order of their names."""
+    starts = range(0, len(album.photos), BLOCK)
+    return [replace(album, photos=album.photos[start : start + BLOCK]) for start in starts]
 
 
-def is_prepared(job: AlbumJob) -> bool:
-    """Tell whether both files are there, whole, of these photos and parameters."""
-    return is_extracted(job.sift) and is_counted(job.counts)
+def _file(out: Path, kind: str, album: Album, name: str) -> Path:
+    return out / WORK / kind / f"{album.slug}.{name}"
 
 
-def check_prepared(jobs: list[AlbumJob], workers: int) -> None:
+def prepare(jobs: Sequence[AlbumJobs], workers: int) -> None:
+    """Do the `jobs`: first all features, then all counts."""
+    photos = extract_all([job for album in jobs for job in album.features], workers)
+    count_all([job for album in jobs for job in album.counts], photos, workers)
+
+
+def extract_all(jobs: Sequence[SiftJob], workers: int) -> dict[Path, int]:
+    """Make the features of blocks; return the number of usable photos by the block's file.
+
+    The bar goes by photos.
+    """
+    rejected = 0
+
+    def show(bar: Any, result: Extracted) -> None:
+        nonlocal rejected
+        rejected += result.rejected
+        bar.set_postfix_str(f"{rejected:,} rejected", refresh=False)
+
+    results = run_all(
+        _extract, jobs, workers=workers, description="SIFT features", unit="photos",
+        size=lambda job: len(job.album.photos), each=show,
+    )  # fmt: skip
+    return {job.path: result.photos for job, result in zip(jobs, results, strict=True)}
+
+
+def count_all(jobs: Sequence[CountJob], photos: Mapping[Path, int], workers: int) -> None:
+    """Count the matches of pairs of blocks, which have so many `photos`; the bar goes by pairs."""
+
+    def pairs(job: CountJob) -> int:
+        first, second = (photos[block] for block in job.blocks)
+        return first * (first - 1) // 2 if job.within_one else first * second
+
+    run_all(
+        count_pairs, jobs, workers=workers, description="Match counts", unit="pairs", size=pairs
+    )
+
+
+def _extract(job: SiftJob) -> Extracted:
+    index = extract(job)
+    return Extracted(len(index.photos), len(index.rejected))
+
+
+def check_prepared(jobs: Sequence[AlbumJobs], workers: int) -> None:
     """Raise InputError unless all `jobs` are done."""
-    done = run_all(is_prepared, jobs, workers=workers, description="Checking shards", unit="albums")
-    if not all(done):
-        first = done.index(False)
+    features = [job for album in jobs for job in album.features]
+    extracted = run_all(
+        is_extracted, features, workers=workers, description="Checking features", unit="photos",
+        size=lambda job: len(job.album.photos),
+    )  # fmt: skip
+    there = {job.path for job, done in zip(features, extracted, strict=True) if done}
+    counts = [(album.album, job) for album in jobs for job in album.counts]
+    missing = [
+        place
+        for place, (_, job) in enumerate(counts)
+        if not (there.issuperset(job.blocks) and is_counted(job))
+    ]
+    if missing:
+        first, job = counts[missing[0]]
+        lacking = {counts[place][0] for place in missing}
         raise InputError(
-            f"{jobs[first].counts.path.parents[1]}: {done.count(False)} of {len(jobs)} albums have "
-            "no features and counts of these photos, parameters and versions, "
-            f"{jobs[first].sift.album.name} the first: run its shard again (or --shard "
-            f"{first + 1}/{len(jobs)}, which is this album alone), then --merge"
+            f"{job.path.parents[1]}: {len(lacking)} of {len(jobs)} "
+            "albums lack features or counts of these photos, parameters and versions, "
+            f"{first} the first: run the shards again, which make what is missing (or --shard "
+            f"{missing[0] + 1}/{len(counts)}, the first of it alone), then --merge"
         )
 
 
@@ -98,36 +170,28 @@ def prepare_shard(
     workers: int,
     device: str = "auto",
 ) -> None:
-    """Make features and counts of the albums of one shard, and nothing else.
+    """Make one shard's part of features and counts, and nothing else.
 
     All shards can run at once, here or elsewhere, with the same `out`; then `build_cufed5` with
-    `merge` makes the data set of them. Raises InputError.
+    `merge` makes the data set of them. Each makes every nth block of photos and counts every nth
+    pair of blocks, so a large album is shared out too. A block whose features it counts and no
+    other shard has made yet, it makes itself. Raises InputError.
     """
     check_outside(albums, out)
     with open_output(out, "dataset", reads=[albums], shard=shard) as output:
         found, _ = find_albums(albums)
         jobs = album_jobs(found, out, params, device)
         output.claim(work_files(jobs))
-        part = list(shard.of(jobs))
-        prepare(part, workers)
+        features = [job for album in jobs for job in album.features]
+        counts = [job for album in jobs for job in album.counts]
+        counted = shard.of(counts)
+        own = shard.of(features)
+        needed = {block for job in counted for block in job.blocks} - {job.path for job in own}
+        # Its own first: meanwhile the other shards make theirs, and the others are mostly there then.
+        others = [job for job in features if job.path in needed]
+        count_all(counted, extract_all([*own, *others], workers), workers)
     log.info(
-        "Wrote features and counts of %d of %d albums (shard %s) to %s; when all shards are done, "
-        "run again with --merge",
-        len(part), len(found), shard, out / WORK,
-    )  # fmt: skip
-
-
-def prepare(jobs: list[AlbumJob], workers: int) -> None:
-    """Do the `jobs`; the bar over the albums tells pairs a second and files rejected so far."""
-    pairs = rejected = 0
-
-    def show(bar: Any, result: Prepared) -> None:
-        nonlocal pairs, rejected
-        pairs, rejected = pairs + result.pairs, rejected + result.rejected
-        rate = pairs / max(bar.format_dict["elapsed"], 1e-3)
-        bar.set_postfix_str(f"{rate:,.0f} pairs/s, {rejected:,} rejected", refresh=False)
-
-    run_all(
-        prepare_album, jobs, workers=workers, description="SIFT and matches", unit="albums",
-        each=show,
+        "Wrote match counts of %d of %d pairs of blocks of photos (shard %s) to %s; when all "
+        "shards are done, run again with --merge",
+        len(counted), len(counts), shard, out / WORK,
     )  # fmt: skip

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from srntt_pipeline.albums.survey import CountedAlbum, Survey, complete_photos
+from srntt_pipeline.albums.pairs import Pairs
+from srntt_pipeline.albums.survey import CountedAlbum, Survey
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.seeds import generator
 
@@ -71,17 +71,18 @@ def choose_groups(
         if not share:
             continue
         pairs = album.pairs(params)
-        names = complete_photos(pairs, params.levels)
+        names = pairs.complete(params.levels)
         drawn = generator(params.seed, "groups", album.name).permutation(len(names))[:share]
         groups += [_group(album, names[i], pairs, params) for i in sorted(drawn)]
     return groups
 
 
-def _group(album: CountedAlbum, hr: str, pairs: pd.DataFrame, params: BuildParams) -> ChosenGroup:
+def _group(album: CountedAlbum, hr: str, pairs: Pairs, params: BuildParams) -> ChosenGroup:
     refs = []
+    row = pairs.names.index(hr)
     for level in range(1, params.levels + 1):
-        partners = pairs[(pairs["hr"] == hr) & (pairs["level"] == level)].sort_values("ref")
+        partners = np.flatnonzero(pairs.level[row] == level)
         draw = generator(params.seed, "reference", album.name, hr, level).integers(len(partners))
-        chosen = partners.iloc[int(draw)]
-        refs.append((str(chosen["ref"]), int(chosen["matches"])))
+        chosen = partners[draw]
+        refs.append((pairs.names[chosen], int(pairs.matches[row, chosen])))
     return ChosenGroup(album, hr, tuple(refs))

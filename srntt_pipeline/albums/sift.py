@@ -1,11 +1,12 @@
-"""SIFT features of photos, kept in one HDF5 file per album.
+"""SIFT features of photos, kept in one HDF5 file per block of an album's photos.
 
 OpenCV's SIFT descriptors hold whole numbers 0…255, so they are stored as bytes and squared
 distances between them are exact in float32.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class PhotoRecord:
     """A usable photo of an album: file name, SHA-256, size at working size, perceptual hash.
 
     `phash` (16 hexadecimal digits) is the same for a photo and a recompressed or brighter copy of
-    it, give or take a few bits. `place` is where the features lie in the album's file.
+    it, give or take a few bits. `place` is where the features lie in `file`.
     """
 
     name: str
@@ -45,20 +46,16 @@ class PhotoRecord:
     width: int
     phash: str
     place: str
+    file: Path
 
 
 @dataclass(frozen=True)
 class AlbumIndex:
     """What is known of an album's photos, but for their features, which are read when wanted."""
 
-    path: Path
     album: str
     photos: tuple[PhotoRecord, ...]
     rejected: tuple[Rejected, ...]
-
-    def features(self, photos: Iterable[PhotoRecord]) -> list[SiftFeatures]:
-        """Return the features of `photos` of this album."""
-        return read_features(self.path, photos)
 
 
 def to_grey(image: RGB) -> npt.NDArray[np.uint8]:
@@ -93,7 +90,7 @@ def perceptual_hash(image: RGB) -> str:
 
 @dataclass(frozen=True)
 class SiftJob:
-    """Features of all photos of `album`, to be written to `path`."""
+    """Features of the photos of `album`, a block of an album's, to be written to `path`."""
 
     album: Album
     checks: PhotoChecks
@@ -101,15 +98,15 @@ class SiftJob:
     path: Path
 
 
-def extract_album(job: SiftJob) -> None:
-    """Write the features of an album's photos, and the photos rejected, unless they are there.
+def extract(job: SiftJob) -> AlbumIndex:
+    """Write the features of a block's photos, and the photos rejected, unless they are there.
 
     They are there when the file was made from the same photo files by the same parameters and
-    OpenCV version; a damaged file is made anew.
+    OpenCV version; a damaged file is made anew. Returns what `read_index` reads of it.
     """
     made_from = _fingerprint(job)
     if _made_from(job.path) == made_from:
-        return
+        return read_index([job.path])
     photos: list[PhotoRecord] = []
     rejected: list[tuple[str, str]] = []
     with sealed_file(job.path) as file:
@@ -121,14 +118,16 @@ def extract_album(job: SiftJob) -> None:
                 continue
             height, width = photo.shape[:2]
             place = f"{len(photos):05d}"
-            photos.append(PhotoRecord(name, digest, height, width, perceptual_hash(photo), place))
+            phash = perceptual_hash(photo)
+            photos.append(PhotoRecord(name, digest, height, width, phash, place, job.path))
             for key, values in vars(detect(photo, job.most)).items():
                 add_dataset(file, f"{place}/{key}", values)
-        # One string, not attributes: those end at 64 KiB, which a large album can pass.
-        index = {"photos": list(map(vars, photos)), "rejected": rejected}
-        text = json.dumps({"album": job.album.name, **index}, ensure_ascii=False)
-        add_dataset(file, "index", text)
+        stored = [{k: v for k, v in vars(photo).items() if k != "file"} for photo in photos]
+        # One string, not attributes: those end at 64 KiB, which long reasons can pass.
+        index = {"album": job.album.name, "photos": stored, "rejected": rejected}
+        add_dataset(file, "index", json.dumps(index, ensure_ascii=False))
         file.attrs["made_from"] = made_from
+    return read_index([job.path])
 
 
 def is_extracted(job: SiftJob) -> bool:
@@ -162,19 +161,27 @@ def _made_from(path: Path) -> str | None:
         return str(file.attrs["made_from"])
 
 
-def read_index(path: Path) -> AlbumIndex:
-    """Return what `extract_album` wrote to `path`: the usable photos by file name, and the rest."""
-    with h5py.File(path) as file:
-        index = json.loads(file["index"][()])
-    album = index["album"]
-    photos = tuple(PhotoRecord(**photo) for photo in index["photos"])
-    return AlbumIndex(
-        path, album, photos, tuple(Rejected(album, *row) for row in index["rejected"])
-    )
+def read_index(paths: Iterable[Path]) -> AlbumIndex:
+    """Return what `extract` wrote to the files of an album's blocks: usable photos, and the rest.
+
+    The photos are in the order of the blocks, and within one in that of the files' names.
+    """
+    album, photos, rejected = "", [], []
+    for path in paths:
+        with h5py.File(path) as file:
+            index = json.loads(file["index"][()])
+        album = index["album"]
+        photos += [PhotoRecord(**photo, file=path) for photo in index["photos"]]
+        rejected += [Rejected(album, *row) for row in index["rejected"]]
+    return AlbumIndex(album, tuple(photos), tuple(rejected))
 
 
-def read_features(path: Path, photos: Iterable[PhotoRecord]) -> list[SiftFeatures]:
-    """Return the features of `photos` of the album that `extract_album` wrote to `path`."""
-    with h5py.File(path) as file:
-        groups = [file[photo.place] for photo in photos]
+def read_features(photos: Sequence[PhotoRecord]) -> list[SiftFeatures]:
+    """Return the features of `photos`, of one album or of several."""
+    with ExitStack() as stack:
+        files = {
+            path: stack.enter_context(h5py.File(path))
+            for path in dict.fromkeys(photo.file for photo in photos)
+        }
+        groups = [files[photo.file][photo.place] for photo in photos]
         return [SiftFeatures(group["xy"][:], group["descriptors"][:]) for group in groups]

@@ -1,7 +1,7 @@
 """What the choice of test groups and training pairs needs to know of a collection of albums.
 
 Albums are read one at a time. What is kept is a few numbers per album and a hash per photo, never
-a row per pair of photos: CUFED has five million.
+a number per pair of photos: CUFED has five million.
 """
 
 from collections.abc import Iterable
@@ -9,37 +9,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from srntt_pipeline.albums.counts import read_counts
-from srntt_pipeline.albums.levels import grade
 from srntt_pipeline.albums.manifest import Rejected
+from srntt_pipeline.albums.pairs import Counts, Pairs
 from srntt_pipeline.albums.sift import AlbumIndex, read_index
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.parallel import progress
 
-Counts = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class CountedAlbum:
-    """An album whose features and match counts lie in files; `unused` photos are passed over."""
+    """An album whose features and match counts lie in files; `unused` photos are passed over.
+
+    A file of `features` holds a block of the photos, one of `counts` a pair of blocks.
+    """
 
     name: str
-    features: Path
-    counts: Path
+    features: tuple[Path, ...]
+    counts: tuple[Path, ...]
     unused: frozenset[str] = frozenset()
 
     def index(self) -> AlbumIndex:
         """Return what is known of the photos."""
         return read_index(self.features)
 
-    def pairs(self, params: BuildParams) -> pd.DataFrame:
-        """Return the ordered pairs of used photos: hr, ref, matches and level (0: none)."""
-        table = read_counts(self.counts)
-        table = table[~table["hr"].isin(self.unused) & ~table["ref"].isin(self.unused)]
-        return table.assign(level=grade(table["matches"].to_numpy(), params))
+    def pairs(self, params: BuildParams) -> Pairs:
+        """Return the ordered pairs of used photos, graded."""
+        names = [photo.name for photo in self.index().photos]
+        matches = read_counts(self.counts, names)
+        used = [i for i, name in enumerate(names) if name not in self.unused]
+        if len(used) < len(names):
+            matches = matches[np.ix_(used, used)]
+        return Pairs.graded(tuple(names[i] for i in used), matches, params)
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,12 @@ def survey(albums: Iterable[CountedAlbum], params: BuildParams) -> Survey:
                 copies.append(Rejected(album.name, left[0], reason))
             rejected += copies
             table = album.pairs(params)
+            counted = table.histogram(params.levels)
             used.append(album)
             photos.append(len(left))
-            pairs.append(np.bincount(table["level"], minlength=params.levels + 1))
-            complete.append(len(complete_photos(table, params.levels)))
-            histogram = _add_counts(histogram, table)
+            pairs.append(counted.sum(axis=1))
+            complete.append(len(table.complete(params.levels)))
+            histogram = _sum(histogram, counted)
             bar.update()
     return Survey(
         tuple(used),
@@ -108,24 +111,17 @@ def _copies(index: AlbumIndex, first: dict[bytes, str]) -> list[Rejected]:
     return copies
 
 
-def complete_photos(pairs: pd.DataFrame, levels: int) -> list[str]:
-    """Return the HR photos of an album's `pairs` that have a reference at every level, by name."""
-    graded = pairs[pairs["level"] > 0]
-    reached = graded.groupby("hr")["level"].nunique()
-    return sorted(reached.index[reached == levels])
-
-
 def count_histogram(albums: Iterable[CountedAlbum], params: BuildParams) -> Counts:
     """Return the `histogram` of a Survey for `albums` alone."""
     histogram = np.zeros((params.levels + 1, 1), np.int64)
     for album in albums:
-        histogram = _add_counts(histogram, album.pairs(params))
+        histogram = _sum(histogram, album.pairs(params).histogram(params.levels))
     return histogram
 
 
-def _add_counts(histogram: Counts, table: pd.DataFrame) -> Counts:
-    most = int(table["matches"].max()) if len(table) else 0
-    grown = np.zeros((len(histogram), max(histogram.shape[1], most + 1)), np.int64)
-    grown[:, : histogram.shape[1]] = histogram
-    np.add.at(grown, (table["level"].to_numpy(), table["matches"].to_numpy()), 1)
-    return grown
+def _sum(a: Counts, b: Counts) -> Counts:
+    """Return the sum of two histograms; one may know higher counts than the other."""
+    total = np.zeros((len(a), max(a.shape[1], b.shape[1])), np.int64)
+    for part in (a, b):
+        total[:, : part.shape[1]] += part
+    return total

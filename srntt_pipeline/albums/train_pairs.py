@@ -1,21 +1,23 @@
 """The training pairs: drawn by seed, spread over levels and albums, cropped until there are enough.
 
 Many pairs of photos give no crop: too few of their matches lie together. So crops are made in
-rounds. Each shares out what is still wanted among the albums that have untried pairs left.
+rounds. Each shares out what is still wanted among the albums that have untried pairs left. Where
+much is wanted of one album, pieces of its pairs are tried side by side.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from srntt_pipeline.albums.crops import corresponding_crops
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import TrainRow
 from srntt_pipeline.albums.matching import best_matches
+from srntt_pipeline.albums.pairs import Pairs
 from srntt_pipeline.albums.selection import share_out
-from srntt_pipeline.albums.sift import AlbumIndex, PhotoRecord, SiftFeatures
+from srntt_pipeline.albums.sift import PhotoRecord, SiftFeatures, read_features
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.parallel import run_all
@@ -23,14 +25,18 @@ from srntt_pipeline.seeds import generator
 
 Counts = npt.NDArray[np.int64]
 
+# A job gets pairs enough for so many crops at best: seconds of work. It changes no row.
+CROPS = 64
+
 
 @dataclass(frozen=True)
 class Want:
-    """So many `crops` of `level` are wanted; the pairs before `start` have been tried."""
+    """So many `crops` of `level` are wanted from the pairs `start`…`stop`, in the order drawn."""
 
     level: int
     start: int
     crops: int
+    stop: int
 
 
 @dataclass(frozen=True)
@@ -67,41 +73,63 @@ def choose_train_pairs(
     """
     rows: list[TrainRow] = []
     made, start, end = np.zeros_like(available), np.zeros_like(available), available.copy()
+    missing = np.zeros_like(available)
     rounds = 0
     while True:
-        missing = _share_out(params, made, (end - start) * params.crops_per_pair) - made
+        # What was shared out is made, or its pairs run out, before anything is shared out anew.
+        missing[start >= end] = 0
+        if not missing.any():
+            missing = _share_out(params, made, (end - start) * params.crops_per_pair) - made
         if not missing.any():
             break
         rounds += 1
-        wanting = np.flatnonzero(missing.any(axis=1))
         jobs = [
-            CropJob(
-                albums[a],
-                params,
-                left_out.get(albums[a].name, frozenset()),
-                tuple(
-                    Want(int(k) + 1, int(start[a, k]), int(missing[a, k]))
-                    for k in np.flatnonzero(missing[a])
-                ),
-            )
-            for a in wanting
+            (a, CropJob(albums[a], params, left_out.get(albums[a].name, frozenset()), wants))
+            for a in np.flatnonzero(missing.any(axis=1))
+            for wants in _wants(missing[a], start[a], end[a], params.crops_per_pair)
         ]
         results = run_all(
             crop_album,
-            jobs,
+            [job for _, job in jobs],
             workers=workers,
             description="Corresponding crops" if rounds == 1 else f"Crops, round {rounds}",
             unit="crops",
             size=lambda job: sum(want.crops for want in job.wants),
         )
-        for a, job, result in zip(wanting, jobs, results, strict=True):
+        for (a, job), result in zip(jobs, results, strict=True):
             for want, cropped in zip(job.wants, result, strict=True):
-                rows += cropped.rows
-                made[a, want.level - 1] += len(cropped.rows)
-                start[a, want.level - 1], end[a, want.level - 1] = cropped.start, cropped.end
+                place = a, want.level - 1
+                new = cropped.rows[: missing[place]]
+                rows += new
+                made[place] += len(new)
+                missing[place] -= len(new)
+                start[place], end[place] = cropped.start, cropped.end
     rows.sort(key=_place)
     digits = max(5, len(str(len(rows) - 1)))
     return [replace(row, name=f"{index:0{digits}d}") for index, row in enumerate(rows)]
+
+
+def _wants(
+    missing: Counts, start: Counts, end: Counts, crops_per_pair: int
+) -> Iterator[tuple[Want, ...]]:
+    """Yield what each job shall make of an album's `missing` crops of each level.
+
+    Few crops are one job's, which stops when it has them. Of many, jobs get pieces of just the
+    pairs that would do at best: then none is tried that one job would not have tried.
+    """
+    few = []
+    for k in np.flatnonzero(missing):
+        level, crops, place, stop = int(k) + 1, int(missing[k]), int(start[k]), int(end[k])
+        if crops <= CROPS:
+            few.append(Want(level, place, crops, stop))
+            continue
+        stop = min(stop, place - crops // -crops_per_pair)
+        step = -(CROPS // -crops_per_pair)
+        for first in range(place, stop, step):
+            last = min(first + step, stop)
+            yield (Want(level, first, (last - first) * crops_per_pair, last),)
+    if few:
+        yield tuple(few)
 
 
 def _share_out(params: BuildParams, made: Counts, possible: Counts) -> Counts:
@@ -121,23 +149,23 @@ def _place(row: TrainRow) -> tuple[str, str, str, int, int]:
 
 def crop_album(job: CropJob) -> list[Cropped]:
     """Return what comes of each of an album's wants; it ends short where pairs run out."""
-    index = job.album.index()
-    pairs = job.album.pairs(job.params)
-    pairs = pairs[~pairs["hr"].isin(job.left_out) & ~pairs["ref"].isin(job.left_out)]
-    return [_crop(want, pairs[pairs["level"] == want.level], index, job) for want in job.wants]
+    records = {photo.name: photo for photo in job.album.index().photos}
+    pairs = job.album.pairs(job.params).without(job.left_out)
+    return [_crop(want, pairs, records, job) for want in job.wants]
 
 
-def _crop(want: Want, pairs: pd.DataFrame, index: AlbumIndex, job: CropJob) -> Cropped:
-    records = {photo.name: photo for photo in index.photos}
+def _crop(want: Want, pairs: Pairs, records: dict[str, PhotoRecord], job: CropJob) -> Cropped:
+    places = pairs.of_level(want.level)
     rng = generator(job.params.seed, "training pairs", job.album.name, want.level)
-    order = rng.permutation(len(pairs))
+    order = rng.permutation(len(places))
     rows: list[TrainRow] = []
-    place = want.start
-    while len(rows) < want.crops and place < len(order):
-        pair = pairs.iloc[order[place]]
-        hr, ref = records[pair["hr"]], records[pair["ref"]]
-        hr_features, ref_features = index.features([hr, ref])
-        rows += _rows(hr, ref, hr_features, ref_features, int(pair["matches"]), want.level, job)
+    place, stop = min(want.start, len(order)), min(want.stop, len(order))
+    while len(rows) < want.crops and place < stop:
+        i, j = places[order[place]]
+        hr, ref = records[pairs.names[i]], records[pairs.names[j]]
+        hr_features, ref_features = read_features([hr, ref])
+        matches = int(pairs.matches[i, j])
+        rows += _rows(hr, ref, hr_features, ref_features, matches, want.level, job)
         place += 1
     return Cropped(rows[: want.crops], place, len(order))
 

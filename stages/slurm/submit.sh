@@ -4,7 +4,7 @@
 #   stages/slurm/submit.sh build-cufed5 N ALBUMS OUT [OPTIONS…]
 #   stages/slurm/submit.sh precompute-swaps N DATASET OUT [OPTIONS…]
 #
-# N array tasks make the features and counts of every Nth album, or every Nth file of swaps; then one
+# N array tasks make each a part of the features and counts, or every Nth file of swaps; then one
 # job merges them. OPTIONS are the command's. What else sbatch needs (partition, account) goes into
 # the two scripts, or into SBATCH_PARTITION and SBATCH_ACCOUNT; a GPU for each task: SBATCH_GPUS=1.
 # Submitted again, it does what is missing.

@@ -7,6 +7,8 @@ import pytest
 
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
+from srntt_pipeline.albums.photos import Album
+from srntt_pipeline.albums.prepare import album_jobs, prepare
 from srntt_pipeline.config import BuildParams, DemoAlbumsParams
 
 PARAMS = BuildParams(
@@ -32,6 +34,19 @@ def cufed(tmp_path_factory):
     (root / "event_type.json").write_text(json.dumps(EVENTS))
     (root / "image_importance.json").write_text(json.dumps(scores))
     return root
+
+
+@pytest.fixture(scope="session")
+def count_folder():
+    """Extract and count the photos in a folder, all or those named, into `out`."""
+
+    def count(folder, params, out, names=None):
+        photos = names or tuple(sorted(path.name for path in folder.iterdir()))
+        (jobs,) = album_jobs([Album(folder.name, folder, photos)], out, params, "cpu")
+        prepare([jobs], workers=1)
+        return jobs.counted
+
+    return count
 
 
 @pytest.fixture(scope="session")

@@ -353,7 +353,7 @@ def test_shard_does_nothing_of_other_shards(albums, tmp_path, contents, caplog):
     prepared = {Path(name).name.split("-")[0] for name in contents(out) if MARK not in name}
     assert prepared == {"cat", "temple"}
     assert half_written.exists()
-    assert f"2 of 3 albums (shard 1/2) to {out / 'work'}; when all shards are done" in caplog.text
+    assert f"2 of 3 pairs of blocks of photos (shard 1/2) to {out / 'work'}; when" in caplog.text
 
 
 def merge_complaint(albums, out, params=PARAMS):
@@ -369,8 +369,9 @@ def test_merge_names_an_album_that_no_shard_has_prepared(albums, tmp_path):
     out = tmp_path / "out"
     prepare(albums, out, "1/3")
     message = merge_complaint(albums, out)
-    assert "2 of 3 albums have no features and counts of these photos" in message
-    assert "coffee the first: run its shard again (or --shard 2/3," in message
+    assert "2 of 3 albums lack features or counts of these photos" in message
+    assert "coffee the first: run the shards again, which make what is missing" in message
+    assert "(or --shard 2/3, the first of it alone)" in message
     prepare(albums, out, "2/3", "3/3")
     merge(albums, out)
 

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -7,14 +8,14 @@ import pytest
 
 from srntt_pipeline.albums.counts import (
     CountJob,
-    count_album,
     count_matches,
+    count_pairs,
     is_counted,
     read_counts,
 )
 from srntt_pipeline.albums.matching import best_matches
 from srntt_pipeline.albums.photos import Album, PhotoChecks
-from srntt_pipeline.albums.sift import SiftJob, detect, extract_album
+from srntt_pipeline.albums.sift import SiftJob, detect, extract
 from srntt_pipeline.config import Matching
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.images import limit_long_side, read_rgb
@@ -60,7 +61,7 @@ def test_file_that_is_no_image_is_named(tmp_path, save_view):
         count_matches(tmp_path / "a.png", tmp_path / "b.png", DEFAULT)
 
 
-# The album's table
+# The tables of an album's blocks
 
 
 @pytest.fixture
@@ -71,85 +72,122 @@ def album(tmp_path, save_view):
 
 
 @pytest.fixture
-def job(album, tmp_path):
-    job = CountJob(tmp_path / "lund.h5", DEFAULT, tmp_path / "lund.parquet")
-    extract_album(SiftJob(album, PhotoChecks(160, 16, 10), 0, job.features))
-    return job
+def block(album, tmp_path):
+    """Extract a block of the album's photos; return the file."""
+
+    def run(*names):
+        path = tmp_path / f"{'-'.join(names)}.h5"
+        extract(SiftJob(replace(album, photos=names), PhotoChecks(160, 16, 10), 0, path))
+        return path
+
+    return run
 
 
-def test_table_has_every_ordered_pair_with_its_count(job, album):
-    count_album(job)
-    table = read_counts(job.path)
-    assert list(table.columns) == ["hr", "ref", "matches"]
-    rows = list(table.itertuples(index=False, name=None))
-    assert [row[:2] for row in rows] == list(itertools.permutations(album.photos, 2))
-    for hr, ref, matches in rows:
-        assert matches == count_matches(album.folder / hr, album.folder / ref, DEFAULT)
+@pytest.fixture
+def job(album, block, tmp_path):
+    return CountJob((block(*album.photos),) * 2, DEFAULT, tmp_path / "lund.parquet")
+
+
+def check_counts(matches, album, matching=DEFAULT):
+    """The matrix holds what two image files by themselves have."""
+    assert matches.dtype == np.int32
+    assert not matches.diagonal().any()
+    for (i, hr), (j, ref) in itertools.permutations(enumerate(album.photos), 2):
+        assert matches[i, j] == count_matches(album.folder / hr, album.folder / ref, matching)
+
+
+def test_table_has_every_pair_once_with_its_counts(job, album):
+    count_pairs(job)
+    table = pd.read_parquet(job.path)
+    assert list(table.columns) == ["photo_a", "photo_b", "matches_ab", "matches_ba"]
+    pairs = list(table[["photo_a", "photo_b"]].itertuples(index=False, name=None))
+    assert pairs == list(itertools.combinations(album.photos, 2))
+    check_counts(read_counts([job.path], album.photos), album)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_counts_of_blocks_are_those_of_the_whole_album(album, block, tmp_path, cut):
+    blocks = [block(*album.photos[:cut]), block("none.png", *album.photos[cut:])]
+    paths = []
+    for a, b in itertools.combinations_with_replacement(blocks, 2):
+        paths.append(tmp_path / f"{len(paths)}.parquet")
+        count_pairs(CountJob((a, b), DEFAULT, paths[-1]))
+    tables = [pd.read_parquet(path) for path in paths]
+    assert list(map(len, tables)) == [
+        cut * (cut - 1) // 2,
+        cut * (3 - cut),
+        (3 - cut) * (2 - cut) // 2,
+    ]
+    check_counts(read_counts(paths, album.photos), album)
 
 
 @pytest.mark.parametrize("photos", [(), ("a.png",)])
-def test_album_of_less_than_two_photos_has_an_empty_table(album, tmp_path, photos):
-    job = CountJob(tmp_path / "x.h5", DEFAULT, tmp_path / "x.parquet")
-    few = Album("lund", album.folder, photos)
-    extract_album(SiftJob(few, PhotoChecks(160, 16, 10), 0, job.features))
-    count_album(job)
-    table = read_counts(job.path)
-    assert table.empty
-    assert table["matches"].dtype == np.int64
+def test_block_of_less_than_two_photos_has_an_empty_table(block, tmp_path, photos):
+    job = CountJob((block(*photos),) * 2, DEFAULT, tmp_path / "x.parquet")
+    count_pairs(job)
+    assert is_counted(job)
+    assert pd.read_parquet(job.path).empty
+    np.testing.assert_array_equal(read_counts([job.path], photos), np.zeros((len(photos),) * 2))
 
 
 def test_what_is_there_is_not_counted_again(job):
-    count_album(job)
+    count_pairs(job)
     before = job.path.stat()
-    count_album(job)
+    count_pairs(job)
     assert (job.path.stat().st_mtime_ns, job.path.stat().st_ino) == (
         before.st_mtime_ns,
         before.st_ino,
     )
 
 
-def test_another_ratio_is_counted_anew(job):
-    count_album(job)
-    strict = read_counts(job.path)["matches"]
-    count_album(CountJob(job.features, Matching(ratio=0.95), job.path))
-    assert (read_counts(job.path)["matches"] > strict).all()
+def test_another_ratio_is_counted_anew(job, album):
+    count_pairs(job)
+    count_pairs(replace(job, matching=Matching(ratio=0.95)))
+    check_counts(read_counts([job.path], album.photos), album, Matching(ratio=0.95))
 
 
-def test_other_features_are_counted_anew(job, album, save_view, tmp_path):
-    count_album(job)
-    save_view(album.folder / "a.png", x=200)
-    extract_album(SiftJob(album, PhotoChecks(160, 16, 10), 0, job.features))
-    count_album(job)
-    fresh = CountJob(job.features, DEFAULT, tmp_path / "fresh.parquet")
-    count_album(fresh)
-    pd.testing.assert_frame_equal(read_counts(job.path), read_counts(fresh.path))
+@pytest.mark.parametrize("changed", [0, 1], ids=["first block", "second block"])
+def test_other_features_are_counted_anew(album, block, save_view, tmp_path, changed):
+    names = (("a.png",), ("b.png", "c.png"))
+    job = CountJob((block(*names[0]), block(*names[1])), DEFAULT, tmp_path / "x.parquet")
+    count_pairs(job)
+    save_view(album.folder / names[changed][0], x=100)
+    assert is_counted(job)  # of the features that are there
+    block(*names[changed])
+    assert not is_counted(job)
+    count_pairs(job)
+    matches = read_counts([job.path], album.photos)
+    for i, j in ((0, 1), (0, 2), (1, 0), (2, 0)):
+        files = (album.folder / album.photos[place] for place in (i, j))
+        assert matches[i, j] == count_matches(*files, DEFAULT)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
 def test_damaged_table_is_counted_anew(job, share):
-    count_album(job)
+    count_pairs(job)
     whole = job.path.read_bytes()
     job.path.write_bytes(whole[: int(share * len(whole))])
-    count_album(job)
+    count_pairs(job)
     assert job.path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("kind", ["homography", "fundamental"])
 def test_verified_counts_are_those_of_the_verified_matches(job, album, kind):
     matching = Matching(verify=kind, mutual=True)
-    count_album(CountJob(job.features, matching, job.path))
-    photos = {name: detect(read_rgb(album.folder / name)) for name in album.photos}
-    for row in read_counts(job.path).itertuples():
-        assert row.matches == len(best_matches(photos[row.hr], photos[row.ref], matching))
+    count_pairs(replace(job, matching=matching))
+    photos = [detect(read_rgb(album.folder / name)) for name in album.photos]
+    matches = read_counts([job.path], album.photos)
+    for i, j in itertools.permutations(range(3), 2):
+        assert matches[i, j] == len(best_matches(photos[i], photos[j], matching))
 
 
-def test_counts_are_there_when_they_are_whole_and_of_these_features(job, tmp_path):
+def test_counts_are_there_when_they_are_whole_and_of_these_features(job):
     assert not is_counted(job)
-    assert count_album(job) == 3
+    count_pairs(job)
     assert is_counted(job)
-    assert count_album(job) == 0
-    assert not is_counted(CountJob(job.features, Matching(ratio=0.8), job.path))
+    assert not is_counted(replace(job, matching=Matching(ratio=0.8)))
     job.path.write_bytes(job.path.read_bytes()[:-9])
     assert not is_counted(job)
-    job.features.unlink()
+    count_pairs(job)
+    job.blocks[0].unlink()
     assert not is_counted(job)

@@ -159,10 +159,10 @@ def devices():
     return ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-def check_batched(photos, matching, batch=1 << 20):
+def check_batched(photos, matching, batch, split=None):
     for device in devices():
-        batched = list(matching_cuda.match_all_pairs(photos, matching, device, batch))
-        one_by_one = list(match_all_pairs(photos, matching, "cpu"))
+        batched = list(matching_cuda.match_all_pairs(photos, matching, device, split, batch))
+        one_by_one = list(match_all_pairs(photos, matching, "cpu", split))
         assert [pair[:2] for pair in batched] == [pair[:2] for pair in one_by_one]
         for ours, expected in zip(batched, one_by_one, strict=True):
             for found, other in zip(ours[2:], expected[2:], strict=True):
@@ -182,9 +182,23 @@ def test_batched_matches_of_real_photos_are_those_found_one_by_one(real_descript
     st.lists(st.sampled_from([1, 255]).flatmap(descriptor_sets), max_size=5),
     st.booleans(),
     st.sampled_from(RATIOS),
+    st.none() | st.integers(0, 5),
 )
-def test_batched_matches_of_any_descriptors_are_those_found_one_by_one(sets, mutual, ratio):
-    check_batched([features(d) for d in sets], Matching(mutual=mutual, ratio=ratio), batch=200)
+def test_batched_matches_of_any_descriptors_are_those_found_one_by_one(sets, mutual, ratio, split):
+    matching = Matching(mutual=mutual, ratio=ratio)
+    split = None if split is None else min(split, len(sets))
+    check_batched([features(d) for d in sets], matching, 200, split)
+
+
+@pytest.mark.parametrize("split", range(5))
+def test_pairs_of_two_blocks_are_those_within_the_whole_that_cross(real_descriptors, split):
+    photos = [features(d) for d in real_descriptors[:4]]
+    crossing = list(match_all_pairs(photos, Matching(), "cpu", split))
+    whole = [p for p in match_all_pairs(photos, Matching(), "cpu") if p.a < split <= p.b]
+    assert [pair[:2] for pair in crossing] == [pair[:2] for pair in whole]
+    for ours, expected in zip(crossing, whole, strict=True):
+        np.testing.assert_array_equal(ours.forth.is_match, expected.forth.is_match)
+        np.testing.assert_array_equal(ours.back.is_match, expected.back.is_match)
 
 
 # Geometry

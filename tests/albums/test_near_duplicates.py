@@ -5,10 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from srntt_pipeline.albums.counts import CountJob, count_album
 from srntt_pipeline.albums.near_duplicates import find_near_duplicates, hamming
-from srntt_pipeline.albums.photos import Album, PhotoChecks
-from srntt_pipeline.albums.sift import SiftJob, extract_album
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 
@@ -16,17 +13,8 @@ PARAMS = BuildParams(long_side_px=256, crop_px=64)
 
 
 @pytest.fixture
-def count(tmp_path):
-    def run(name):
-        folder = tmp_path / name
-        album = CountedAlbum(name, tmp_path / f"{name}.h5", tmp_path / f"{name}.parquet")
-        photos = tuple(sorted(path.name for path in folder.iterdir()))
-        checks = PhotoChecks(256, 64, 10)
-        extract_album(SiftJob(Album(name, folder, photos), checks, 0, album.features))
-        count_album(CountJob(album.features, PARAMS.matching, album.counts))
-        return album
-
-    return run
+def count(tmp_path, count_folder):
+    return lambda name: count_folder(tmp_path / name, PARAMS, tmp_path)
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 import itertools
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from srntt_pipeline.albums.pairs import Pairs
 from srntt_pipeline.albums.selection import choose_groups, choose_test_albums, share_out
-from srntt_pipeline.albums.survey import CountedAlbum, Survey, complete_photos
+from srntt_pipeline.albums.survey import CountedAlbum, Survey
 from srntt_pipeline.config import BuildParams
 
 
@@ -18,20 +17,20 @@ from srntt_pipeline.config import BuildParams
 class FakeAlbum(CountedAlbum):
     """An album whose pairs are given, not read."""
 
-    rows: tuple = ()
+    given: Pairs | None = None
 
     def pairs(self, params):
-        return pd.DataFrame(list(self.rows), columns=["hr", "ref", "matches", "level"])
+        return self.given
 
 
 def album(name, photos, level_of):
     """All ordered pairs of `photos` photos; matches tell pairs apart."""
-    names = [f"{i:02d}.jpg" for i in range(photos)]
-    rows = tuple(
-        (hr, ref, 1000 * i + j, level_of(i, j))
-        for (i, hr), (j, ref) in itertools.permutations(enumerate(names), 2)
-    )
-    return FakeAlbum(name, Path(), Path(), frozenset(), rows)
+    names = tuple(f"{i:02d}.jpg" for i in range(photos))
+    matches = np.arange(photos, dtype=np.int32) + 1000 * np.arange(photos, dtype=np.int32)[:, None]
+    level = np.full(matches.shape, -1, np.int8)
+    for i, j in itertools.permutations(range(photos), 2):
+        level[i, j] = level_of(i, j)
+    return FakeAlbum(name, (), (), frozenset(), Pairs(names, matches, level))
 
 
 def complete(name, photos=6):
@@ -47,9 +46,9 @@ def surveyed(*albums, levels=4):
     tables = [album.pairs(params) for album in albums]
     return Survey(
         albums,
-        np.array([len(set(table["hr"])) for table in tables], np.int64),
-        np.array([np.bincount(t["level"], minlength=levels + 1) for t in tables], np.int64),
-        np.array([len(complete_photos(table, levels)) for table in tables], np.int64),
+        np.array([len(table.names) for table in tables], np.int64),
+        np.array([table.histogram(levels).sum(axis=1) for table in tables], np.int64),
+        np.array([len(table.complete(levels)) for table in tables], np.int64),
         np.zeros((levels + 1, 1), np.int64),
         (),
     )
@@ -98,26 +97,6 @@ def test_shares_never_shrink_when_other_stocks_turn_out_smaller(total, available
     assert (share_out(total, after, order) >= shares).all()
 
 
-# Photos that make a group
-
-
-def pairs(*rows):
-    return pd.DataFrame(list(rows), columns=["hr", "ref", "matches", "level"])
-
-
-def test_photo_is_complete_with_a_reference_at_every_level():
-    table = pairs(
-        ("hr", "1", 9, 1), ("hr", "2", 5, 2), ("hr", "3", 0, 0),
-        ("other", "1", 9, 1), ("other", "2", 9, 1), ("other", "3", 0, 0),
-    )  # fmt: skip
-    assert complete_photos(table, 2) == ["hr"]
-    assert complete_photos(table, 3) == []
-
-
-def test_pairs_without_a_level_complete_nothing():
-    assert complete_photos(pairs(("hr", "1", 0, 0)), 1) == []
-
-
 # Test albums
 
 
@@ -157,11 +136,11 @@ def test_seed_decides_which_albums():
 
 
 def check_groups(groups, survey, params):
-    matches = {
-        (album.name, row.hr, row.ref): (row.matches, row.level)
-        for album in survey.albums
-        for row in album.pairs(params).itertuples()
-    }
+    matches = {}
+    for album in survey.albums:
+        pairs = album.pairs(params)
+        for (i, hr), (j, ref) in itertools.permutations(enumerate(pairs.names), 2):
+            matches[album.name, hr, ref] = (pairs.matches[i, j], pairs.level[i, j])
     for group in groups:
         assert len(group.refs) == params.levels
         for level, (ref, count) in enumerate(group.refs, start=1):

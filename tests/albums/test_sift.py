@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,9 +15,10 @@ from srntt_pipeline.albums.photos import Album, PhotoChecks
 from srntt_pipeline.albums.sift import (
     SiftJob,
     detect,
-    extract_album,
+    extract,
     is_extracted,
     perceptual_hash,
+    read_features,
     read_index,
     to_grey,
 )
@@ -42,7 +44,7 @@ def job(album, tmp_path):
 
 
 def hashes(path):
-    return {photo.name: photo.sha256 for photo in read_index(path).photos}
+    return {photo.name: photo.sha256 for photo in read_index([path]).photos}
 
 
 # Grey
@@ -152,15 +154,15 @@ def test_perceptual_hash_is_sixteen_hexadecimal_digits(photograph):
     assert re.fullmatch(r"[0-9a-f]{16}", perceptual_hash(photograph))
 
 
-# The album's file
+# The file of a block
 
 
 def test_album_is_read_back_as_it_was_extracted(job, album):
-    extract_album(job)
-    index = read_index(job.path)
+    extract(job)
+    index = read_index([job.path])
     assert index.album == "lund"
     assert [photo.name for photo in index.photos] == ["a.png", "b ü.jpg"]
-    for photo, features in zip(index.photos, index.features(index.photos), strict=True):
+    for photo, features in zip(index.photos, read_features(index.photos), strict=True):
         image = read_rgb(album.folder / photo.name)
         expected = detect(image)
         np.testing.assert_array_equal(features.xy, expected.xy)
@@ -171,22 +173,22 @@ def test_album_is_read_back_as_it_was_extracted(job, album):
 
 
 def test_hashes_are_those_of_the_usable_photos(job, album):
-    extract_album(job)
+    extract(job)
     names = ["a.png", "b ü.jpg"]
     assert hashes(job.path) == {name: file_sha256(album.folder / name) for name in names}
 
 
 def test_rejected_photos_are_kept_with_the_reason(job):
-    extract_album(job)
-    (row,) = read_index(job.path).rejected
+    extract(job)
+    (row,) = read_index([job.path]).rejected
     assert (row.album, row.photo) == ("lund", "c.jpg")
     assert "not an image" in row.reason
 
 
 def test_album_without_a_usable_photo_is_no_error(tmp_path):
     (tmp_path / "a.jpg").touch()
-    extract_album(SiftJob(Album("x", tmp_path, ("a.jpg",)), CHECKS, 0, tmp_path / "x.h5"))
-    index = read_index(tmp_path / "x.h5")
+    extract(SiftJob(Album("x", tmp_path, ("a.jpg",)), CHECKS, 0, tmp_path / "x.h5"))
+    index = read_index([tmp_path / "x.h5"])
     assert index.photos == ()
     assert len(index.rejected) == 1
 
@@ -195,39 +197,37 @@ def test_thousands_of_rejected_photos_fit(tmp_path):
     names = tuple(f"a photo with quite a long name {i:05d}.jpg" for i in range(2000))
     for name in names:
         (tmp_path / name).touch()
-    extract_album(SiftJob(Album("x", tmp_path, names), CHECKS, 0, tmp_path / "x.h5"))
-    assert [row.photo for row in read_index(tmp_path / "x.h5").rejected] == list(names)
+    extract(SiftJob(Album("x", tmp_path, names), CHECKS, 0, tmp_path / "x.h5"))
+    assert [row.photo for row in read_index([tmp_path / "x.h5"]).rejected] == list(names)
 
 
 def test_photo_without_features_is_usable(tmp_path):
     cv2.imwrite(str(tmp_path / "sky.png"), np.full((40, 40, 3), 200, np.uint8))
-    extract_album(SiftJob(Album("x", tmp_path, ("sky.png",)), CHECKS, 0, tmp_path / "x.h5"))
-    index = read_index(tmp_path / "x.h5")
-    (features,) = index.features(index.photos)
+    extract(SiftJob(Album("x", tmp_path, ("sky.png",)), CHECKS, 0, tmp_path / "x.h5"))
+    index = read_index([tmp_path / "x.h5"])
+    (features,) = read_features(index.photos)
     assert len(features.xy) == 0
 
 
 def test_what_is_there_is_not_made_again(job):
-    extract_album(job)
+    extract(job)
     before = job.path.stat()
-    extract_album(job)
+    extract(job)
     assert job.path.stat().st_mtime_ns == before.st_mtime_ns
     assert job.path.stat().st_ino == before.st_ino
 
 
 def test_changed_photo_is_extracted_anew(job, album, save_view):
-    extract_album(job)
+    extract(job)
     save_view(album.folder / "a.png", x=30)
-    extract_album(job)
+    extract(job)
     assert hashes(job.path)["a.png"] == file_sha256(album.folder / "a.png")
 
 
 def test_added_photo_is_extracted(job, album, save_view):
-    extract_album(job)
+    extract(job)
     save_view(album.folder / "d.png", x=30)
-    extract_album(
-        SiftJob(Album("lund", album.folder, (*album.photos, "d.png")), CHECKS, 0, job.path)
-    )
+    extract(SiftJob(Album("lund", album.folder, (*album.photos, "d.png")), CHECKS, 0, job.path))
     assert list(hashes(job.path)) == ["a.png", "b ü.jpg", "d.png"]
 
 
@@ -235,43 +235,59 @@ def test_added_photo_is_extracted(job, album, save_view):
     ("checks", "most"), [(PhotoChecks(80, 16, 10), 0), (PhotoChecks(160, 130, 10), 0), (CHECKS, 5)]
 )
 def test_other_parameters_extract_anew(job, album, tmp_path, checks, most):
-    extract_album(job)
+    extract(job)
     again = SiftJob(album, checks, most, job.path)
-    extract_album(again)
+    extract(again)
     fresh = SiftJob(album, checks, most, tmp_path / "fresh.h5")
-    extract_album(fresh)
-    one, other = read_index(again.path), read_index(fresh.path)
-    assert (one.photos, one.rejected) == (other.photos, other.rejected)
-    for a, b in zip(one.features(one.photos), other.features(other.photos), strict=True):
+    extract(fresh)
+    one, other = read_index([again.path]), read_index([fresh.path])
+    assert one.rejected == other.rejected
+    assert [replace(photo, file=fresh.path) for photo in one.photos] == list(other.photos)
+    for a, b in zip(read_features(one.photos), read_features(other.photos), strict=True):
         np.testing.assert_array_equal(a.xy, b.xy)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
 def test_damaged_file_is_made_anew(job, share):
-    extract_album(job)
+    extract(job)
     whole = job.path.read_bytes()
     job.path.write_bytes(whole[: int(share * len(whole))])
-    extract_album(job)
-    assert [photo.name for photo in read_index(job.path).photos] == ["a.png", "b ü.jpg"]
+    extract(job)
+    assert [photo.name for photo in read_index([job.path]).photos] == ["a.png", "b ü.jpg"]
     assert job.path.read_bytes() == whole
 
 
 def test_file_of_another_program_is_replaced(job):
     job.path.parent.mkdir()
     job.path.write_bytes(b"not HDF5 at all")
-    extract_album(job)
-    assert len(read_index(job.path).photos) == 2
+    extract(job)
+    assert len(read_index([job.path]).photos) == 2
 
 
 def test_features_are_there_when_they_are_whole_and_of_these_photos(job, album, save_view):
     assert not is_extracted(job)
-    extract_album(job)
+    extract(job)
     assert is_extracted(job)
     assert not is_extracted(SiftJob(album, CHECKS, 5, job.path))
     content = bytearray(job.path.read_bytes())
     content[len(content) // 2] ^= 1
     job.path.write_bytes(content)
     assert not is_extracted(job)
-    extract_album(job)
+    extract(job)
     save_view(album.folder / "a.png", x=30)
     assert not is_extracted(job)
+
+
+def test_blocks_of_an_album_are_read_as_one(job, album, tmp_path):
+    whole = extract(job)
+    parts = [replace(album, photos=album.photos[i : i + 1]) for i in range(3)]
+    paths = [tmp_path / f"{i}.h5" for i in range(3)]
+    for part, path in zip(parts, paths, strict=True):
+        extract(SiftJob(part, CHECKS, 0, path))
+    index = read_index(paths)
+    assert (index.album, index.rejected) == (whole.album, whole.rejected)
+    assert [photo.sha256 for photo in index.photos] == [photo.sha256 for photo in whole.photos]
+    backwards = read_features(index.photos[::-1])  # of several files, in the order asked for
+    for ours, expected in zip(backwards[::-1], read_features(whole.photos), strict=True):
+        np.testing.assert_array_equal(ours.xy, expected.xy)
+        np.testing.assert_array_equal(ours.descriptors, expected.descriptors)

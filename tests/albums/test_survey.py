@@ -4,29 +4,25 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from srntt_pipeline.albums.counts import CountJob, count_album, read_counts
+from srntt_pipeline.albums.counts import read_counts
 from srntt_pipeline.albums.levels import levels_by_bands, levels_by_quantiles
-from srntt_pipeline.albums.photos import Album, PhotoChecks
-from srntt_pipeline.albums.sift import SiftJob, extract_album
-from srntt_pipeline.albums.survey import CountedAlbum, count_histogram, survey
+from srntt_pipeline.albums.survey import count_histogram, survey
 from srntt_pipeline.config import BuildParams
 
 PARAMS = BuildParams(long_side_px=160, crop_px=64, levels=2, bands=(20, 5))
 
 
 @pytest.fixture
-def count(tmp_path):
+def count(tmp_path, count_folder):
     """Extract and count the photos in a folder."""
+    return lambda name: count_folder(tmp_path / name, PARAMS, tmp_path)
 
-    def run(name):
-        folder = tmp_path / name
-        features, counts = tmp_path / f"{name}.h5", tmp_path / f"{name}.parquet"
-        photos = tuple(sorted(path.name for path in folder.iterdir()))
-        extract_album(SiftJob(Album(name, folder, photos), PhotoChecks(160, 64, 10), 0, features))
-        count_album(CountJob(features, PARAMS.matching, counts))
-        return CountedAlbum(name, features, counts)
 
-    return run
+def pairs_of(album):
+    """The ordered pairs of an album: the places of HR, and match counts."""
+    names = [photo.name for photo in album.index().photos]
+    hr, ref = np.nonzero(~np.eye(len(names), dtype=bool))
+    return hr, read_counts(album.counts, names)[hr, ref]
 
 
 @pytest.fixture
@@ -45,15 +41,14 @@ def test_numbers_are_those_of_the_pairs(collection, by):
     found = survey(collection, params)
     assert found.photos.tolist() == [4, 3]
     for row, album in enumerate(collection):
-        table = read_counts(album.counts)
-        counts = table["matches"].to_numpy()
+        hr, counts = pairs_of(album)
         levels = (
             levels_by_bands(counts, (20, 5)) if by == "bands" else levels_by_quantiles(counts, 2)
         )
         expected = Counter(levels.tolist())
         assert found.pairs[row].tolist() == [expected[k] for k in range(3)]
         complete = [
-            hr for hr in set(table["hr"]) if {1, 2} <= set(levels[(table["hr"] == hr).to_numpy()])
+            photo for photo in range(found.photos[row]) if {1, 2} <= set(levels[hr == photo])
         ]
         assert found.complete[row] == len(complete)
 
@@ -62,7 +57,7 @@ def test_histogram_holds_every_pair_at_its_level_and_count(collection):
     found = survey(collection, PARAMS)
     pairs = Counter()
     for album in collection:
-        for matches in read_counts(album.counts)["matches"]:
+        for matches in pairs_of(album)[1]:
             pairs[1 if matches >= 20 else 2 if matches >= 5 else 0, matches] += 1
     places = {(k, n): int(found.histogram[k, n]) for k, n in np.argwhere(found.histogram)}
     assert places == pairs
@@ -83,9 +78,9 @@ def test_copies_are_used_once(tmp_path, collection, count):
     reasons = {(row.album, row.photo): row.reason for row in found.rejected}
     assert reasons["a", "9.png"] == reasons["b", "copy.png"] == "the same file as a/1.png"
     for album in found.albums:
-        table = album.pairs(PARAMS)
-        assert set(table["hr"]).isdisjoint(album.unused)
-        assert set(table["ref"]).isdisjoint(album.unused)
+        pairs = album.pairs(PARAMS)
+        assert set(pairs.names).isdisjoint(album.unused)
+        assert pairs.matches.shape == pairs.level.shape == (len(pairs.names),) * 2
 
 
 def test_photo_left_alone_is_rejected(tmp_path, save_view, count):

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srntt_pipeline.albums.counts import CountJob, count_album
+from srntt_pipeline.albums import train_pairs as train_pairs_module
 from srntt_pipeline.albums.matching import best_matches
-from srntt_pipeline.albums.photos import Album, PhotoChecks
-from srntt_pipeline.albums.sift import SiftJob, detect, extract_album
-from srntt_pipeline.albums.survey import CountedAlbum, survey
+from srntt_pipeline.albums.sift import detect
+from srntt_pipeline.albums.survey import survey
 from srntt_pipeline.albums.train_pairs import CropJob, Want, choose_train_pairs, crop_album
 from srntt_pipeline.config import BuildParams, Matching
 
@@ -18,21 +17,17 @@ PARAMS = BuildParams(
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory, photograph):
+def counted(tmp_path_factory, photograph, count_folder):
     """Four albums of five views that pan over a photograph."""
     root = tmp_path_factory.mktemp("train pairs")
     albums = []
     for number in range(4):
-        name, folder = f"album {number}", root / f"album {number}"
+        folder = root / f"album {number}"
         folder.mkdir()
         for i in range(5):
             x, y = 100 + 12 * i, 60 * number
             Image.fromarray(photograph[y : y + 120, x : x + 160]).save(folder / f"{i}.png")
-        features, counts = root / f"{number}.h5", root / f"{number}.parquet"
-        photos = tuple(f"{i}.png" for i in range(5))
-        extract_album(SiftJob(Album(name, folder, photos), PhotoChecks(160, 64, 10), 0, features))
-        count_album(CountJob(features, PARAMS.matching, counts))
-        albums.append(CountedAlbum(name, features, counts))
+        albums.append(count_folder(folder, PARAMS, root))
     return albums
 
 
@@ -72,7 +67,7 @@ def test_all_pairs_there_are_when_more_are_asked_for(counted):
 
 
 def _all_of(album, params, level):
-    return CropJob(album, params, frozenset(), (Want(level, 0, 10_000),))
+    return CropJob(album, params, frozenset(), (Want(level, 0, 10_000, 10_000),))
 
 
 def test_starved_level_leaves_its_share_to_the_others(counted):
@@ -97,6 +92,27 @@ def test_workers_change_nothing_and_the_seed_does(counted):
     assert choose(counted) != choose(counted, with_params(seed=1))
 
 
+@pytest.mark.parametrize("crops_per_pair", [1, 2, 3])
+@pytest.mark.parametrize("train_pairs", [5, 31, 10_000])
+def test_pieces_of_the_work_change_no_row(counted, monkeypatch, crops_per_pair, train_pairs):
+    """Of one album, so that much is wanted of it; some photos are left out."""
+    params = with_params(crops_per_pair=crops_per_pair, train_pairs=train_pairs)
+    left_out = {"album 1": frozenset({"2.png"})}
+    whole = choose(counted[1:2], params, left_out)
+    jobs = []
+
+    def crop(job):
+        jobs.append(job)
+        return crop_album(job)
+
+    monkeypatch.setattr(train_pairs_module, "crop_album", crop)
+    monkeypatch.setattr(train_pairs_module, "CROPS", 2)
+    assert choose(counted[1:2], params, left_out) == whole
+    assert len(jobs) > 1
+    for job in jobs:
+        assert sum(want.crops for want in job.wants) <= max(2 * PARAMS.levels, crops_per_pair)
+
+
 def test_no_pairs_give_no_rows(counted):
     assert choose(counted, with_params(train_pairs=0)) == []
     assert choose([], PARAMS) == []
@@ -105,10 +121,12 @@ def test_no_pairs_give_no_rows(counted):
 
 def test_crops_wanted_in_two_helpings_are_those_of_one(counted):
     """Where a round stopped, the next goes on."""
-    whole = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 8),)))[0].rows
-    first = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 2),)))[0]
+    whole = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 8, 100),)))[0].rows
+    first = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, 0, 2, 100),)))[0]
     assert first.rows == whole[:2]
-    rest = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, first.start, 100),)))[0]
+    rest = crop_album(CropJob(counted[0], PARAMS, frozenset(), (Want(1, first.start, 100, 100),)))[
+        0
+    ]
     assert rest.start == rest.end
     assert [row for row in whole if row in first.rows + rest.rows] == whole
 
@@ -117,20 +135,17 @@ def test_crops_wanted_in_two_helpings_are_those_of_one(counted):
 
 
 @pytest.fixture(scope="module")
-def real_pair(real_albums, tmp_path_factory):
+def real_pair(real_albums, tmp_path_factory, count_folder):
     """Photos of a real album at 500 px, cut independently of ours, and the rows of their crops."""
     names = ("100_7100.jpg", "100_7101.jpg")
-    folder, root = real_albums / "sceaux_castle", tmp_path_factory.mktemp("crops")
-    album = CountedAlbum("castle", root / "castle.h5", root / "castle.parquet")
-    checks = PhotoChecks(500, 160, 100)
-    extract_album(SiftJob(Album("castle", folder, names), checks, 0, album.features))
-    count_album(CountJob(album.features, Matching(), album.counts))
+    folder, params = real_albums / "sceaux_castle", BuildParams(levels=1, bands=(1,))
+    album = count_folder(folder, params, tmp_path_factory.mktemp("crops"), names)
     photos = {}
     for name in names:
         image = Image.open(folder / name)
         size = 500, round(image.height * 500 / image.width)
         photos[name] = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
-    return photos, choose([album], BuildParams(levels=1, bands=(1,)))
+    return photos, choose([album], params)
 
 
 def count(a, b):
