@@ -26,11 +26,9 @@ import joblib
 from joblib.parallel import ParallelBackendBase
 
 from srntt_pipeline.config import ClusterConfig, read_cluster_config
-from srntt_pipeline.errors import InputError
+from srntt_pipeline.errors import KEPT, InputError
 
 log = logging.getLogger(__name__)
-
-_KEPT = "what was done is kept: run the command again"
 
 SLURM = "slurm"
 CONNECT_S, FIRST_WORKER_S = 10, 30
@@ -226,7 +224,7 @@ def _explained(error: Exception) -> Exception:
     if name == "KilledWorker":
         return InputError(
             "the workers on which a job ran died one after the other, most likely for want of "
-            f"memory; {_KEPT} with more memory per worker"
+            f"memory; {KEPT} with more memory per worker"
         )
     if "Cancelled" in name or name == "CommClosedError":
         return _gone()
@@ -234,7 +232,7 @@ def _explained(error: Exception) -> Exception:
 
 
 def _gone() -> InputError:
-    return InputError(f"the Dask scheduler is gone; {_KEPT} when it is back")
+    return InputError(f"the Dask scheduler is gone; {KEPT} when it is back")
 
 
 class _OnWorker(Exception):  # noqa: N818 - it is no error but the traceback of one, as text

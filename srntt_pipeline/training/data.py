@@ -3,6 +3,8 @@
 Neither the number of loader workers nor that of devices changes a batch.
 """
 
+import functools
+import os
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from srntt_pipeline.ending import follow
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import SCALE, crop_to_multiple, downscale, read_rgb
 from srntt_pipeline.layout import TrainPair
@@ -157,12 +160,13 @@ def batches(
         batch_sampler=sampler,
         num_workers=workers,
         multiprocessing_context=context if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=functools.partial(_begin, os.getpid()) if workers else None,
         pin_memory=workers > 0 and torch.cuda.is_available(),
     )
 
 
-def _one_thread(worker: int) -> None:
+def _begin(parent: int, worker: int) -> None:
+    follow(parent)
     cv2.setNumThreads(0)  # PyTorch's threads are one in a worker already
 
 
