@@ -23,6 +23,9 @@ CLEANUP_S = 0.5  # of that, what workers have to remove what they have half-writ
 _REPEAT_S = 1.0  # `timeout` sends a signal twice: to the process, and to its group
 _POLL_S = 0.25
 
+# Python's tracker of semaphores outlives a command that is cut off, and would then tell the user.
+_QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
+
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
@@ -45,11 +48,14 @@ class _Command:
 
     def __init__(self) -> None:
         self.stopped: Stopped | None = None
+        self.said = False
         self.grace_s = GRACE_S
         self._since = 0.0
         self._told, self._watched = socket.socketpair()
 
     def begin(self) -> None:
+        if _QUIET_TRACKER not in sys.warnoptions:
+            sys.warnoptions.append(_QUIET_TRACKER)  # handed on to what Python starts
         self._told.setblocking(False)
         # Python runs handlers between two of its instructions: the main thread may be within a call
         # that takes minutes. The thread is told at once.
@@ -81,8 +87,9 @@ class _Command:
                 began = time.monotonic()
                 while time.monotonic() < began + self.grace_s:
                     time.sleep(0.05)
-                with suppress(OSError):
-                    os.write(2, f"\n{Stopped(told[0])}\n".encode())
+                if not self.said:
+                    with suppress(OSError):
+                        os.write(2, f"\n{Stopped(told[0])}\n".encode())
                 os._exit(128 + told[0])
         self._watched.close()
 
@@ -106,19 +113,18 @@ def stoppable() -> Iterator[None]:
     command.begin()
     try:
         yield
-    except BaseException:
-        # A worker that the signal ended too, or a library in a hurry, may raise errors of its own.
-        if command.stopped is None:
-            raise
-    finally:
-        # Once it is stopped, what Python does at its end is watched as well.
+    finally:  # whatever is raised: workers that the signal ended too may make errors of their own
         if command.stopped is None:
             command.end()
             _command = before
-    if command.stopped:
-        with suppress(OSError):  # the terminal may be gone
-            sys.stderr.write(f"{command.stopped}\n")
-        raise command.stopped from None
+        else:
+            command.said = True
+            with suppress(OSError, ValueError):  # the terminal may be gone
+                sys.stderr.write(f"{command.stopped}\n")
+                sys.stderr.flush()
+                sys.stdout.flush()
+            # Python's own end would wait for threads, and takes seconds once PyTorch is loaded.
+            os._exit(128 + command.stopped.number)
 
 
 def allow(seconds: float) -> None:
@@ -173,7 +179,7 @@ def begin_worker(parent: int) -> None:
 
 
 def work(job: Callable[[], Result]) -> Result:
-    """Return `job()`, in a worker; when the worker is told to end, unwind the job and do no more."""
+    """Return `job()`, in a worker; once that is told to end, unwind the job and do no more."""
     try:
         _worker.busy = True
         if not _worker.told:

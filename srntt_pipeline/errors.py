@@ -40,7 +40,7 @@ class WorkerDied(Exception):  # noqa: N818 - it reads as what happened
         if "SIGKILL" in names:
             return (
                 "a worker process was killed (SIGKILL), most likely for want of memory; "
-                f"{KEPT} with fewer --workers"
+                f"{KEPT} with fewer of them (--workers, --devices)"
             )
         return f"a worker process ended ({told}); {KEPT}"
 

@@ -87,13 +87,7 @@ def _closing(completed: Generator[Any, None, None]) -> Iterator[None]:
         raise
 
 
-# The tracker of loky's semaphores outlives a command that was killed, and would then tell the user.
-_QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
-
-
 def _processes() -> Any:
-    if _QUIET_TRACKER not in sys.warnoptions:
-        sys.warnoptions.append(_QUIET_TRACKER)  # Python hands them on to what it starts
     backend = _Processes(initializer=begin_worker, initargs=(os.getpid(),))
     return joblib.parallel_config(backend=backend, inner_max_num_threads=1)
 
@@ -103,7 +97,7 @@ class _Processes(LokyBackend):
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Give the workers time to unwind their jobs, then kill them."""
-        tell_workers(self._workers._processes)
+        tell_workers(self._workers._processes or ())  # type: ignore[attr-defined]
         super().abort_everything(ensure_ready)
 
 

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -22,8 +22,10 @@ from srntt_pipeline.device import choose_device
 from srntt_pipeline.ending import begin_worker, tell_workers, work
 from srntt_pipeline.errors import InputError, WorkerDied
 
+_Precision = Literal["32-true", "bf16-mixed"]
 
-def launch(run: Callable[..., Any], device: str, devices: int, precision: str) -> Any:
+
+def launch(run: Callable[..., Any], device: str, devices: int, precision: _Precision) -> Any:
     """Return `run(fabric)` of the first of `devices` processes.
 
     `run` must be picklable. Under torchrun its processes are taken, whatever `devices` is; under
@@ -41,7 +43,7 @@ def launch(run: Callable[..., Any], device: str, devices: int, precision: str) -
         start = "popen" if outside else "spawn"
         strategy = DDPStrategy(start_method=start, find_unused_parameters=True)  # type: ignore[arg-type]
     one = 1 if chosen.index is None else [chosen.index]
-    mixed = [_MixedPrecision(precision, chosen.type)] if precision.endswith("-mixed") else []
+    mixed = [_MixedPrecision(precision, chosen.type)] if precision == "bf16-mixed" else []
     fabric = Fabric(
         accelerator=chosen.type,
         devices=here if here * nodes > 1 else one,
