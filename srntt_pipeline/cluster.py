@@ -114,15 +114,20 @@ def _security(distributed: Any, address: str, settings: ClusterConfig) -> Any:
         }
         security = distributed.Security(require_encryption=True, **ours)
         try:
-            security.get_connection_args("client")
+            context = security.get_connection_args("client")["ssl_context"]
         except (OSError, ValueError) as error:  # ssl's errors are OSErrors
             raise InputError(
                 f"--cluster {address}: {', '.join(settings.tls.values())}: no credentials ({error})"
             ) from None
+        if context is None:
+            raise InputError(
+                f"--cluster {address}: name tls_ca_file, tls_cert and tls_key in --cluster-config"
+            )
         return security
     if settings.tls:
         raise InputError(f"--cluster {address}: {', '.join(settings.tls)} are for tls://…")
-    if not _is_loopback(urlsplit(address).hostname):
+    plain = address.startswith(("tcp://", "ws://", "ucx://"))
+    if plain and not _is_loopback(urlsplit(address).hostname):
         log.warning(
             "--cluster %s has no TLS: whoever reaches it can run code as who started it; "
             "docs/cluster.md tells how to use tls://",
@@ -153,9 +158,10 @@ def _slurm(settings: ClusterConfig) -> Iterator[Any]:
 
         made = Security.temporary()
     except ImportError as error:
+        package = (error.name or "cryptography").partition(".")[0].replace("_", "-")
         raise InputError(
-            f"--cluster {SLURM} takes {(error.name or str(error)).partition('.')[0]}, which is not "
-            "installed: pip install 'srntt-pipeline[cluster]'"
+            f"--cluster {SLURM} takes {package}, which is not installed: "
+            "pip install 'srntt-pipeline[cluster]'"
         ) from None
     if settings.tls:
         raise InputError(f"--cluster {SLURM}: {', '.join(settings.tls)} are for tls://…")
@@ -163,8 +169,8 @@ def _slurm(settings: ClusterConfig) -> Iterator[Any]:
     logs = Path(settings.log_directory).absolute()
     if shlex.quote(str(logs)) != str(logs):  # dask-jobqueue writes it into a script as it is
         raise InputError(
-            f"--cluster {SLURM}: log_directory {logs}: job scripts take no path with blanks or signs "
-            "of the shell; name another"
+            f"--cluster {SLURM}: log_directory {logs}: job scripts take no path with blanks or "
+            "signs of the shell; name another"
         )
     logs.mkdir(parents=True, exist_ok=True)
     # Otherwise it would listen on all interfaces.
@@ -173,25 +179,30 @@ def _slurm(settings: ClusterConfig) -> Iterator[Any]:
         # Dask's web server cannot be left out: it serves nothing, and on this machine alone.
         dask.config.set({"distributed.scheduler.http.routes": []}),
         tempfile.TemporaryDirectory(prefix=".tls-", dir=logs) as private,
-        SLURMCluster(
-            job_name="srntt-pipeline",
-            cores=settings.cores,
-            processes=settings.workers_per_job,
-            memory=settings.memory,
-            walltime=settings.walltime,
-            queue=settings.queue,
-            account=settings.account,
-            interface=settings.interface,
-            python=settings.python or sys.executable,
-            log_directory=settings.log_directory,
-            job_extra_directives=list(settings.job_extra_directives),
-            job_script_prologue=[*_WORKER_ENVIRONMENT, *settings.job_script_prologue],
-            worker_extra_args=["--nthreads", "1", "--no-dashboard", *_LOOPBACK],
-            scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0", **where},
-            security=_in_files(made, Path(private)),
-            silence_logs="critical",
-        ) as started,
+        ExitStack() as stack,
     ):
+        try:
+            started = SLURMCluster(
+                job_name="srntt-pipeline",
+                cores=settings.cores,
+                processes=settings.workers_per_job,
+                memory=settings.memory,
+                walltime=settings.walltime,
+                queue=settings.queue,
+                account=settings.account,
+                interface=settings.interface,
+                python=settings.python or sys.executable,
+                log_directory=settings.log_directory,
+                job_extra_directives=list(settings.job_extra_directives),
+                job_script_prologue=[*_WORKER_ENVIRONMENT, *settings.job_script_prologue],
+                worker_extra_args=["--nthreads", "1", "--no-dashboard", *_LOOPBACK],
+                scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0", **where},
+                security=_in_files(made, Path(private)),
+                silence_logs="critical",
+            )
+        except RuntimeError as error:  # no such interface, or no port on it
+            raise InputError(f"--cluster {SLURM}: {error}") from None
+        stack.enter_context(started)
         allow(CLOSE_S)
         _try_sbatch(started.job_script())
         # A job that ends early, by its walltime for one, is followed by another.
@@ -230,11 +241,13 @@ def _try_sbatch(script: str) -> None:
 
 @contextmanager
 def _connected(distributed: Any, address: str, security: Any) -> Iterator[Any]:
+    class Client(distributed.Client):
+        def __del__(self) -> None:
+            """Do not wait for a scheduler that has not answered, as Dask's would."""
+
     try:
-        client = distributed.Client(
-            address, timeout=CONNECT_S, set_as_default=False, security=security
-        )
-    except (OSError, ValueError, TypeError, RuntimeError, asyncio.TimeoutError) as error:
+        client = Client(address, timeout=CONNECT_S, set_as_default=False, security=security)
+    except Exception as error:  # what answers there may be no Dask, and say anything
         raise InputError(
             f"--cluster {address}: no Dask scheduler answers there ({error})"
         ) from None

@@ -4,6 +4,7 @@ A command that is asked to end (Ctrl-C, or SIGTERM, as `timeout`, SLURM and syst
 unwinds: what is half-written goes, workers end, one line says so. What takes too long is cut off.
 """
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -79,7 +80,7 @@ class _Command:
             self.stopped, self._since = Stopped(number), time.monotonic()
             raise self.stopped
         if time.monotonic() - self._since > _REPEAT_S:
-            os._exit(128 + number)
+            _cut_off(128 + number)
 
     def _watch(self) -> None:
         while told := self._watched.recv(1):
@@ -90,8 +91,15 @@ class _Command:
                 if not self.said:
                     with suppress(OSError):
                         os.write(2, f"\n{Stopped(told[0])}\n".encode())
-                os._exit(128 + told[0])
+                _cut_off(128 + told[0])
         self._watched.close()
+
+
+def _cut_off(code: int) -> None:
+    """End this process, and those that it has started, which may be too young to `follow`."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)
 
 
 _command: _Command | None = None
@@ -124,7 +132,7 @@ def stoppable() -> Iterator[None]:
                 sys.stderr.flush()
                 sys.stdout.flush()
             # Python's own end would wait for threads, and takes seconds once PyTorch is loaded.
-            os._exit(128 + command.stopped.number)
+            _cut_off(128 + command.stopped.number)
 
 
 def allow(seconds: float) -> None:
