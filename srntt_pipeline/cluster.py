@@ -8,11 +8,14 @@ scheduler gives a job up.
 import asyncio
 import functools
 import importlib.metadata
+import ipaddress
 import logging
 import os
+import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,23 +23,27 @@ from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import joblib
 from joblib.parallel import ParallelBackendBase
 
 from srntt_pipeline.config import ClusterConfig, read_cluster_config
-from srntt_pipeline.errors import InputError
+from srntt_pipeline.ending import allow
+from srntt_pipeline.errors import KEPT, InputError
 
 log = logging.getLogger(__name__)
 
-_KEPT = "what was done is kept: run the command again"
-
 SLURM = "slurm"
-CONNECT_S, FIRST_WORKER_S = 10, 30
+CONNECT_S, FIRST_WORKER_S, CLOSE_S = 10, 30, 10
 
-# Dask's profiler keeps what a job drops alive for a while, file handles too.
-_NO_PROFILE = "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False"
+_WORKER_ENVIRONMENT = (
+    # Dask's profiler keeps what a job drops alive for a while, file handles too.
+    "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False",
+    "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES='[]'",
+)
+_LOOPBACK = ("--dashboard-address", "127.0.0.1:0")
 
 # What can change a byte of a result, so must be the same on all nodes.
 _DECISIVE = (
@@ -49,9 +56,11 @@ _DECISIVE = (
 def cluster(address: str | None = None, config: Path | None = None) -> Iterator[None]:
     """Run what `run_all` is given inside on the Dask cluster at `address`; None: on this machine.
 
-    The address is a scheduler's (`tcp://host:8786`), or `slurm`: then the file `config` says which
-    SLURM jobs to start, and they end with the block. SRNTT_CLUSTER and SRNTT_CLUSTER_CONFIG stand
-    in for what is None. Raises InputError when there is no such cluster or it has no worker.
+    The address is a scheduler's (`tls://host:8786`, or `tcp://…`, which has no TLS: whoever reaches
+    it can run code there), or `slurm`: then the file `config` says which SLURM jobs to start, and
+    they end with the block. For `tls://` it names the files of TLS. SRNTT_CLUSTER and
+    SRNTT_CLUSTER_CONFIG stand in for what is None. Raises InputError when there is no such cluster
+    or it has no worker.
     """
     address = address or os.environ.get("SRNTT_CLUSTER") or None
     file = config or Path(os.environ.get("SRNTT_CLUSTER_CONFIG") or "")
@@ -70,9 +79,10 @@ def cluster(address: str | None = None, config: Path | None = None) -> Iterator[
         if address == SLURM:
             started = stack.enter_context(_slurm(settings))
             address, patience_s = started.scheduler_address, 60 * settings.patience_min
+            security = started.security
         else:
-            patience_s = FIRST_WORKER_S
-        client = stack.enter_context(_connected(distributed, address))
+            patience_s, security = FIRST_WORKER_S, _security(distributed, address, settings)
+        client = stack.enter_context(_connected(distributed, address, security))
         _await_worker(client, address, patience_s)
         stack.enter_context(joblib.parallel_config(backend=DaskBackend(client)))
         yield
@@ -92,37 +102,127 @@ def _distributed() -> Any:
     return distributed
 
 
+def _security(distributed: Any, address: str, settings: ClusterConfig) -> Any:
+    """Return the credentials for one's own scheduler; None: those of Dask's config, if any."""
+    if address.startswith("tls://"):
+        for key, file in settings.tls.items():
+            if not os.access(file, os.R_OK):
+                raise InputError(f"--cluster-config: {key}: cannot read {file}")
+        ours = {
+            key.replace("tls_", "tls_client_") if key != "tls_ca_file" else key: file
+            for key, file in settings.tls.items()
+        }
+        security = distributed.Security(require_encryption=True, **ours)
+        try:
+            context = security.get_connection_args("client")["ssl_context"]
+        except (OSError, ValueError) as error:  # ssl's errors are OSErrors
+            raise InputError(
+                f"--cluster {address}: {', '.join(settings.tls.values())}: no credentials ({error})"
+            ) from None
+        if context is None:
+            raise InputError(
+                f"--cluster {address}: name tls_ca_file, tls_cert and tls_key in --cluster-config"
+            )
+        return security
+    if settings.tls:
+        raise InputError(f"--cluster {address}: {', '.join(settings.tls)} are for tls://…")
+    plain = address.startswith(("tcp://", "ws://", "ucx://"))
+    if plain and not _is_loopback(urlsplit(address).hostname):
+        log.warning(
+            "--cluster %s has no TLS: whoever reaches it can run code as who started it; "
+            "docs/cluster.md tells how to use tls://",
+            address,
+        )
+    return None
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 @contextmanager
 def _slurm(settings: ClusterConfig) -> Iterator[Any]:
-    """Give a Dask scheduler in this process, whose workers are SLURM jobs; end both after."""
+    """Give a Dask scheduler in this process, whose workers are SLURM jobs; end both after.
+
+    They speak TLS, with a key that is made here and goes with the block: who does not have it can
+    neither send jobs nor take them.
+    """
     try:
+        import dask
         from dask_jobqueue.slurm import SLURMCluster
-    except ImportError:
+        from distributed.security import Security
+        from distributed.utils import get_ip
+
+        made = Security.temporary()
+    except ImportError as error:
+        package = (error.name or "cryptography").partition(".")[0].replace("_", "-")
         raise InputError(
-            f"--cluster {SLURM} takes dask-jobqueue, which is not installed: "
+            f"--cluster {SLURM} takes {package}, which is not installed: "
             "pip install 'srntt-pipeline[cluster]'"
         ) from None
-    with SLURMCluster(
-        job_name="srntt-pipeline",
-        cores=settings.cores,
-        processes=settings.workers_per_job,
-        memory=settings.memory,
-        walltime=settings.walltime,
-        queue=settings.queue,
-        account=settings.account,
-        interface=settings.interface,
-        python=settings.python or sys.executable,
-        log_directory=settings.log_directory,
-        job_extra_directives=list(settings.job_extra_directives),
-        job_script_prologue=[_NO_PROFILE, *settings.job_script_prologue],
-        worker_extra_args=["--nthreads", "1"],
-        scheduler_options={"dashboard_address": ":0"},
-        silence_logs="critical",
-    ) as started:
+    if settings.tls:
+        raise InputError(f"--cluster {SLURM}: {', '.join(settings.tls)} are for tls://…")
+    # SLURM lets jobs write there, so they can read it.
+    logs = Path(settings.log_directory).absolute()
+    if shlex.quote(str(logs)) != str(logs):  # dask-jobqueue writes it into a script as it is
+        raise InputError(
+            f"--cluster {SLURM}: log_directory {logs}: job scripts take no path with blanks or "
+            "signs of the shell; name another"
+        )
+    logs.mkdir(parents=True, exist_ok=True)
+    # Otherwise it would listen on all interfaces.
+    where = {} if settings.interface else {"host": get_ip()}
+    with (
+        # Dask's web server cannot be left out: it serves nothing, and on this machine alone.
+        dask.config.set({"distributed.scheduler.http.routes": []}),
+        tempfile.TemporaryDirectory(prefix=".tls-", dir=logs) as private,
+        ExitStack() as stack,
+    ):
+        try:
+            started = SLURMCluster(
+                job_name="srntt-pipeline",
+                cores=settings.cores,
+                processes=settings.workers_per_job,
+                memory=settings.memory,
+                walltime=settings.walltime,
+                queue=settings.queue,
+                account=settings.account,
+                interface=settings.interface,
+                python=settings.python or sys.executable,
+                log_directory=settings.log_directory,
+                job_extra_directives=list(settings.job_extra_directives),
+                job_script_prologue=[*_WORKER_ENVIRONMENT, *settings.job_script_prologue],
+                worker_extra_args=["--nthreads", "1", "--no-dashboard", *_LOOPBACK],
+                scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0", **where},
+                security=_in_files(made, Path(private)),
+                silence_logs="critical",
+            )
+        except RuntimeError as error:  # no such interface, or no port on it
+            raise InputError(f"--cluster {SLURM}: {error}") from None
+        stack.enter_context(started)
+        allow(CLOSE_S)
         _try_sbatch(started.job_script())
         # A job that ends early, by its walltime for one, is followed by another.
         started.adapt(minimum_jobs=settings.jobs, maximum_jobs=settings.jobs)
         yield started
+
+
+def _in_files(made: Any, folder: Path) -> Any:
+    """Return credentials that were made in memory, as files that jobs can read."""
+    files = {"cert": made.tls_client_cert, "key": made.tls_client_key}
+    for name, content in files.items():
+        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w") as opened:
+            opened.write(content)
+    roles = {
+        f"tls_{role}_{name}": str(folder / name)
+        for role in ("client", "scheduler", "worker")
+        for name in files
+    }
+    return type(made)(require_encryption=True, tls_ca_file=str(folder / "cert"), **roles)
 
 
 def _try_sbatch(script: str) -> None:
@@ -140,10 +240,14 @@ def _try_sbatch(script: str) -> None:
 
 
 @contextmanager
-def _connected(distributed: Any, address: str) -> Iterator[Any]:
+def _connected(distributed: Any, address: str, security: Any) -> Iterator[Any]:
+    class Client(distributed.Client):
+        def __del__(self) -> None:
+            """Do not wait for a scheduler that has not answered, as Dask's would."""
+
     try:
-        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, asyncio.TimeoutError) as error:
+        client = Client(address, timeout=CONNECT_S, set_as_default=False, security=security)
+    except Exception as error:  # what answers there may be no Dask, and say anything
         raise InputError(
             f"--cluster {address}: no Dask scheduler answers there ({error})"
         ) from None
@@ -226,7 +330,7 @@ def _explained(error: Exception) -> Exception:
     if name == "KilledWorker":
         return InputError(
             "the workers on which a job ran died one after the other, most likely for want of "
-            f"memory; {_KEPT} with more memory per worker"
+            f"memory; {KEPT} with more memory per worker"
         )
     if "Cancelled" in name or name == "CommClosedError":
         return _gone()
@@ -234,7 +338,7 @@ def _explained(error: Exception) -> Exception:
 
 
 def _gone() -> InputError:
-    return InputError(f"the Dask scheduler is gone; {_KEPT} when it is back")
+    return InputError(f"the Dask scheduler is gone; {KEPT} when it is back")
 
 
 class _OnWorker(Exception):  # noqa: N818 - it is no error but the traceback of one, as text

@@ -534,7 +534,10 @@ class Params(Section):
 
 
 class ClusterConfig(Section):
-    """SLURM jobs that run Dask workers (`--cluster slurm`); no result depends on them."""
+    """SLURM jobs that run Dask workers (`--cluster slurm`); no result depends on them.
+
+    The last three keys are for `--cluster tls://…` alone.
+    """
 
     jobs: int = Field(1, ge=1, le=10_000, description="SLURM jobs to keep running.")
     cores: int = Field(4, ge=1, le=10_000, description="Cores of a job.")
@@ -578,6 +581,11 @@ class ClusterConfig(Section):
         le=100_000,
         description="Minutes to wait in the queue until the first worker is there.",
     )
+    tls_ca_file: str | None = Field(
+        None, description="For tls://: the certificate that the scheduler's is signed by."
+    )
+    tls_cert: str | None = Field(None, description="For tls://: your certificate.")
+    tls_key: str | None = Field(None, description="For tls://: your private key.")
 
     @field_validator("walltime", mode="before")
     @classmethod
@@ -590,7 +598,15 @@ class ClusterConfig(Section):
     def _workers(self) -> "ClusterConfig":
         if self.workers_per_job > self.cores:
             raise ValueError(f"processes is {self.processes}, above cores, {self.cores}")
+        if len(self.tls) not in (0, 3):
+            raise ValueError("tls_ca_file, tls_cert and tls_key go together")
         return self
+
+    @property
+    def tls(self) -> dict[str, str]:
+        """The files of TLS that are given, by their keys."""
+        files = self.model_dump(include={"tls_ca_file", "tls_cert", "tls_key"})
+        return {key: file for key, file in files.items() if file is not None}
 
     @property
     def workers_per_job(self) -> int:

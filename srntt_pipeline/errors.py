@@ -1,5 +1,11 @@
 """What the user can mend, told apart from what we must mend."""
 
+import signal
+from collections.abc import Sequence
+
+KEPT = "what was done is kept: run the command again"
+_CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
+
 
 class InputError(Exception):
     """Bad input or usage: one line that names the file or option and the fix; exit code 2."""
@@ -14,3 +20,33 @@ class UnusableImage(InputError):  # noqa: N818 - it reads as what is raised: an 
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+class WorkerDied(Exception):  # noqa: N818 - it reads as what happened
+    """A worker process ended by itself; `codes`: exit codes, -N where signal N ended it."""
+
+    def __init__(self, codes: Sequence[int]) -> None:
+        super().__init__(codes)
+        self.codes = codes
+
+    def __str__(self) -> str:
+        names = [_exit_name(code) for code in self.codes]
+        told = ", ".join(dict.fromkeys(names)) or "unknown exit code"
+        if crashed := [name for name in names if name in _CRASHES]:
+            return (
+                f"a worker process crashed in a library ({crashed[0]}): our fault, or that of a "
+                f"full or failing disk; {KEPT}, and report it if it happens twice"
+            )
+        if "SIGKILL" in names:
+            return (
+                "a worker process was killed (SIGKILL), most likely for want of memory; "
+                f"{KEPT} with fewer of them (--workers, --devices)"
+            )
+        return f"a worker process ended ({told}); {KEPT}"
+
+
+def _exit_name(code: int) -> str:
+    try:
+        return signal.Signals(code - 128 if code > 128 else -code).name
+    except ValueError:
+        return f"exit code {code}"

@@ -1,19 +1,22 @@
 """The one place where work is spread over processes, or over a cluster (`cluster`)."""
 
+import functools
 import os
 import sys
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import cv2
 import joblib
-from joblib.parallel import get_active_backend
+from joblib.parallel import LokyBackend, get_active_backend
 from tqdm import tqdm
 
 from srntt_pipeline.cluster import DaskBackend
+from srntt_pipeline.ending import begin_worker, tell_workers, work
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.text import short_name
 
@@ -50,8 +53,9 @@ def run_all(
     same inputs must give the same bytes whatever the number of workers.
     """
     results: dict[int, Result] = {}
-    with progress(description, unit, sum(map(size, jobs))) as bar:
-        for index, result in _completed(function, jobs, min(workers, len(jobs))):
+    completed = _completed(function, jobs, min(workers, len(jobs)))
+    with progress(description, unit, sum(map(size, jobs))) as bar, _closing(completed):
+        for index, result in completed:
             results[index] = result
             each(bar, result)
             bar.update(size(jobs[index]))
@@ -60,19 +64,46 @@ def run_all(
 
 def _completed(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     on_cluster = isinstance(get_active_backend()[0], DaskBackend)
     if workers <= 1 and not on_cluster:
         for index, job in enumerate(jobs):
             yield _call(function, index, job)
         return
+    call = _call if on_cluster else _work
     with nullcontext() if on_cluster else _processes():
         pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-        yield from pool(joblib.delayed(_call)(function, i, job) for i, job in enumerate(jobs))
+        yield from pool(joblib.delayed(call)(function, i, job) for i, job in enumerate(jobs))
+
+
+@contextmanager
+def _closing(completed: Generator[Any, None, None]) -> Iterator[None]:
+    """End the jobs that are left when the block is left early, without joblib's advice on that."""
+    try:
+        yield
+    except BaseException:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            completed.close()
+        raise
 
 
 def _processes() -> Any:
-    return joblib.parallel_config(backend="loky", inner_max_num_threads=1)
+    backend = _Processes(initializer=begin_worker, initargs=(os.getpid(),))
+    return joblib.parallel_config(backend=backend, inner_max_num_threads=1)
+
+
+class _Processes(LokyBackend):
+    """joblib's processes, which end with ours, and when told to leave nothing half-written."""
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """Give the workers time to unwind their jobs, then kill them."""
+        tell_workers(self._workers._processes or ())  # type: ignore[attr-defined]
+        super().abort_everything(ensure_ready)
+
+
+def _work(function: Callable[[Job], Result], index: int, job: Job) -> tuple[int, Result]:
+    return work(functools.partial(_call, function, index, job))
 
 
 def _call(function: Callable[[Job], Result], index: int, job: Job) -> tuple[int, Result]:
@@ -100,14 +131,17 @@ def ahead(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Re
 
     For what waits for a disk or leaves Python's lock alone, as decoding does.
     """
-    with ThreadPoolExecutor(1) as pool:
-        waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(1)
+    waiting: deque[Future[Result]] = deque()
+    try:
         for job in jobs:
             waiting.append(pool.submit(function, job))
             if len(waiting) > 1:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def progress(description: str, unit: str, total: int, initial: int = 0) -> Any:

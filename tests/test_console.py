@@ -1,60 +1,130 @@
-"""What commands print reaches any terminal, and steers none."""
+"""What a command says when it ends by an error, and its exit code."""
 
-import logging
+import errno
 import os
-import subprocess
-import sys
+import signal
 
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from srntt_pipeline.console import reporting, say, say_line
-from srntt_pipeline.errors import InputError
-
-HOSTILE = "\x1b]0;title\x07\x1b[2J\nOK: all is well\u202e"
-SHOWN = r"\x1b]0;title\x07\x1b[2J\nOK: all is well\u202e"
-
-
-def run(*args, **environment):
-    code = "from srntt_pipeline.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, check=False,
-        env={**os.environ, **environment},
-    )  # fmt: skip
+from srntt_pipeline.console import reporting
+from srntt_pipeline.errors import InputError, WorkerDied
+from srntt_pipeline.parallel import run_all
 
 
-@pytest.mark.parametrize("args", [["--help"], ["precompute-swaps", "--help"]], ids=" ".join)
-def test_terminal_without_our_signs_gets_the_rest(args):
-    done = run(*args, PYTHONIOENCODING="cp1252")
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert "\\u2" in done.stdout.decode("cp1252")
+def end_by(number):
+    os.kill(os.getpid(), number)
 
 
-def test_error_with_signs_that_the_terminal_lacks_is_one_line(tmp_path):
-    done = run("manifest", "diff", str(tmp_path / "ℓ↑東"), "x", PYTHONIOENCODING="cp1252")
-    assert done.returncode == 2
-    assert len(done.stderr.decode("cp1252").splitlines()) == 1
-    assert "Traceback" not in done.stderr.decode("cp1252")
+def leave(code):
+    os._exit(code)
 
 
-def test_messages_of_the_log_are_one_line_each(capsys, monkeypatch):
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as a command finds it
-    with reporting():
-        logging.getLogger("srntt_pipeline.x").warning("lund/%s: missing", HOSTILE)
-        logging.getLogger("other").warning("%s", HOSTILE)
-    assert capsys.readouterr().err == f"lund/{SHOWN}: missing\n{SHOWN}\n"
+@pytest.fixture
+def told(capfd):
+    """Run something that fails as a command does; return what it says, and its exit code."""
+
+    def run(command):
+        with pytest.raises(SystemExit) as end, reporting():
+            command()
+        lines = capfd.readouterr().err.splitlines()
+        (line,) = [line for line in lines if line.startswith("Error: ")]
+        return line.removeprefix("Error: "), end.value.code
+
+    return run
 
 
-def test_error_steers_no_terminal_and_ends(capsys):
-    with pytest.raises(SystemExit) as ended, reporting():
-        raise InputError(f"{HOSTILE}: {'x' * 10_000}")
-    assert ended.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith(r"Error: \x1b]0;title\x07\x1b[2J OK: all is well\u202e: xx")
-    assert len(error.splitlines()) == 1
-    assert len(error) < 2100
+def raising(error):
+    def command():
+        raise error
+
+    return command
 
 
-def test_lines_that_are_printed_steer_no_terminal(capsys):
-    say(f"two\nlines\x1b[2J{'é'}")
-    say_line(HOSTILE)
-    assert capsys.readouterr().out == f"two\nlines\\x1b[2Jé\n{SHOWN}\n"
+KEPT = "what was done is kept: run the command again"
+
+
+@pytest.mark.parametrize(
+    ("job", "how", "expected"),
+    [
+        (
+            end_by,
+            signal.SIGKILL,
+            "a worker process was killed (SIGKILL), most likely for want of memory; "
+            f"{KEPT} with fewer of them (--workers, --devices)",
+        ),
+        (
+            end_by,
+            signal.SIGSEGV,
+            "a worker process crashed in a library (SIGSEGV): our fault, or that of a full or "
+            f"failing disk; {KEPT}, and report it if it happens twice",
+        ),
+        (leave, 7, f"a worker process ended (exit code 7); {KEPT}"),
+    ],
+    ids=["SIGKILL", "SIGSEGV", "exit"],
+)
+def test_a_worker_that_died_is_told_by_what_ended_it(told, job, how, expected):
+    def command():
+        run_all(job, [how, how], workers=2, description="test", unit="jobs")
+
+    assert told(command) == (expected, 1)
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        ([-signal.SIGTERM, -signal.SIGBUS], "crashed in a library (SIGBUS)"),
+        ([-signal.SIGABRT], "crashed in a library (SIGABRT)"),
+        ([-signal.SIGTERM], "ended (SIGTERM)"),
+        ([143], "ended (SIGTERM)"),
+        ([0, 0, 255], "ended (exit code 0, exit code 255)"),
+        ([], "ended (unknown exit code)"),
+    ],
+)
+def test_other_ends_of_workers(told, codes, words):
+    assert f"a worker process {words}" in told(raising(WorkerDied(codes)))[0]
+
+
+def test_joblib_without_exit_codes(told):
+    line, code = told(raising(TerminatedWorkerError("A worker process was terminated")))
+    assert line.startswith("a worker process ended (unknown exit code)")
+    assert code == 1
+
+
+def test_a_loader_worker_that_died(told):
+    line, code = told(
+        raising(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."))
+    )
+    assert line.startswith("DataLoader worker (pid 7) is killed by signal: Killed.; what was done")
+    assert code == 1
+
+
+HDF5 = (
+    "Can't synchronously write data (file write failed: time = Wed Nov 25 2026, filename = "
+    "'swaps/a.h5', file descriptor = 9, errno = 28, error message = 'No space left on device', "
+    "buf = 0x1, total write size = 4)"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.png"),
+            "a.png: No space left on device",
+        ),
+        (OSError(errno.ENOSPC, HDF5), "swaps/a.h5: No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), "input/output: No space left on device"),
+        (InputError("photo.jpg: no photo"), "photo.jpg: no photo"),
+    ],
+)
+def test_the_file_system_s_errors_name_the_file(told, error, expected):
+    assert told(raising(error)) == (expected, 2)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), OSError("not the file system"), KeyError(1)]
+)
+def test_faults_of_ours_are_shown_as_they_are(error):
+    with pytest.raises(type(error)), reporting():
+        raise error

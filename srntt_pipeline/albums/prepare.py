@@ -81,7 +81,11 @@ def album_jobs(
 
 def work_files(jobs: Iterable[AlbumJobs]) -> list[Path]:
     """Return the files that the jobs write."""
-    return [job.path for album in jobs for job in (*album.features, *album.counts)]
+    return [
+        path
+        for album in jobs
+        for path in (*(job.path for job in album.features), *(job.path for job in album.counts))
+    ]
 
 
 def _blocks(album: Album) -> list[Album]:
@@ -187,7 +191,7 @@ def prepare_shard(
         counted = shard.of(counts)
         own = shard.of(features)
         needed = {block for job in counted for block in job.blocks} - {job.path for job in own}
-        # Its own first: meanwhile the other shards make theirs, and the others are mostly there then.
+        # Its own first: meanwhile other shards make theirs, and these are mostly there then.
         others = [job for job in features if job.path in needed]
         count_all(counted, extract_all([*own, *others], workers), workers)
     log.info(

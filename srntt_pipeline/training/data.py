@@ -3,6 +3,8 @@
 Neither the number of loader workers nor that of devices changes a batch.
 """
 
+import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srntt_pipeline.config import LoopParams
+from srntt_pipeline.ending import follow
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes
@@ -210,7 +213,7 @@ def batches(
         batch_sampler=sampler,
         num_workers=workers,
         multiprocessing_context=context if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=functools.partial(_begin, os.getpid()) if workers else None,
         pin_memory=workers > 0 and torch.cuda.is_available(),
     )
 
@@ -233,7 +236,8 @@ def step_batches(
     return batches(patches, sampler, workers)
 
 
-def _one_thread(worker: int) -> None:
+def _begin(parent: int, worker: int) -> None:
+    follow(parent)
     cv2.setNumThreads(0)  # PyTorch's threads are one in a worker already
 
 

@@ -1,10 +1,13 @@
 """Runs on a real Dask cluster: the same results as here, whatever happens to its workers."""
 
 import os
+import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 
+import distributed
 import joblib
 import pytest
 from cluster_jobs import (
@@ -171,6 +174,40 @@ def test_worker_with_other_versions_is_refused(on_cluster, monkeypatch):
         run(square, range(2))
 
 
+# What others can reach
+
+
+def test_ones_own_scheduler_with_tls(dask, tmp_path):
+    """Who has the key runs jobs; who has none, or one of another hand, gets one line."""
+    secrets = {name: tmp_path / name for name in ("ca_file", "cert", "key")}
+    security = distributed.Security.temporary()
+    secrets["ca_file"].write_text(security.tls_ca_file)
+    secrets["cert"].write_text(security.tls_client_cert)
+    secrets["key"].write_text(security.tls_client_key)
+    started = dask(
+        1,
+        DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION="True",
+        DASK_DISTRIBUTED__COMM__TLS__CA_FILE=str(secrets["ca_file"]),
+        **{
+            f"DASK_DISTRIBUTED__COMM__TLS__{role}__{name.upper()}": str(secrets[name])
+            for role in ("SCHEDULER", "WORKER")
+            for name in ("cert", "key")
+        },
+    )
+    assert started.address.startswith("tls://")
+    config = tmp_path / "cluster.yaml"
+    config.write_text("".join(f"tls_{name}: {file}\n" for name, file in secrets.items()))
+    with cluster(started.address, config):
+        assert run(process, range(2)) == [started.workers[0].pid] * 2
+    other = distributed.Security.temporary()
+    secrets["cert"].write_text(other.tls_client_cert)
+    secrets["key"].write_text(other.tls_client_key)
+    refused = rf"^--cluster {started.address}: no Dask scheduler answers there"
+    for file in (config, None):
+        with pytest.raises(InputError, match=refused), cluster(started.address, file):
+            pass
+
+
 # What can be wrong with a cluster
 
 
@@ -226,6 +263,24 @@ def test_no_worker(dask, monkeypatch):
     started = dask(0)
     with pytest.raises(InputError, match="no worker within"), cluster(started.address):
         pass
+
+
+def test_what_answers_is_no_scheduler(monkeypatch):
+    """A web server's answer, read as Dask's, announces 3 EiB."""
+    monkeypatch.setattr(srntt_pipeline.cluster, "CONNECT_S", 3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with suppress(OSError):
+                while True:
+                    caller, _ = server.accept()
+                    caller.sendall(b"HTTP/1.1 400 Bad Request\r\n" * 99)
+                    caller.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match="no Dask scheduler answers there"), cluster(address):
+            pass
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tcp://127.0.0.1", "nonsense://a:1"])

@@ -6,10 +6,14 @@ SRNTT_TEST_SLURM=1 lets the tests install and start it (`start_slurm.sh`).
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import distributed
+import psutil
 import pytest
 import yaml
 from conftest import HERE, OPTIONS, REPOSITORY, command, wait_until
@@ -174,3 +178,53 @@ def test_a_refused_job_is_one_line(site, config):
     assert err.startswith("Error: --cluster slurm: sbatch refuses the job: ")
     assert "partition" in err
     assert len(err.splitlines()) == 1
+
+
+def listening(pid):
+    """The addresses that a process listens on."""
+    connections = psutil.Process(pid).net_connections("inet")
+    return {c.laddr for c in connections if c.status == psutil.CONN_LISTEN}
+
+
+def test_nobody_else_reaches_scheduler_or_workers(site, config, capfd):
+    """Another user of the machine has what any process sees, but not the key."""
+    before = set(psutil.pids())
+    build = command(
+        "build-cufed5", "albums", "dataset", *OPTIONS,
+        "--cluster", "slurm", "--cluster-config", config, cwd=site,
+    )  # fmt: skip
+
+    def workers():
+        """What the job has started: a worker and its nanny."""
+        found = []
+        for pid in set(psutil.pids()) - before:
+            with suppress(psutil.Error):
+                if "dask_worker" in " ".join(psutil.Process(pid).cmdline()):
+                    found.append(pid)
+        return found if any(site.glob("dataset/work/sift/.*.partial.h5")) else None
+
+    ours = [build.pid, *wait_until(workers, 90, every=0.02)]
+    open_to_all = {a for p in ours for a in listening(p) if not a.ip.startswith(("127.", "::1"))}
+    assert len(open_to_all) >= 2
+    for address in open_to_all:
+        host = socket.gethostbyname(socket.gethostname()) if address.ip == "0.0.0.0" else address.ip
+        with socket.create_connection((host, address.port), 5) as plain:
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert b"HTTP" not in plain.recv(100)
+        place = f"{host}:{address.port}"
+        for url, security in (
+            (f"tcp://{place}", None),
+            (f"tls://{place}", distributed.Security.temporary()),
+        ):
+            with pytest.raises(OSError, match=r"Timed out|SSL|tls|certificate"):
+                distributed.Client(url, security=security, timeout=2)
+    (private,) = (site / "slurm_logs").glob(".tls-*")
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in private.iterdir()} == {0o600}
+
+    build.terminate()
+    _, err = build.communicate(timeout=30)
+    assert build.returncode == 143
+    assert err.splitlines()[-1].startswith("Stopped by SIGTERM")
+    assert not private.exists()
+    assert wait_for_jobs(site) == {}

@@ -21,6 +21,7 @@ from torch.utils.data import default_collate
 from srntt_pipeline.checkpoints import load_checkpoint, save_checkpoint
 from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation.restore import load_restorer
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.models import SISR, build_model
@@ -28,10 +29,12 @@ from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import LAYERS, load_encoder
 from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.training import objective, trainer
 from srntt_pipeline.training.data import Patches, StepSampler
 from srntt_pipeline.training.features import load_features
 from srntt_pipeline.training.job import check_swaps
+from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.loop import train, train_upscaler
 from srntt_pipeline.training.losses import perceptual_loss, texture_loss
 from srntt_pipeline.training.validation import split_validation
@@ -380,3 +383,46 @@ def test_bf16_stays_near_float32(folder: Path, tmp_path: Path, skip: bool) -> No
     one, two = (rows(tmp_path / p / "loss.csv")[-1] for p in ("32-true", "bf16-mixed"))
     assert one["loss"] != two["loss"]
     assert float(one["loss"]) == pytest.approx(float(two["loss"]), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("variant", "others"),
+    [("srntt", True), ("srntt-l2", False), ("srntt-relu3", False), ("sisr", False), ("sisr", True)],
+)
+def test_bf16_with_bicubic_skip_trains_and_restores_on_a_cpu(
+    folder: Path, tmp_path: Path, variant: str, others: bool
+) -> None:
+    options: dict[str, Any] = {"precision": "bf16-mixed", "bicubic_skip": True, "batch_size": 2}
+    options |= {"patch_px": 32, "channels": 4, "validation_pairs": 1, "steps": 1}
+    if others:
+        options |= {"batch_norm": True, "augment": True, "ema_decay": 0.5, "gradient_clip": 0.1}
+    if variant == "sisr":
+        params = UpscalerParams.model_validate({**options, "blocks": 1})
+        metrics = train_upscaler(folder, tmp_path, params, device="cpu")
+    else:
+        options |= {"warmup_steps": 1, "reconstruction_steps": 1, "weight_maps": others}
+        metrics = run(folder, tmp_path, variant=variant, **options)
+    assert np.isfinite(metrics["validation_psnr_db"])
+    assert all(np.isfinite(float(row["loss"])) for row in rows(tmp_path / "loss.csv"))
+    lr = np.zeros((16, 20, 3), np.uint8)
+    if variant == "sisr":
+        sr = load_upscaler(str(tmp_path), torch.device("cpu"))(lr)
+    else:
+        sr = load_restorer(tmp_path, "cpu").super_resolve(lr, [lr])
+    assert sr.shape == (64, 80, 3)
+
+
+def test_mixed_precision_leaves_the_inputs_alone() -> None:
+    seen = []
+
+    class Keep(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append((x.dtype, self.linear(x).dtype))
+            return self.linear(x)
+
+    launch(lambda fabric: fabric.setup(Keep())(torch.rand(1, 2)), "cpu", 1, "bf16-mixed")
+    assert seen == [(torch.float32, torch.bfloat16)]
