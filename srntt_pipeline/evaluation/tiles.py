@@ -6,6 +6,7 @@ do not: so each stage works on a window of its own, and windows shrink from stag
 image's border they end as the image does, with the zero padding that it has there at once.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -40,6 +41,7 @@ class Stage:
     bytes: int
 
 
+@functools.lru_cache(maxsize=16)
 @torch.inference_mode()
 def stages(model: SRNTT) -> dict[str, Stage]:
     """Return the stages of `model` in order: `extract`, relu3_1, relu2_1, relu1_1, `finish`.
