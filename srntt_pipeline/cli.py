@@ -189,7 +189,7 @@ def memory_option(command: Command) -> Command:
         show_default=True,
         metavar="GIB",
         callback=lambda ctx, parameter, value: int(value * 2**30),
-        help="Most memory of a process, GiB, at least 1.5.",
+        help="Most memory of a process, GiB, at least 1.5; images that need more are refused.",
     )(command)
 
 

@@ -23,6 +23,7 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 SCALE = 4  # the paper's one upscaling factor
 MAX_MEGAPIXELS = 100
 MADE_FROM = "srntt_pipeline made from"
+_BAND_ROWS = 512
 
 # Pillow's own guard raises at open, before a size can be told; `decode` checks the header instead.
 Image.MAX_IMAGE_PIXELS = None
@@ -72,7 +73,8 @@ def decode(
     if odd and not (grey and odd == _GREY):
         raise unusable(odd)
     try:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        ImageOps.exif_transpose(image, in_place=True)
+        return _array(image if image.mode == "RGB" else image.convert("RGB"))
     except Exception as error:  # as above: truncated or corrupt data, in any of Pillow's words
         raise unusable(f"corrupt or truncated ({error})") from None
 
@@ -95,6 +97,19 @@ def _odd_mode(image: Image.Image) -> str | None:
     if image.mode != "RGB":
         return f"colour mode {image.mode}: only RGB photos are used"
     return None
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Return height and width of the image at `path`, as stored, by its header alone.
+
+    (0, 0) where it tells none, or more than MAX_MEGAPIXELS: `decode` then says what is wrong.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            fits = image.width * image.height <= MAX_MEGAPIXELS * 1e6
+            return (image.height, image.width) if fits else (0, 0)
+    except Exception:  # as in `decode`
+        return 0, 0
 
 
 def read_rgb(path: Path, **checks: Any) -> RGB:
@@ -141,17 +156,30 @@ def resize(
     """Return `image` resized to [height, width, 3]."""
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), filter))
+    return _array(Image.fromarray(image).resize((width, height), filter))
+
+
+def _array(image: Image.Image) -> RGB:
+    """Return the pixels of an RGB image: in bands, lest NumPy hold them three times meanwhile."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
+
+
+def shrunk_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """Return the height and width that `limit_long_side` leaves of an image of this `size`."""
+    factor = long_side / max(*size, 1)
+    return (
+        size if factor >= 1 else (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
+    )
 
 
 def limit_long_side(image: RGB, long_side: int) -> RGB:
     """Shrink `image` (Lanczos) so that its long side is at most `long_side` px; never enlarge."""
     height, width = image.shape[:2]
-    factor = long_side / max(height, width)
-    if factor >= 1:
-        return image
-    size = max(1, round(height * factor)), max(1, round(width * factor))
-    return resize(image, *size, Image.Resampling.LANCZOS)
+    return resize(image, *shrunk_size((height, width), long_side), Image.Resampling.LANCZOS)
 
 
 def crop_to_multiple(image: RGB, multiple: int = SCALE) -> RGB:

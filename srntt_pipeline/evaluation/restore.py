@@ -7,16 +7,27 @@ from pathlib import Path
 
 import torch
 
+from srntt_pipeline import memory
 from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import tiles
 from srntt_pipeline.evaluation.tiles import Tiling
-from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_made_from, read_rgb, write_png
+from srntt_pipeline.images import (
+    RGB,
+    SCALE,
+    limit_long_side,
+    read_made_from,
+    read_rgb,
+    read_size,
+    shrunk_size,
+    write_png,
+)
+from srntt_pipeline.memory import Size
 from srntt_pipeline.models import SRNTT
 from srntt_pipeline.outputs import check_output_file
-from srntt_pipeline.swaps.correspondence import FIXED_MEMORY, MAX_MEMORY, Correspondence
+from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
@@ -24,7 +35,7 @@ from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 
 log = logging.getLogger(__name__)
 
-SR_MEMORY = 4 << 30  # bytes, of a process that super-resolves
+SR_MEMORY = 4 << 30  # bytes, of a process that super-resolves, if it is enough
 MIN_LR_SIDE_PX = 3  # one 3×3 patch on relu3_1 of LR↑
 
 
@@ -60,13 +71,33 @@ class Restorer:
         self._model = model.to(device)
 
     def correspond(
-        self, lr: RGB, refs: Sequence[RGB], max_memory: int = MAX_MEMORY
+        self, lr: RGB, refs: Sequence[RGB], max_memory: int | None = None
     ) -> Correspondence:
         """Return the correspondence of LR↑ with all versions of `refs`.
 
-        `max_memory`: bytes, as `swaps.swap.correspond` takes them.
+        `max_memory`: bytes, as `Matcher.correspond` takes them.
         """
         return self.matcher.correspond(lr, refs, max_memory=max_memory)
+
+    def least_memory(self, lr: Size, refs: Sequence[Size]) -> int:
+        """Return the bytes that a process takes to super-resolve images of these sizes."""
+        sr = SCALE * lr[0], SCALE * lr[1]
+        written = memory.image_bytes([lr, *refs]) + memory.written_bytes(sr)
+        return max(
+            self.matcher.least_memory(lr, refs),
+            self._beside(lr, refs) + Tiling(self._model, lr[0], lr[1], 0).least,
+            memory.START_MEMORY + written,
+        )
+
+    def _beside(self, lr: Size, refs: Sequence[Size]) -> int:
+        """Return the bytes that a process takes beside tiles."""
+        taken = (
+            memory.image_bytes([lr, *refs])
+            + memory.restored_bytes((SCALE * lr[0], SCALE * lr[1]))
+            + memory.versions_bytes(refs, self.matcher.largest_scale)
+        )
+        # What an encoder at work takes is counted in tiles too: large images may have that room.
+        return max(memory.FIXED_MEMORY, memory.START_MEMORY + taken)
 
     def super_resolve(
         self,
@@ -74,21 +105,27 @@ class Restorer:
         refs: Sequence[RGB],
         correspondence: Correspondence | None = None,
         *,
-        max_memory: int = SR_MEMORY,
+        max_memory: int | None = None,
         kept: KeptMaps | None = None,
     ) -> RGB:
         """Return SR, uint8 [4h, 4w, 3], of `lr`, uint8 [h, w, 3], with one reference or more.
 
         LR has 3 px a side or more, references 12. `correspondence` may be given where it is known
-        already. The process takes at most `max_memory` bytes beside the images and the
-        correspondence, whatever their sizes: SR is made in tiles, and equal to SR at once but for
-        the rounding of floats. `kept`: of another network's SR with this correspondence and these
-        references, and for the next one. Raises InputError where `max_memory` is too little for any
-        tile.
+        already. The process takes at most `max_memory` bytes: SR is made in tiles, and equal to SR
+        at once but for the rounding of floats. None: SR_MEMORY, or what these images need. `kept`:
+        of another network's SR with this correspondence and these references, and for the next one.
+        Raises InputError where `max_memory` is too little.
         """
-        room = max_memory - FIXED_MEMORY - (kept.room if kept else 0)
-        tiling = Tiling(self._model, lr.shape[0], lr.shape[1], room)
-        found = correspondence or self.correspond(lr, refs, max_memory)
+        size, sizes = lr.shape[:2], [ref.shape[:2] for ref in refs]
+        least = self.least_memory(size, sizes) + (kept.room if kept else 0)
+        bound = max(SR_MEMORY, least) if max_memory is None else max_memory
+        memory.check(bound, least, f"LR of {size[1]}×{size[0]} px with its references")
+        found = correspondence
+        if found is None:
+            found = self.correspond(lr, refs, bound)
+            memory.release()
+        room = bound - self._beside(size, sizes) - (kept.room if kept else 0)
+        tiling = Tiling(self._model, size[0], size[1], room)
         swapped = WindowedSwap(
             found, refs, self.versions, self.encoder, tiling.cache_bytes, tiling.block, kept
         )
@@ -119,19 +156,42 @@ def super_resolve(
     *,
     device: str = "auto",
     files: NetworkFiles = AS_NAMED,
-    max_memory: int = MAX_MEMORY,
+    max_memory: int = memory.MAX_MEMORY,
 ) -> None:
     """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
 
-    Without references, LR is its own (SISR). `max_memory`: bytes, as in `Restorer.super_resolve`.
-    Raises InputError.
+    Without references, LR is its own (SISR). `max_memory`: bytes of the process in all; where they
+    are too few for images of these sizes, none is decoded. Raises InputError.
     """
     check_output_file(out, ".png", [lr, *refs], lambda path: read_made_from(path) is not None)
+    restorer = load_restorer(checkpoint, device, files)
+    long_side = params.reference_long_side_px or SCALE * max(read_size(lr))
+    _check_memory(restorer, lr, refs, long_side, max_memory)
     image = read_rgb(lr, min_side=MIN_LR_SIDE_PX)
     height, width = image.shape[:2]
-    long_side = params.reference_long_side_px or SCALE * max(height, width)
     images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
-    restorer = load_restorer(checkpoint, device, files)
     sr = restorer.super_resolve(image, images or [image], max_memory=max_memory)
+    memory.release()
     write_png(out, sr, "super-resolve")
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)
+
+
+def _check_memory(
+    restorer: Restorer, lr: Path, refs: Sequence[Path], long_side: int, max_memory: int
+) -> None:
+    """Raise InputError where images of the sizes in these files' headers do not fit `max_memory`.
+
+    A file without such a header counts as none: reading it says what is wrong with it.
+    """
+    stored = {path: read_size(path) for path in (lr, *refs)}
+    if not all(map(any, stored.values())):
+        return
+    sizes = [shrunk_size(stored[ref], long_side) for ref in refs] or [stored[lr]]
+    decoding = max(memory.decoding_bytes(size, path) for path, size in stored.items())
+    least = max(
+        restorer.least_memory(stored[lr], sizes),
+        memory.START_MEMORY + memory.image_bytes([stored[lr], *sizes]) + decoding,
+    )
+    largest = max(stored, key=lambda path: memory.pixels(stored[path]))
+    height, width = stored[largest]
+    memory.check(max_memory, least, f"{largest}, {width}×{height} px, and the other images")

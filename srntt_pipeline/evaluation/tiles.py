@@ -6,6 +6,7 @@ do not: so each stage works on a window of its own, and windows shrink from stag
 image's border they end as the image does, with the zero padding that it has there at once.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -16,10 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
 from srntt_pipeline.models.srntt import MAP_CHANNELS, SRNTT
-from srntt_pipeline.swaps.correspondence import FIXED_MEMORY
 from srntt_pipeline.swaps.encoder import CELLS, to_tensor
 from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, block_bytes, encoding_bytes
 from srntt_pipeline.swaps.windows import Window
@@ -42,6 +41,7 @@ class Stage:
     bytes: int
 
 
+@functools.lru_cache(maxsize=16)
 @torch.inference_mode()
 def stages(model: SRNTT) -> dict[str, Stage]:
     """Return the stages of `model` in order: `extract`, relu3_1, relu2_1, relu1_1, `finish`.
@@ -96,30 +96,28 @@ def stages(model: SRNTT) -> dict[str, Stage]:
 class Tiling:
     """How SR of LR [height, width] is cut such that it takes at most `max_memory` bytes.
 
-    That is beside what any process takes, FIXED_MEMORY, the images, and the correspondence.
-    `tiles`: windows of LR, which cover it; `block`: patches a side of the blocks that references
-    are encoded in; `cache_bytes`: what is left for their raw maps. Raises InputError where
-    `max_memory` is too little for the smallest tile.
+    That is beside what any process takes, and what grows with the images: the images themselves,
+    SR, and the correspondence. `tiles`: windows of LR, which cover it; `block`: patches a side of
+    the blocks that references are encoded in; `cache_bytes`: what is left for their raw maps.
+    `least`: bytes for the smallest tile, which it is given at least.
     """
 
     def __init__(self, model: SRNTT, height: int, width: int, max_memory: int) -> None:
         self._stages, self._size = stages(model), (height, width)
         # The rest is for the holes that the allocator leaves between buffers of many sizes.
         usable = max_memory * 2 // 3
+        longest = max(height, width)
+        least = min(longest, _LEAST_TILE)
+        tile = self._bytes(least) * 4 // 3
+        by_block = {block: block_bytes(block) + encoding_bytes(block) for block in BLOCKS}
+        needed = tile + by_block[BLOCKS[-1]]
+        self.least = math.ceil(needed * 1.5)
+        usable = max(usable, needed)
         self.block = next(
-            (block for block in BLOCKS if block_bytes(block) + encoding_bytes(block) < usable // 2),
+            (block for block in BLOCKS if by_block[block] < min(usable // 2, usable - tile)),
             BLOCKS[-1],
         )
         usable -= encoding_bytes(self.block)
-        longest = max(height, width)
-        least = min(longest, _LEAST_TILE)
-        needed = self._bytes(least) * 4 // 3 + block_bytes(self.block)
-        if usable < needed:
-            least_memory = (needed + encoding_bytes(self.block)) * 1.5 + FIXED_MEMORY
-            raise InputError(
-                f"--max-memory: too little for this network, which needs "
-                f"{math.ceil(least_memory / 2**30 * 100) / 100:g} GiB"
-            )
         room = usable * 3 // 4  # larger tiles save more than a cache does
         side = next(
             side

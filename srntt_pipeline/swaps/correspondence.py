@@ -18,15 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srntt_pipeline.memory import MAX_MEMORY
 from srntt_pipeline.swaps import search, torch_search
 from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.windows import Window
 
 PATCH = search.PATCH
-MAX_MEMORY = 2 << 30  # bytes, of a process
-# Of these, what Python, PyTorch's CUDA build and an encoder at work on one window take (measured:
-# 1.18 GiB).
-FIXED_MEMORY = 5 << 28
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,6 @@ class Correspondence:
             torch.where(better, other.weight, self.weight),
             self.shapes + other.shapes,
         )
-
-
-def share(max_memory: int) -> int:
-    """Return the bytes for each of what can be cut to fit `max_memory`, that of a process.
-
-    These are the maps of LR↑, the buffers of the search, and the maps of references remembered.
-    """
-    return max(16 << 20, (max_memory - FIXED_MEMORY) // 3)
 
 
 def patch_count(shapes: Iterable[tuple[int, int]]) -> int:

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
+from srntt_pipeline import memory
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import RGB
-from srntt_pipeline.swaps.correspondence import MAX_MEMORY, Correspondence
+from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.memory import Size
+from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
 from srntt_pipeline.swaps.references import Augmentation, versions
@@ -54,14 +56,37 @@ class Matcher:
         """The SHA-256 of each network in use beside the encoder, by the parameter that names it."""
         return {**self.upscaler.networks, **(self.flow.networks if self.flow else {})}
 
+    def taken(self, lr: Size, refs: Sequence[Size]) -> int:
+        """Return the bytes that matching images of these sizes takes because of their sizes."""
+        lr_up = SCALE * lr[0], SCALE * lr[1]
+        return (
+            memory.image_bytes([lr, *refs])
+            + memory.matching_bytes(lr_up)
+            + memory.versions_bytes(refs, self.largest_scale)
+            + (memory.flow_bytes(lr_up, refs) if self.flow else 0)
+        )
+
+    @property
+    def largest_scale(self) -> float:
+        """By how much versions are larger than their reference, at most."""
+        return max(version.scale for version in self.versions)
+
+    def least_memory(self, lr: Size, refs: Sequence[Size]) -> int:
+        """Return the bytes below which a process can't match images of these sizes."""
+        return memory.LEAST_TO_MATCH + self.taken(lr, refs)
+
     def correspond(
-        self, lr: RGB, refs: Sequence[RGB], *, max_memory: int = MAX_MEMORY
+        self, lr: RGB, refs: Sequence[RGB], *, max_memory: int | None = None
     ) -> Correspondence:
         """Return the correspondence of LR↑ with all versions of `refs`, by reference first.
 
-        `lr`: uint8 [h, w, 3], `refs`: uint8 [H, W, 3] each; `max_memory`: as in `swap.correspond`,
-        nothing to flow.
+        `lr`: uint8 [h, w, 3], `refs`: uint8 [H, W, 3] each; `max_memory`: bytes of the process,
+        None for MAX_MEMORY or what these images need. Raises InputError where it is too little.
         """
+        size, sizes = lr.shape[:2], [ref.shape[:2] for ref in refs]
+        least = self.least_memory(size, sizes)
+        room = max(memory.MAX_MEMORY, least) if max_memory is None else max_memory
+        memory.check(room, least, f"LR of {size[1]}×{size[0]} px")
         lr_up = self.upscaler(lr)
         if self.flow:
             return self.flow.correspond(lr_up, refs, self.encoder, self.upscaler)
@@ -71,7 +96,7 @@ class Matcher:
             self.versions,
             self.encoder,
             upscaler=self.upscaler,
-            max_memory=max_memory,
+            max_memory=room - self.taken(size, sizes),
             precision=self.precision,
         )
 

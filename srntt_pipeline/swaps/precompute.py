@@ -6,7 +6,7 @@ shards in hand.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,14 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
 from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.memory import MAX_MEMORY, image_bytes, share
 from srntt_pipeline.outputs import Output, open_output
 from srntt_pipeline.parallel import ahead, run_all
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.correspondence import MAX_MEMORY, share
 from srntt_pipeline.swaps.encoder import VALUES, Encoder, EncoderIdentity, load_encoder
 from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
+from srntt_pipeline.swaps.pair_memory import check_pairs, largest, pair_memory
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import (
     INDEX,
@@ -85,12 +86,16 @@ def precompute_swaps(
     With `shard`, only every nth is made, and no index; others can be made at once, here or
     elsewhere, with the same `out`. With `merge` all must be there, and the index is written.
     On GPUs there is one worker for each (`device.device_workers`). `max_memory`: bytes of a worker,
-    at least 1.5 GiB; no result depends on it. Raises InputError.
+    at least 1.5 GiB; no result depends on it. Where it is too little for a pair, none is matched.
+    Raises InputError.
     """
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
-    networks = load_matcher(params, encoder).networks
+    matcher = load_matcher(params, encoder)
+    networks = matcher.networks
+    if not merge:
+        check_pairs(pairs, params, matcher, max_memory)
     jobs = shard_jobs(pairs, out, params, encoder.identity, networks, str(chosen), max_memory)
     with open_output(out, "swaps", reads=[dataset], shard=shard) as output:
         claim(jobs, output)
@@ -285,15 +290,22 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
             f"{job.source} was made with {job.encoder}, not with {encoder.identity}; name that "
             "file with --encoder-weights"
         )
-    encoder = CachedEncoder(encoder, share(job.max_memory))
     if source:
+        encoder = CachedEncoder(encoder, share(job.max_memory))
         swaps = (_copied(pair, source) for pair in job.pairs)
     else:
         matcher = load_matcher(job.params, encoder)
         check_networks(f"the index of {job.path.parent}", job.networks, matcher.networks)
-        # The next pair's images are decoded meanwhile.
-        images = ahead(partial(read_images, params=job.params), job.pairs)
-        swaps = (_swap(pair, matcher, job.max_memory) for pair in images)
+        needs = largest(pair_memory(pair, job.params, matcher) for pair in job.pairs)
+        read = partial(read_images, params=job.params)
+        images: Iterable[PairImages]
+        if needs.least + needs.ahead <= job.max_memory:  # the next pair is decoded meanwhile
+            images, room = ahead(read, job.pairs), job.max_memory - needs.ahead
+        else:
+            images, room = map(read, job.pairs), job.max_memory
+        encoder = CachedEncoder(encoder, share(room - needs.taken))
+        matcher = replace(matcher, encoder=encoder)
+        swaps = (_swap(pair, matcher, room - needs.maps) for pair in images)
     for pair, swap in zip(job.pairs, swaps, strict=True):
         yield _with_maps(swap, pair, job.params, encoder) if job.params.store == "maps" else swap
 
@@ -324,7 +336,8 @@ def read_images(pair: TrainPair, params: SwapParams) -> PairImages:
 
 def _swap(pair: PairImages, matcher: Matcher, max_memory: int) -> StoredSwap:
     """Match a pair."""
-    found = matcher.correspond(downscale(pair.hr), [pair.ref], max_memory=max_memory)
+    room = max_memory - image_bytes([pair.hr.shape[:2]])
+    found = matcher.correspond(downscale(pair.hr), [pair.ref], max_memory=room)
     return StoredSwap(pair.name, pair.hr_sha256, (pair.ref_sha256,), found)
 
 

@@ -14,15 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.images import RGB, upscale
-from srntt_pipeline.swaps.correspondence import (
-    MAX_MEMORY,
-    PATCH,
-    Correspondence,
-    Search,
-    join,
-    patch_count,
-    share,
-)
+from srntt_pipeline.memory import MAX_MEMORY, share
+from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, Search, join, patch_count
 from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS, Encoder, Maps
 from srntt_pipeline.swaps.references import Augmentation, Mask, augment, down_up, valid_patches
 from srntt_pipeline.swaps.torch_search import Precision
@@ -55,10 +48,10 @@ def correspond(
 
     `upscaler`: what made LR↑; it makes Ref↓↑ too.
 
-    LR↑ and versions are encoded and searched in windows, so `max_memory`, bytes of the process from
-    1.5 GiB on, holds whatever their sizes: where the maps of LR↑ take more than their `share`,
-    references are encoded again for each part. No result depends on it. `precision` is that of
-    `match`.
+    LR↑ and versions are encoded and searched in windows, so `max_memory`, bytes of the process
+    beside what `Matcher.taken` counts, holds whatever their sizes: where the maps of LR↑ take more
+    than their `share`, references are encoded again for each part. No result depends on it.
+    `precision` is that of `match`.
     Corners that rotation left empty are never matched, unless no version of any reference has a
     patch without them: then all may be matched, so that every LR patch has a match.
     """

@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +214,71 @@ def test_memory_too_little_for_any_tile_is_refused_with_what_is_needed(restore, 
         restore(max_memory=10**8)
     needed = float(one_line(refusal).split()[-2])
     assert restore(max_memory=int(needed * 2**30)).exists()
+
+
+def test_an_image_too_large_for_the_memory_is_refused_before_any_is_decoded(
+    restore, images, tmp_path, monkeypatch
+):
+    large = tmp_path / "large.png"
+    Image.new("RGB", (3000, 2000)).save(large)
+    monkeypatch.setattr("srntt_pipeline.evaluation.restore.read_rgb", None)
+    for given in ({"lr": large}, {"lr": large, "refs": (large,)}):
+        with pytest.raises(
+            InputError, match=r"--max-memory: .*large\.png, 3000×2000 px"
+        ) as refusal:
+            restore(**given, max_memory=3 << 29)
+        assert 1.6 < float(one_line(refusal).split()[-2]) < 3
+
+
+def test_without_a_bound_there_is_memory_enough(checkpoint, images):
+    restorer = Restorer(load_checkpoint(checkpoint), CPU)
+    lr, ref = (pixels(images / name) for name in ("lr.png", "ref.png"))
+    restorer.least_memory = lambda lr, refs: 5 << 30
+    with pytest.raises(InputError, match="5 GiB"):
+        restorer.super_resolve(lr, [ref], max_memory=4 << 30)
+    restorer.super_resolve(lr, [ref])
+
+
+# A reference of 64 megapixels, for an SR image of 0.01: it is decoded and shrunk.
+_LARGE = """
+import sys
+from pathlib import Path
+from srntt_pipeline.config import SuperResolveParams
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation.restore import super_resolve
+folder = Path(sys.argv[1])
+try:
+    super_resolve(
+        folder / "lr.png", [folder / "ref.jpg"], folder / "tiny.safetensors", folder / "sr.png",
+        SuperResolveParams(), device="cpu", max_memory=int(float(sys.argv[2]) * 2**30),
+    )
+except InputError as error:
+    print(error)
+else:
+    status = Path("/proc/self/status").read_text().splitlines()
+    print(next(int(line.split()[1]) / 2**20 for line in status if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_a_process_stays_below_the_bound_or_names_one_that_it_stays_below(tmp_path, photograph):
+    save_tiny(tmp_path / "tiny.safetensors")
+    view = Image.fromarray(photograph)
+    view.resize((32, 24)).save(tmp_path / "lr.png")
+    large = view.resize((9200, 7000), Image.Resampling.NEAREST)
+    large.save(tmp_path / "ref.jpg", progressive=True)
+
+    def run(gib):
+        return subprocess.run(
+            [sys.executable, "-c", _LARGE, str(tmp_path), gib],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()  # fmt: skip
+
+    refused = run("1.5")
+    assert "--max-memory: too little for" in refused
+    assert "ref.jpg, 9200×7000 px" in refused
+    least = refused.split()[-2]
+    assert float(run(least)) < float(least)
 
 
 @pytest.mark.parametrize("name", ["sr.jpg", "sr", "sr.png.txt"])
