@@ -213,7 +213,7 @@ class SwapParams(MatchParams):
     pairs_per_shard: int = Field(
         256,
         ge=1,
-        description="Most training pairs in one HDF5 shard; with `maps`, at most 256 MB too.",
+        description="Most training pairs in one HDF5 shard; with `maps`, at most 64 MB too.",
     )
     store: Literal["correspondence", "maps"] = Field(
         "correspondence",

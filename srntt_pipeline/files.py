@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and telling their contents apart by hash."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -8,10 +9,11 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from srntt_pipeline.errors import InputError
 
@@ -129,10 +131,21 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open the file at `path` to read; raise OSError for a FIFO or a device: it might never end."""
+    # Between the two looks another may be put there: neither look opens what would wait.
+    if stat.S_ISREG(path.stat().st_mode):
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of the file at `path` as 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

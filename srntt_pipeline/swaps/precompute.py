@@ -43,7 +43,8 @@ MATCHING = 2  # what is matched with what; 2: never the corners that rotation le
 log = logging.getLogger(__name__)
 
 _AGREEMENT_PAIRS = 8
-SHARD_BYTES = 256_000_000  # of stored maps in one shard, before compression
+# Of stored maps in one shard, before compression: a worker holds a shard twice to write it.
+SHARD_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
