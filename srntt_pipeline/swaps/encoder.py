@@ -175,7 +175,8 @@ def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
 
     A `random` one begins with the same parameters whatever its length.
     """
-    features = nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
+    with torch.device("meta"):  # no memory for what is not used, and none before a file fits
+        features = nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
     # ReLU in place would overwrite nothing we return, but keeps inference tensors from autograd.
     for layer in features:
         if isinstance(layer, nn.ReLU):
@@ -188,6 +189,7 @@ def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
 
 
 def _randomise(features: nn.Sequential, seed: int) -> None:
+    features.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for layer in features:
         if isinstance(layer, nn.Conv2d):
@@ -228,7 +230,7 @@ def _load(features: nn.Sequential, state: dict[str, Any], weights: str) -> None:
             raise InputError(
                 f"--encoder-weights {weights}: {prefix}{key} is not VGG19's; it is {problem}"
             )
-    features.load_state_dict({key: state[prefix + key] for key in wanted})
+    features.to_empty(device="cpu").load_state_dict({key: state[prefix + key] for key in wanted})
 
 
 def _hash(features: nn.Sequential) -> str:

@@ -35,6 +35,7 @@ from srntt_pipeline.swaps.shards import (
     write_index,
     write_shard,
 )
+from srntt_pipeline.swaps.stored import check_ref
 from srntt_pipeline.swaps.swap import swap_features
 from srntt_pipeline.swaps.windows import STRIDE
 
@@ -279,7 +280,9 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
         images = ahead(partial(read_images, params=job.params), job.pairs)
         swaps = (_swap(pair, matcher, job.max_memory) for pair in images)
     for pair, swap in zip(job.pairs, swaps, strict=True):
-        yield _with_maps(swap, pair, job.params, encoder) if job.params.store == "maps" else swap
+        if job.params.store == "maps":
+            swap = _with_maps(swap, job.source or job.path.parent, pair, job.params, encoder)
+        yield swap
 
 
 @dataclass(frozen=True)
@@ -322,9 +325,10 @@ def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
 
 
 def _with_maps(
-    swap: StoredSwap, pair: TrainPair, params: SwapParams, encoder: Encoder
+    swap: StoredSwap, source: Path, pair: TrainPair, params: SwapParams, encoder: Encoder
 ) -> StoredSwap:
     path = ref_file(pair, params)
     ref = ref_image(decode(read_bytes(path), path), params)
+    check_ref(swap, source, ref.shape[:2], versions(params))
     swapped = swap_features(swap.correspondence, [ref], versions(params), encoder)
     return replace(swap, maps=swapped.maps)

@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import child, read_array, read_text
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS, Maps
+from srntt_pipeline.swaps.references import Augmentation, version_shape
 
 TYPES: dict[str, npt.DTypeLike] = {"index": np.uint32, "score": np.float32}
 # A pair beyond these is none that we make: LR patches of an HR image of 268 megapixels.
@@ -67,6 +71,31 @@ def _hashes(text: str) -> tuple[str, ...]:
     if not isinstance(listed, list) or not listed:
         raise ValueError("ref_sha256 is no list of hashes")
     return tuple(map(_hash, listed))
+
+
+def check_lr(swap: StoredSwap, source: Path, size: Sequence[int]) -> None:
+    """Raise InputError unless a swap in the folder `source` is of LR of this `size`, [h, w], px."""
+    if [side + PATCH - 1 for side in swap.correspondence.index.shape] != list(size):
+        raise _other_size(swap, source)
+
+
+def check_ref(
+    swap: StoredSwap, source: Path, size: Sequence[int], tried: Sequence[Augmentation]
+) -> None:
+    """Raise InputError unless a swap in `source` is of one reference of this `size`, [h, w], px.
+
+    `tried`: its versions, as the parameters of the swaps have them.
+    """
+    height, width = size
+    if swap.correspondence.shapes != tuple(version_shape(height, width, one) for one in tried):
+        raise _other_size(swap, source)
+
+
+def _other_size(swap: StoredSwap, source: Path) -> InputError:
+    return InputError(
+        f"{source}: the swap of {swap.name} is of images of another size; delete its shard and run "
+        "precompute-swaps again"
+    )
 
 
 def read_maps(group: h5py.Group, dtype: str) -> Maps:
