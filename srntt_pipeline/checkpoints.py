@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ class CheckpointInfo(BaseModel):
     `encoder`: identity of the VGG19 whose maps it was trained on, made with `swaps`; both None for
     a model that takes no maps; `networks`: the SHA-256 of other networks that these swaps were
     matched with (`Matcher.networks`); `dataset`: fingerprint of the training pairs; `metrics`: of
-    the last validation.
+    the last validation, None for an infinite PSNR.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -63,7 +63,7 @@ class CheckpointInfo(BaseModel):
     networks: dict[str, str] = {}
     train: TrainParams | UpscalerParams
     dataset: str
-    metrics: dict[str, FiniteFloat]
+    metrics: dict[str, float | None]
     weights_sha256: str = ""
 
     @model_validator(mode="after")

@@ -132,14 +132,18 @@ def sha256(content: bytes) -> str:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open the file at `path` to read; raise OSError for a FIFO or a device: it might never end."""
-    # Between the two looks another may be put there: neither look opens what would wait.
-    if stat.S_ISREG(path.stat().st_mode):
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file
-        file.close()
-    raise OSError(errno.EINVAL, "not a regular file", str(path))
+    """Open a file to be read; raise OSError where it is none, be it a folder, a pipe or a device.
+
+    A pipe without a writer would else be waited for, and some devices never end.
+    """
+    place = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return os.fdopen(place, "rb")
+    except BaseException:
+        os.close(place)
+        raise
 
 
 def file_sha256(path: Path) -> str:

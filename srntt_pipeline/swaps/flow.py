@@ -189,7 +189,8 @@ class Raft:
 def _load_raft(weights: str, changed: int, device: torch.device) -> Flow:
     state = _downloaded(weights) if weights in _RAFTS else _read(Path(weights))
     for name in [weights] if weights in _RAFTS else list(_RAFTS):
-        model = _RAFTS[name][0]()
+        with torch.device("meta"):  # no memory before a file fits
+            model = _RAFTS[name][0]()
         wanted = model.state_dict()
         if state.keys() != wanted.keys():
             continue
@@ -199,7 +200,7 @@ def _load_raft(weights: str, changed: int, device: torch.device) -> Flow:
                 raise InputError(
                     f"--flow-weights {weights}: {key} is not {name}'s; it is {problem}"
                 )
-        model.load_state_dict(state)
+        model.to_empty(device="cpu").load_state_dict(state)
         model.eval().requires_grad_(False)
         made_of = {key: value.contiguous() for key, value in model.state_dict().items()}
         return Flow(Raft(model, device), {"flow_weights": sha256(save(made_of))})
