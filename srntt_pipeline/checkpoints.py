@@ -3,23 +3,43 @@
 Training writes them, evaluation reads them, and nothing else passes between the two.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors.torch import save
 from torch import Tensor, nn
 
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
-from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import file_sha256, folders_with, read_json, write_bytes, write_json
+from srntt_pipeline.errors import InputError, first_problem, one_line
+from srntt_pipeline.files import (
+    file_sha256,
+    folders_with,
+    open_regular,
+    read_json,
+    write_bytes,
+    write_json,
+)
 from srntt_pipeline.models import build_model, model_names
 from srntt_pipeline.swaps.encoder import EncoderIdentity
+from srntt_pipeline.tensors import load_tensors, tensor_shapes
 
 FORMAT = "srntt_pipeline checkpoint"
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointInfo",
+    "checkpoints_in",
+    "load_checkpoint",
+    "load_tensors",
+    "save_checkpoint",
+    "save_tensors",
+    "weights_file",
+]
 
 
 class CheckpointInfo(BaseModel):
@@ -37,7 +57,7 @@ class CheckpointInfo(BaseModel):
     software: str = f"srntt_pipeline {srntt_pipeline.__version__}"
     model: str
     sizes: dict[str, Any]
-    step: int
+    step: Annotated[int, Field(ge=0)]
     encoder: EncoderIdentity | None
     swaps: SwapParams | None
     networks: dict[str, str] = {}
@@ -75,48 +95,62 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     write_bytes(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors; raises InputError that names the file."""
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from None
-
-
 def load_checkpoint(path: Path) -> Checkpoint:
     """Load a checkpoint: its .safetensors file, its .json, or the folder that train wrote.
 
-    Raises InputError when weights or JSON are missing, damaged, of each other's sibling, or of
-    another network.
+    Sizes are compared before a weight is read or a byte of the network allocated. Raises InputError
+    when weights or JSON are missing, damaged, of each other's sibling, or of another network, or
+    when a weight is no finite number.
     """
     path = weights_file(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: not a checkpoint; expected a .safetensors file that train wrote")
-    tensors = load_tensors(path)
-    described = path.with_suffix(".json")
-    content = read_json(described, "it tells how the weights were made; copy it beside them")
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{described}: not the JSON of a checkpoint")
-    try:
-        info = CheckpointInfo.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise InputError(f"{described}: not the JSON of a checkpoint ({reason})") from None
+    shapes, info = tensor_shapes(path), _read_info(path.with_suffix(".json"))
+    model = _bare_model(path, info, shapes)
     if file_sha256(path) != info.weights_sha256:
-        raise InputError(f"{path} is not the file that {described.name} describes; copy both again")
-    if info.model not in model_names():
-        raise InputError(f"{described}: unknown model {info.model}; known: {model_names()}")
-    try:
-        model = build_model(info.model, info.sizes)
-        model.load_state_dict(tensors)
-    except (RuntimeError, TypeError, ValueError):  # whatever sizes of another network bring about
-        raise InputError(f"{path}: its weights do not fit {info.model} {info.sizes}") from None
+        raise InputError(f"{path} is not the file that {path.stem}.json describes; copy both again")
+    model.to_empty(device="cpu").load_state_dict(load_tensors(path))
     return Checkpoint(path, model.eval().requires_grad_(False), info)
+
+
+def _read_info(path: Path) -> CheckpointInfo:
+    fix = "it tells how the weights were made; copy it beside them"
+    try:
+        if path.exists():
+            open_regular(path).close()
+        content = read_json(path, fix)
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise InputError(f"{path}: not the JSON of a checkpoint")
+        # As JSON, whose lists are tuples even where types are strict.
+        info = CheckpointInfo.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{path}: not the JSON of a checkpoint ({first_problem(error)})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable ({one_line(str(error))}); {fix}") from None
+    if info.model not in model_names():
+        raise InputError(
+            f"{path}: unknown model {one_line(info.model)}; known: {', '.join(model_names())}"
+        )
+    return info
+
+
+def _bare_model(path: Path, info: CheckpointInfo, found: dict[str, Any]) -> nn.Module:
+    """Return the model without memory for its weights, which are to be those `found` in `path`."""
+    try:
+        with torch.device("meta"):
+            model = build_model(info.model, info.sizes)
+    except (RuntimeError, TypeError, ValueError, LookupError):  # whatever strange sizes bring about
+        model = nn.Module()
+    wanted = {
+        name: (str(value.dtype).removeprefix("torch."), tuple(value.shape))
+        for name, value in model.state_dict().items()
+    }
+    if not wanted or wanted != found:
+        sizes = one_line(str(info.sizes))
+        raise InputError(f"{path}: its weights do not fit {info.model} {sizes}")
+    return model
 
 
 def weights_file(path: Path) -> Path:

@@ -272,7 +272,7 @@ class SwapParams(MatchParams):
         256,
         ge=1,
         le=_MOST_COUNT,
-        description="Most training pairs in one HDF5 shard; with `maps`, at most 256 MB too.",
+        description="Most training pairs in one HDF5 shard; with `maps`, at most 64 MB too.",
     )
     store: Literal["correspondence", "maps"] = Field(
         "correspondence",

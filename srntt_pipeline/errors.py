@@ -3,6 +3,10 @@
 import signal
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
+from srntt_pipeline.text import printable, shortened
+
 KEPT = "what was done is kept: run the command again"
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
 
@@ -50,3 +54,15 @@ def _exit_name(code: int) -> str:
         return signal.Signals(code - 128 if code > 128 else -code).name
     except ValueError:
         return f"exit code {code}"
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong, on one line, without what a stranger wrote there."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return one_line(f"{place}: {first['msg']}" if place else first["msg"])
+
+
+def one_line(text: str) -> str:
+    """Return `text` as a short line without control codes."""
+    return shortened(printable(" ".join(text.split())), 300)

@@ -20,7 +20,7 @@ from srntt_pipeline.albums.photos import Album, PhotoChecks, read_photo
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.files import file_sha256, fingerprint
-from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
+from srntt_pipeline.hdf5 import add_dataset, intact_text, sealed_file
 from srntt_pipeline.images import RGB
 
 
@@ -105,7 +105,7 @@ def extract(job: SiftJob) -> AlbumIndex:
     OpenCV version; a damaged file is made anew. Returns what `read_index` reads of it.
     """
     made_from = _fingerprint(job)
-    if _made_from(job.path) == made_from:
+    if intact_text(job.path, "made_from") == made_from:
         return read_index([job.path])
     photos: list[PhotoRecord] = []
     rejected: list[tuple[str, str]] = []
@@ -132,7 +132,7 @@ def extract(job: SiftJob) -> AlbumIndex:
 
 def is_extracted(job: SiftJob) -> bool:
     """Tell whether the features are there, whole, and made from these photos in this way."""
-    return _made_from(job.path) == _fingerprint(job)
+    return intact_text(job.path, "made_from") == _fingerprint(job)
 
 
 def _fingerprint(job: SiftJob) -> str:
@@ -152,13 +152,6 @@ def _file_state(path: Path) -> str:
         return file_sha256(path)
     except OSError as error:
         return str(error.strerror)
-
-
-def _made_from(path: Path) -> str | None:
-    if not is_intact(path):
-        return None
-    with h5py.File(path) as file:
-        return str(file.attrs["made_from"])
 
 
 def read_index(paths: Iterable[Path]) -> AlbumIndex:

@@ -23,6 +23,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.images import RGB
 from srntt_pipeline.swaps.encoder import to_tensor
+from srntt_pipeline.tensors import check_finite, read_weights
 
 _NETWORKS: dict[str, Any] = {
     "lpips": AlexNet_Weights.IMAGENET1K_V1,
@@ -91,6 +92,12 @@ def distance(metric: Metric, hr: RGB, sr: RGB, device: str) -> float:
 def _network(metric: Metric) -> torch.nn.Module:
     """Return the network, which maps two images [1, 3, H, W] to their distance."""
     _check(metric)
+    network = _built(metric)
+    check_finite(metric.weights, network.state_dict())
+    return network
+
+
+def _built(metric: Metric) -> torch.nn.Module:
     with _as_downloaded(metric):
         try:
             if metric.name == "lpips":
@@ -112,12 +119,7 @@ def _network(metric: Metric) -> torch.nn.Module:
 
 def _check(metric: Metric) -> None:
     """Refuse files that are not a plain state dict: what torchvision does with them is unsafe."""
-    try:
-        content = torch.load(metric.weights, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # torch.load raises anything, from EOFError to UnpicklingError
-        content = None
-    if not isinstance(content, dict):
-        raise InputError(f"--{metric.name}-weights {metric.weights}: not a file of PyTorch weights")
+    read_weights(metric.weights, f"--{metric.name}-weights")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {}
+_MOST = {"channels": 4096, "blocks": 256}  # far beyond what a machine could train
 Model = TypeVar("Model", bound=Callable[..., nn.Module])
 
 
@@ -25,5 +26,14 @@ def model_names() -> list[str]:
 
 
 def build_model(name: str, sizes: Mapping[str, Any]) -> nn.Module:
-    """Return a new model; `sizes` are its keyword arguments. Raises KeyError for a strange name."""
+    """Return a new model; `sizes` are its keyword arguments.
+
+    Raises KeyError for a strange name, ValueError for channels or blocks below 0 or above 4096 and
+    256, and what the model raises for other sizes that make no sense.
+    """
+    for key, most in _MOST.items():
+        value = sizes.get(key, 0)
+        for size in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(size, int) and not 0 <= size <= most:
+                raise ValueError(f"{key} is {size}, not between 0 and {most}")
     return _MODELS[name](**sizes)

@@ -13,6 +13,7 @@ from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.swaps.encoder import Encoder, Maps, to_tensor
 from srntt_pipeline.swaps.references import ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
+from srntt_pipeline.swaps.stored import check_lr, check_ref
 from srntt_pipeline.swaps.swap import swap_features, weight_map
 
 
@@ -70,8 +71,9 @@ class SwappedPairs(Dataset[SwappedPair]):
             return self._cache[index]
         pair = self.pairs[index]
         stored = self._shards[pair.name]
-        maps, weight = self._swapped(pair, stored)
         lr, hr = self._lr_hr(pair, stored)
+        check_lr(stored, self._shards.folder, lr.shape[1:])
+        maps, weight = self._swapped(pair, stored)
         item = SwappedPair(name=pair.name, lr=lr, hr=hr, maps=maps, weight=weight)
         size = sum(tensor.nbytes for tensor in (lr, hr, weight, *maps.values()))
         # Pairs come in random order, so the first that fit are as good to keep as any.
@@ -92,6 +94,7 @@ class SwappedPairs(Dataset[SwappedPair]):
         assert self._encoder is not None  # as __init__ saw to
         params = self._shards.params
         ref = ref_image(self._image(ref_file(pair, params), stored.ref_sha256[0]), params)
+        check_ref(stored, self._shards.folder, ref.shape[:2], self._versions)
         swapped = swap_features(stored.correspondence, [ref], self._versions, self._encoder)
         return {layer: maps.cpu() for layer, maps in swapped.maps.items()}, swapped.weight.cpu()
 

@@ -9,14 +9,13 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.vgg import VGG19_Weights, cfgs, make_layers
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
 from srntt_pipeline.swaps.windows import STRIDE, windows
+from srntt_pipeline.tensors import check_tensor, read_weights
 
 LAYERS = ("relu3_1", "relu2_1", "relu1_1")
 CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
@@ -128,6 +127,12 @@ class Encoder(nn.Module):
         """Return the maps of images of one size."""
         tensors = torch.stack([to_tensor(image) for image in images]).to(self.mean.device)
         maps = self(tensors, layers)
+        # All layers end in a ReLU, so the largest value tells of infinity too, and NaN is largest.
+        if not all(bool(values.amax().isfinite()) for values in maps.values()):
+            raise InputError(
+                f"--encoder-weights: {self.identity} gives maps that are no numbers; use another "
+                "file"
+            )
         return [{layer: maps[layer][i] for layer in layers} for i in range(len(images))]
 
 
@@ -170,7 +175,8 @@ def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
 
     A `random` one begins with the same parameters whatever its length.
     """
-    features = nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
+    with torch.device("meta"):  # no memory for what is not used, and none before a file fits
+        features = nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
     # ReLU in place would overwrite nothing we return, but keeps inference tensors from autograd.
     for layer in features:
         if isinstance(layer, nn.ReLU):
@@ -183,6 +189,7 @@ def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
 
 
 def _randomise(features: nn.Sequential, seed: int) -> None:
+    features.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for layer in features:
         if isinstance(layer, nn.Conv2d):
@@ -201,21 +208,11 @@ def _imagenet() -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             f"--encoder-weights {path}: no such file (nor is it `imagenet` or `random`)"
-        ) from None
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"--encoder-weights {path}: cannot read it ({error})") from None
-    except Exception:  # torch.load raises anything, from EOFError to UnpicklingError
-        raise InputError(f"--encoder-weights {path}: not a file of PyTorch weights") from None
-    if not isinstance(content, dict):
-        raise InputError(f"--encoder-weights {path}: holds no state dict")
-    return content
+        )
+    return read_weights(path, "--encoder-weights")
 
 
 def _load(features: nn.Sequential, state: dict[str, Any], weights: str) -> None:
@@ -228,10 +225,12 @@ def _load(features: nn.Sequential, state: dict[str, Any], weights: str) -> None:
             f"VGG19 parameters from features.0 to features.{len(features) - 2}"
         )
     for key, parameter in wanted.items():
-        value = state[prefix + key]
-        if not isinstance(value, Tensor) or value.shape != parameter.shape:
-            raise InputError(f"--encoder-weights {weights}: {prefix}{key} is not VGG19's")
-    features.load_state_dict({key: state[prefix + key] for key in wanted})
+        problem = check_tensor(state[prefix + key], parameter)
+        if problem:
+            raise InputError(
+                f"--encoder-weights {weights}: {prefix}{key} is not VGG19's; it is {problem}"
+            )
+    features.to_empty(device="cpu").load_state_dict({key: state[prefix + key] for key in wanted})
 
 
 def _hash(features: nn.Sequential) -> str:

@@ -24,7 +24,6 @@ from torchvision.models.optical_flow import (
     raft_small,
 )
 
-from srntt_pipeline.checkpoints import load_tensors
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
@@ -33,6 +32,7 @@ from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_nor
 from srntt_pipeline.swaps.encoder import Encoder, to_tensor
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up
 from srntt_pipeline.swaps.windows import STRIDE
+from srntt_pipeline.tensors import check_tensor, read_weights
 
 Displacements = npt.NDArray[np.float32]
 
@@ -188,17 +188,19 @@ class Raft:
 @functools.lru_cache(maxsize=1)
 def _load_raft(weights: str, changed: int, device: torch.device) -> Flow:
     state = _downloaded(weights) if weights in _RAFTS else _read(Path(weights))
-    names = [weights] if weights in _RAFTS else list(_RAFTS)
-    for name in names:
-        model = _RAFTS[name][0]()
-        try:
-            model.load_state_dict(state)
-        except (
-            RuntimeError,
-            TypeError,
-            AttributeError,
-        ):  # what another network's state brings about
+    for name in [weights] if weights in _RAFTS else list(_RAFTS):
+        with torch.device("meta"):  # no memory before a file fits
+            model = _RAFTS[name][0]()
+        wanted = model.state_dict()
+        if state.keys() != wanted.keys():
             continue
+        for key, parameter in wanted.items():
+            problem = check_tensor(state[key], parameter)
+            if problem:
+                raise InputError(
+                    f"--flow-weights {weights}: {key} is not {name}'s; it is {problem}"
+                )
+        model.to_empty(device="cpu").load_state_dict(state)
         model.eval().requires_grad_(False)
         made_of = {key: value.contiguous() for key, value in model.state_dict().items()}
         return Flow(Raft(model, device), {"flow_weights": sha256(save(made_of))})
@@ -217,13 +219,8 @@ def _downloaded(name: str) -> dict[str, Any]:
         ) from None
 
 
-def _read(path: Path) -> Any:
-    if not path.is_file():
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
         names = " or ".join(f"`{name}`" for name in _RAFTS)
         raise InputError(f"--flow-weights {path}: no such file (nor is it {names})")
-    if path.suffix == ".safetensors":
-        return load_tensors(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch.load raises anything, from EOFError to UnpicklingError
-        raise InputError(f"--flow-weights {path}: not a file of PyTorch weights") from None
+    return read_weights(path, "--flow-weights")

@@ -38,6 +38,7 @@ from srntt_pipeline.swaps.shards import (
     write_index,
     write_shard,
 )
+from srntt_pipeline.swaps.stored import check_ref
 from srntt_pipeline.swaps.swap import swap_features
 from srntt_pipeline.swaps.windows import STRIDE
 
@@ -46,7 +47,8 @@ MATCHING = 2  # what is matched with what; 2: never the corners that rotation le
 log = logging.getLogger(__name__)
 
 _AGREEMENT_PAIRS = 8
-SHARD_BYTES = 256_000_000  # of stored maps in one shard, before compression
+# Of stored maps in one shard, before compression: a worker holds a shard twice to write it.
+SHARD_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,9 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
         matcher = replace(matcher, encoder=encoder)
         swaps = (_swap(pair, matcher, room - needs.maps) for pair in images)
     for pair, swap in zip(job.pairs, swaps, strict=True):
-        yield _with_maps(swap, pair, job.params, encoder) if job.params.store == "maps" else swap
+        if job.params.store == "maps":
+            swap = _with_maps(swap, job.source or job.path.parent, pair, job.params, encoder)
+        yield swap
 
 
 @dataclass(frozen=True)
@@ -351,9 +355,10 @@ def _copied(pair: TrainPair, source: Shards) -> StoredSwap:
 
 
 def _with_maps(
-    swap: StoredSwap, pair: TrainPair, params: SwapParams, encoder: Encoder
+    swap: StoredSwap, source: Path, pair: TrainPair, params: SwapParams, encoder: Encoder
 ) -> StoredSwap:
     path = ref_file(pair, params)
     ref = ref_image(decode(read_bytes(path), path), params)
+    check_ref(swap, source, ref.shape[:2], versions(params))
     swapped = swap_features(swap.correspondence, [ref], versions(params), encoder)
     return replace(swap, maps=swapped.maps)

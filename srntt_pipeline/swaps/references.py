@@ -103,6 +103,13 @@ def augment(ref: RGB, augmentation: Augmentation) -> RGB:
     return crop_to_multiple(version[down:, right:])
 
 
+@lru_cache(maxsize=1024)
+def version_shape(height: int, width: int, augmentation: Augmentation) -> tuple[int, int]:
+    """Return the size (h, w) of the relu3_1 map of a version of a reference of this size, px."""
+    version = augment(np.zeros((height, width, 3), np.uint8), augmentation)
+    return version.shape[0] // STRIDE, version.shape[1] // STRIDE
+
+
 def valid_patches(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | None:
     """Return the relu3_1 patches of a version that see nothing but the reference, None if all.
 

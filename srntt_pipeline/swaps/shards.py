@@ -1,31 +1,31 @@
 """HDF5 shards of swaps, and their index: correspondences, and swapped maps if asked for.
 
 A correspondence takes kilobytes a pair; the maps, megabytes a pair, are rebuilt from it by
-gathering, or stored beside it. `docs/formats.md` describes the format; this module alone knows it.
+gathering, or stored beside it. `docs/formats.md` describes the format; this module writes it,
+`index` and `stored` read it, and no other knows it.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
-import torch
 
 import srntt_pipeline
-from srntt_pipeline.config import SwapParams, validate
-from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import file_sha256, read_json, sha256, write_json
-from srntt_pipeline.hdf5 import add_dataset, is_intact, sealed_file
+from srntt_pipeline.config import SwapParams
+from srntt_pipeline.errors import InputError, one_line
+from srntt_pipeline.files import file_sha256, sha256, write_json
+from srntt_pipeline.hdf5 import add_dataset, child, intact_text, sealed_file
 from srntt_pipeline.images import read_bytes
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
 from srntt_pipeline.swaps.encoder import LAYERS, EncoderIdentity, Maps
+from srntt_pipeline.swaps.index import AGAIN, FORMAT, INDEX, VERSION, read_index
+from srntt_pipeline.swaps.stored import TYPES, StoredSwap, read_maps, read_swap
 
-FORMAT, VERSION = "srntt_pipeline swaps", 2
-INDEX = "index.json"
-_AGAIN = "run precompute-swaps again"
+__all__ = ["INDEX", "ShardHeader", "Shards", "StoredSwap", "is_whole", "write_index", "write_shard"]
+
 # Figures behind the choice: docs/shards.md. All are filters that plain h5py reads.
 _CODECS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -33,19 +33,7 @@ _CODECS: dict[str, dict[str, Any]] = {
     "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
 }
 
-
-@dataclass(frozen=True)
-class StoredSwap:
-    """What a shard holds of a pair: its correspondence and the hashes of the images behind it.
-
-    `maps`: the swapped maps to store as well; what `Shards` reads has none, ask `Shards.maps`.
-    """
-
-    name: str
-    hr_sha256: str
-    ref_sha256: tuple[str, ...]
-    correspondence: Correspondence
-    maps: Maps | None = None
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -79,11 +67,14 @@ def _fill(file: h5py.File, header: ShardHeader, swaps: Iterable[StoredSwap]) -> 
         group.attrs["ref_sha256"] = json.dumps(swap.ref_sha256)
         found = swap.correspondence
         add_dataset(group, "shapes", np.array(found.shapes, np.uint16))
-        for name, values in (
-            ("index", found.index.cpu().numpy().astype(np.uint32)),
-            ("score", found.weight.cpu().numpy().astype(np.float32)),
-        ):
-            add_dataset(group, name, values, compression="gzip", shuffle=True, fletcher32=True)
+        if not found.weight.isfinite().all():
+            raise InputError(
+                f"{swap.name}: scores of {header.encoder} are no numbers; see whether its weights "
+                "are whole"
+            )
+        for name, values in (("index", found.index), ("score", found.weight)):
+            stored = values.cpu().numpy().astype(TYPES[name])
+            add_dataset(group, name, stored, compression="gzip", shuffle=True, fletcher32=True)
         if header.params.store == "maps":
             _add_maps(group, swap, header.params)
     file.attrs["format"] = FORMAT
@@ -115,10 +106,7 @@ def _add_maps(group: h5py.Group, swap: StoredSwap, params: SwapParams) -> None:
 
 def is_whole(path: Path, made_from: str) -> bool:
     """Tell whether `path` is an undamaged shard with this fingerprint."""
-    if not is_intact(path):
-        return False
-    with h5py.File(path) as file:
-        return bool(file.attrs["made_from"] == made_from)
+    return intact_text(path, "made_from") == made_from
 
 
 def write_index(
@@ -160,26 +148,17 @@ class Shards:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = read_json(folder / INDEX, f"{_AGAIN} (it writes the index last)")
-        if not isinstance(index, dict) or index.get("format") != FORMAT:
-            raise InputError(f"{folder / INDEX}: not an index of swap shards")
-        if index.get("version") != VERSION:
-            raise InputError(f"{folder}: shards of version {index.get('version')}; {_AGAIN}")
+        index = read_index(folder)
         self.folder = folder
-        try:
-            self.encoder = EncoderIdentity(**index["encoder"])
-            self.networks: dict[str, str] = dict(index.get("networks", {}))  # older ones had none
-            self.params = validate(SwapParams, index["params"], str(folder / INDEX))
-            self.float32_agreement = float(index["float32_agreement"])
-            self.software, self.made_from = str(index["software"]), str(index["made_from"])
-            self._sha256 = {folder / shard["file"]: shard["sha256"] for shard in index["shards"]}
-            self._shard_of = {
-                str(name): folder / shard["file"]
-                for shard in index["shards"]
-                for name in shard["pairs"]
-            }
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"{folder / INDEX}: incomplete; {_AGAIN}") from None
+        self.encoder = index.encoder
+        self.networks: dict[str, str] = {str(key): hash_ for key, hash_ in index.networks.items()}
+        self.params = index.params
+        self.float32_agreement = index.float32_agreement
+        self.software, self.made_from = index.software, index.made_from
+        self._sha256 = {folder / shard.file: shard.sha256 for shard in index.shards}
+        self._shard_of = {
+            name: folder / shard.file for shard in index.shards for name in shard.pairs
+        }
         # The file that was checked, by its times and size: another may be put in its place.
         self._checked: dict[Path, tuple[int, ...]] = {}
 
@@ -203,15 +182,13 @@ class Shards:
         return [name for name, shard in self._shard_of.items() if shard == path]
 
     def __getitem__(self, name: str) -> StoredSwap:
-        swap: StoredSwap = self._read(name, lambda group: _swap(group, name))
-        return swap
+        return self._read(name, read_swap)
 
     def maps(self, name: str) -> Maps:
         """Return the stored maps of a pair as `swap.swap` returns them, float32, on the CPU."""
         if not self.has_maps:
             raise InputError(f"{self.folder} holds correspondences, no maps: shards convert")
-        maps: Maps = self._read(name, _maps)
-        return maps
+        return self._read(name, lambda group, _: read_maps(group, self.params.maps_dtype))
 
     def image_bytes(self, path: Path, made_from: str) -> bytes:
         """Return the image file at `path`; raise InputError unless its SHA-256 is `made_from`."""
@@ -226,46 +203,31 @@ class Shards:
     def check(self, path: Path) -> None:
         """Raise InputError unless the shard at `path` is the file that the index lists."""
         try:
+            if path.resolve().parent != self.folder.resolve():
+                raise ValueError("a link that leads out of the folder; copy the file itself there")
             status = path.stat()
             now = status.st_mtime_ns, status.st_size, status.st_ino
             if self._checked.get(path) != now:
                 if file_sha256(path) != self._sha256[path]:
                     raise ValueError("not the file that the index lists")
                 self._checked[path] = now
-        except (OSError, ValueError) as error:
-            raise _damaged(path, error) from None
+        except FileNotFoundError:
+            raise InputError(f"{path} is missing; {AGAIN}: it remakes this shard only") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"{path} is damaged or foreign ({reason}); {AGAIN}: it remakes this shard only"
+            ) from None
 
-    def _read(self, name: str, read: Any) -> Any:
+    def _read(self, name: str, read: Callable[[h5py.Group, str], _Read]) -> _Read:
+        """Return what `read` makes of a pair's group; whatever it raises tells of a bad file."""
         if name not in self._shard_of:
-            raise InputError(f"{self.folder} holds no swap of the pair {name}; {_AGAIN}")
+            raise InputError(f"{self.folder} holds no swap of the pair {name}; {AGAIN}")
         path = self._shard_of[name]
         self.check(path)
         try:
             with h5py.File(path) as file:
-                return read(file["pairs"][name])
-        except (OSError, KeyError, ValueError) as error:
-            raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    reason = "is missing" if isinstance(error, FileNotFoundError) else "is damaged or foreign"
-    return InputError(f"{path} {reason}; {_AGAIN}: it remakes this shard only")
-
-
-def _swap(group: h5py.Group, name: str) -> StoredSwap:
-    weight = torch.from_numpy(group["score"][:])
-    index = torch.from_numpy(group["index"][:].astype(np.int64))
-    shapes = tuple((int(height), int(width)) for height, width in group["shapes"][:])
-    if index.shape != weight.shape or int(index.max()) >= patch_count(shapes):
-        raise ValueError("index and shapes disagree")
-    return StoredSwap(
-        name,
-        str(group.attrs["hr_sha256"]),
-        tuple(json.loads(group.attrs["ref_sha256"])),
-        # Eq. 1's score is the cosine times the LR patch's norm; only the cosine is stored.
-        Correspondence(index, weight, weight, shapes),
-    )
-
-
-def _maps(group: h5py.Group) -> Maps:
-    return {layer: torch.from_numpy(group["maps"][layer][:].astype(np.float32)) for layer in LAYERS}
+                return read(child(child(file, "pairs"), name), name)
+        except Exception as error:  # HDF5 raises anything over a file that only looks like one
+            reason = one_line(str(error)) or type(error).__name__
+            raise InputError(f"{path}, {name}: {reason}; delete that file and {AGAIN}") from None

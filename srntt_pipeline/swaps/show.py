@@ -43,6 +43,7 @@ from srntt_pipeline.swaps.references import (
     versions,
 )
 from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.swaps.stored import check_lr, check_ref
 from srntt_pipeline.swaps.swap import swap
 from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.swaps.windows import STRIDE
@@ -144,8 +145,10 @@ def _stored(name: str, swaps: Path, dataset: Path, moved: str, device: str) -> M
     ):
         images.append(decode(shards.image_bytes(path, made_from), path))
     hr, ref = crop_to_multiple(images[0]), ref_image(images[1], shards.params)
-    lr_up = upscaler(downscale(hr))
-    return Match(hr, lr_up, [ref], versions(shards.params), stored.correspondence)
+    lr, tried = downscale(hr), versions(shards.params)
+    check_lr(stored, swaps, lr.shape[:2])
+    check_ref(stored, swaps, ref.shape[:2], tried)
+    return Match(hr, upscaler(lr), [ref], tried, stored.correspondence)
 
 
 def sources(match: Match) -> Sources:

@@ -73,10 +73,12 @@ class Upscaler:
             for start, whole in zip((top, left), lr.shape[:2], strict=False)
         )
         seen = lr[first_row : first_row + side, first_column : first_column + side]
-        values = self._model(to_tensor(seen)[None].to(self._device))[0].clamp(0, 1)
+        values = self._model(to_tensor(seen)[None].to(self._device))[0]
+        if not bool(values.isfinite().all()):
+            raise InputError(f"--upscaler: {self} gives values that are no numbers; use another")
         rows = slice(SCALE * (top - first_row), SCALE * (bottom - first_row))
         columns = slice(SCALE * (left - first_column), SCALE * (right - first_column))
-        wanted = values[:, rows, columns].permute(1, 2, 0).cpu().numpy()
+        wanted = values[:, rows, columns].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
         return np.rint(wanted * 255).astype(np.uint8)
 
 

@@ -9,7 +9,6 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.hdf5 import is_intact
 from srntt_pipeline.images import read_bytes
 from srntt_pipeline.layout import TrainPair, read_train_pairs
-from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS
 from srntt_pipeline.swaps.references import ref_file
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
 
@@ -50,32 +49,25 @@ def _findings(shards: Shards, pairs: dict[str, TrainPair] | None) -> Iterator[st
             yield f"{path}: its seal is broken"
             continue
         for name in shards.names_in(path):
-            yield from (f"{path}, {name}: {problem}" for problem in _problems(shards, name, pairs))
+            yield from _problems(shards, path, name, pairs)
     for name in pairs or ():
         if name not in shards.names:
             yield f"{shards.folder}: holds no swap of the pair {name}"
 
 
-def _problems(shards: Shards, name: str, pairs: dict[str, TrainPair] | None) -> Iterator[str]:
-    """Yield what is wrong with one pair; reading it checks indices against shapes."""
+def _problems(
+    shards: Shards, path: Path, name: str, pairs: dict[str, TrainPair] | None
+) -> Iterator[str]:
+    """Yield what is wrong with one pair; to read it is to check it."""
     try:
         swap = shards[name]
-        maps = shards.maps(name) if shards.has_maps else {}
+        if shards.has_maps:
+            shards.maps(name)
     except InputError as error:
         yield str(error)
         return
-    weight = swap.correspondence.weight
-    if not (weight.isfinite().all() and 0 <= float(weight.min()) <= float(weight.max()) <= 1):
-        yield "scores beyond 0 and 1"
-    height, width = (size + 2 for size in weight.shape)
-    for layer in LAYERS if maps else ():
-        expected = CHANNELS[layer], height * CELLS[layer], width * CELLS[layer]
-        if maps[layer].shape != expected:
-            yield f"{layer} is {tuple(maps[layer].shape)}, not {expected}"
-        elif not maps[layer].isfinite().all():
-            yield f"{layer} holds values that are no numbers"
     if pairs is not None:
-        yield from _images(swap, pairs, shards.params)
+        yield from (f"{path}, {name}: {line}" for line in _images(swap, pairs, shards.params))
 
 
 def _images(swap: StoredSwap, pairs: dict[str, TrainPair], params: SwapParams) -> Iterator[str]:

@@ -273,7 +273,7 @@ def a_list(path: Path) -> None:
         (missing, "no such file"),
         (text, "not a file of PyTorch weights"),
         (other, "not the parameters of torchvision's"),
-        (a_list, "not the parameters of torchvision's"),
+        (a_list, "not a file of PyTorch weights"),
     ],
 )
 def test_what_is_no_raft_is_refused(

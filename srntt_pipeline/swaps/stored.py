@@ -1,0 +1,117 @@
+"""One pair in a shard: what it holds, read as if a stranger had written it."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.hdf5 import child, read_array, read_text
+from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_count
+from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS, Maps
+from srntt_pipeline.swaps.references import Augmentation, version_shape
+
+TYPES: dict[str, npt.DTypeLike] = {"index": np.uint32, "score": np.float32}
+# A pair beyond these is none that we make: LR patches of an HR image of 268 megapixels.
+_MOST_VERSIONS, _MOST_SIDE, _MOST_PATCHES = 1 << 14, 1 << 14, 1 << 24
+
+
+@dataclass(frozen=True)
+class StoredSwap:
+    """What a shard holds of a pair: its correspondence and the hashes of the images behind it.
+
+    `maps`: the swapped maps to store as well; what `Shards` reads has none, ask `Shards.maps`.
+    """
+
+    name: str
+    hr_sha256: str
+    ref_sha256: tuple[str, ...]
+    correspondence: Correspondence
+    maps: Maps | None = None
+
+
+def read_swap(group: h5py.Group, name: str) -> StoredSwap:
+    """Return a pair's correspondence; raise ValueError unless all of it makes sense."""
+    shapes = read_array(group, "shapes", np.uint16, (_MOST_VERSIONS, 2))
+    sides = (_MOST_SIDE, _MOST_SIDE)
+    index, score = (read_array(group, key, kind, sides) for key, kind in TYPES.items())
+    if shapes.shape[1] != 2 or not shapes.size or shapes.min() < PATCH:
+        raise ValueError("shapes are not those of reference versions")
+    if index.shape != score.shape or not 0 < index.size <= _MOST_PATCHES:
+        raise ValueError(f"index is {index.shape} and score {score.shape}")
+    pairs = tuple((int(height), int(width)) for height, width in shapes)
+    if int(index.max()) >= patch_count(pairs):
+        raise ValueError("index leads beyond the patches of the references")
+    if not (score.min() >= 0 and score.max() <= 1):  # NaN is neither
+        raise ValueError("scores beyond 0 and 1")
+    weight = torch.from_numpy(score)
+    return StoredSwap(
+        name,
+        _hash(read_text(group, "hr_sha256")),
+        _hashes(read_text(group, "ref_sha256")),
+        # Eq. 1's score is the cosine times the LR patch's norm; only the cosine is stored.
+        Correspondence(torch.from_numpy(index.astype(np.int64)), weight, weight, pairs),
+    )
+
+
+def _hash(text: object) -> str:
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError("the hash of an image is none")
+    return text
+
+
+def _hashes(text: str) -> tuple[str, ...]:
+    listed = json.loads(text)
+    if not isinstance(listed, list) or not listed:
+        raise ValueError("ref_sha256 is no list of hashes")
+    return tuple(map(_hash, listed))
+
+
+def check_lr(swap: StoredSwap, source: Path, size: Sequence[int]) -> None:
+    """Raise InputError unless a swap in the folder `source` is of LR of this `size`, [h, w], px."""
+    if [side + PATCH - 1 for side in swap.correspondence.index.shape] != list(size):
+        raise _other_size(swap, source)
+
+
+def check_ref(
+    swap: StoredSwap, source: Path, size: Sequence[int], tried: Sequence[Augmentation]
+) -> None:
+    """Raise InputError unless a swap in `source` is of one reference of this `size`, [h, w], px.
+
+    `tried`: its versions, as the parameters of the swaps have them.
+    """
+    height, width = size
+    if swap.correspondence.shapes != tuple(version_shape(height, width, one) for one in tried):
+        raise _other_size(swap, source)
+
+
+def _other_size(swap: StoredSwap, source: Path) -> InputError:
+    return InputError(
+        f"{source}: the swap of {swap.name} is of images of another size; delete its shard and run "
+        "precompute-swaps again"
+    )
+
+
+def read_maps(group: h5py.Group, dtype: str) -> Maps:
+    """Return a pair's maps, float32; raise ValueError unless they are of its LR's size, and finite.
+
+    `dtype`: what they are stored as.
+    """
+    index = read_array(group, "index", TYPES["index"], (_MOST_SIDE, _MOST_SIDE))
+    rows, columns = (side + PATCH - 1 for side in index.shape)
+    found: Maps = {}
+    for layer in LAYERS:
+        shape = CHANNELS[layer], rows * CELLS[layer], columns * CELLS[layer]
+        values = read_array(child(group, "maps"), layer, dtype, shape)
+        if values.shape != shape:
+            raise ValueError(f"{layer} is {values.shape}, not {shape}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{layer} holds values that are no numbers")
+        found[layer] = torch.from_numpy(values.astype(np.float32))
+    return found
