@@ -50,7 +50,7 @@ class Command:
 
     `before`: the input that OUT is a copy of when it starts; `other`: options that change what it
     makes; `changing`: files that it replaces or lengthens while it runs, so that a kill may leave
-    an earlier state of them.
+    an earlier state of them; `slow`: it takes many seconds, for its workers load the libraries.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Command:
     out: str = "out"
     before: str = ""
     changing: tuple[str, ...] = ()
-    shared: bool = False  # others may write into OUT at the same time
+    slow: bool = False
 
     def line(self, inputs: Inputs, folder: Path, *, changed: bool = False) -> list[object]:
         """Return the command line that writes to `folder / out`."""
@@ -90,6 +90,7 @@ COMMANDS = [
         "build-cufed5 --workers 2",
         lambda i, out: ["build-cufed5", i.albums, out, *_BUILD, *_TWO],
         ("--crop-px", 32),
+        slow=True,
     ),
     Command(
         "build-cufed5 --manifest",
@@ -99,7 +100,6 @@ COMMANDS = [
         "build-cufed5 --shard",
         lambda i, out: ["build-cufed5", i.albums, out, *_BUILD, *_ONE, "--shard", "1/2"],
         ("--sift-features", 50),
-        shared=True,
     ),
     Command(
         "build-cufed5 --merge",
@@ -115,6 +115,7 @@ COMMANDS = [
         "precompute-swaps --workers 2",
         lambda i, out: ["precompute-swaps", i.dataset, out, *_SWAPS, *_TWO],
         ("--pairs-per-shard", 1),
+        slow=True,
     ),
     Command(
         "precompute-swaps --store maps",
@@ -125,7 +126,6 @@ COMMANDS = [
         "precompute-swaps --shard",
         lambda i, out: ["precompute-swaps", i.dataset, out, *_SWAPS, *_ONE, "--shard", "1/2"],
         ("--scales", "0.7"),
-        shared=True,
     ),
     Command(
         "precompute-swaps --merge",

@@ -14,15 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, Inputs, differences, everything, partials, results
+from commands import COMMANDS, Command, Inputs, differences, everything, partials, results
 from PIL import Image
 from safetensors.numpy import load
 from zygote import Ended, Running, Zygote
 
 from srntt_pipeline.hdf5 import is_intact
 
-TIMES = int(os.environ.get("SRNTT_TEST_FAULTS", "2"))
+TIMES = int(os.environ.get("SRNTT_TEST_FAULTS", "1"))
 _PAGE = 4096  # bytes; what a tmpfs counts in
+
+
+def each(*always: str) -> pytest.MarkDecorator:
+    """Parametrize a test by command; slow ones only with many TIMES, but for those named."""
+    chosen = [c for c in COMMANDS if not c.slow or TIMES > 4 or c.name in always]
+    return pytest.mark.parametrize("command", chosen, ids=lambda command: command.name)
 
 
 class Broken(AssertionError):  # noqa: N818 - what is raised is a broken promise

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from commands import BY_NAME, COMMANDS, Command, Inputs, differences, everything
-from harness import TIMES, Lab, Trials, check, report
+from commands import BY_NAME, Command, Inputs, differences, everything
+from harness import TIMES, Lab, Trials, check, each, report
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 Record = Callable[[str, object], None]
-every_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 few_examples = settings(
     max_examples=TIMES,
     derandomize=True,
@@ -104,7 +103,7 @@ def check_kept(before: dict[str, bytes], after: dict[str, bytes], line: str) -> 
     check(not told, f"{line}: {told}")
 
 
-@every_command
+@each()
 def test_foreign_files_are_there_before_the_first_run(
     lab: Lab, command: Command, record_property: Record
 ) -> None:
@@ -124,7 +123,7 @@ def test_foreign_files_are_there_before_the_first_run(
     report(record_property, "foreign files before the first run", trials)
 
 
-@every_command
+@each()
 def test_foreign_files_that_came_between_two_runs(
     lab: Lab, command: Command, record_property: Record
 ) -> None:
@@ -190,7 +189,7 @@ def _places(command: Command, inputs: Inputs) -> list[Path]:
     return [path for path in dict.fromkeys((*given, *inside)) if of_a_kind(path)]
 
 
-@every_command
+@each()
 def test_inputs_that_are_or_hold_what_is_written(
     lab: Lab, command: Command, mine: Inputs, record_property: Record
 ) -> None:
