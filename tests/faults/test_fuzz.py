@@ -13,7 +13,7 @@ from fuzz_targets import CANARY, TARGETS
 from harness import Lab
 from zygote import Zygote
 
-COUNT = int(os.environ.get("SRNTT_TEST_FUZZ", "25"))
+COUNT = int(os.environ.get("SRNTT_TEST_FUZZ", "50"))
 
 
 @pytest.mark.timeout(60 + COUNT)
