@@ -53,8 +53,7 @@ def test_full_disk(lab: Lab, command: Command, tmp_path: Path, record_property: 
                 room = rng.randrange(max(4096, need - before))
                 disk.resize(before + room)
                 with trials.one(f"room for {room} of {need - before} bytes"):
-                    ended = lab.run(command, place)
-                    _check_disk_full(ended, place)
+                    _check_full(lab, command, place, lab.run(command, place))
                     disk.resize(1 << 30)
                     lab.check_rerun(command, place)
             finally:
@@ -63,14 +62,16 @@ def test_full_disk(lab: Lab, command: Command, tmp_path: Path, record_property: 
             folder = lab.folder(command)
             length = rng.randrange(max(map(len, expected.values())))
             with trials.one(f"no file over {length} bytes"):
-                _check_disk_full(lab.run(command, folder, largest_file=length), folder)
+                _check_full(lab, command, folder, lab.run(command, folder, largest_file=length))
                 lab.check_rerun(command, folder)
     report(record_property, "full disk", trials)
 
 
-def _check_disk_full(ended: Ended, folder: Path) -> None:
+def _check_full(lab: Lab, command: Command, folder: Path, ended: Ended) -> None:
     if ended.code:
         check_one_line(ended, about=folder)
+    else:  # what there was room for was enough, or what was lost was not told
+        lab.check_results(command, folder, "a run that ended with exit code 0")
 
 
 @each("build-cufed5 --workers 2")

@@ -34,7 +34,6 @@ _OURS = (
     "dvclive/params.yaml", "card.md", "sisr.safetensors", "cat/00.jpg", "demo_albums.json",
     ".x-12345678.partial.png", "train/input/.00000-0a1b2c3d.partial.png", ".cat-12345678.partial/a",
     ".train-12345678.partial/input/a.png", ".srntt_pipeline/notes.txt",
-    ".srntt_pipeline/partial/mine",
 )  # fmt: skip
 _SEGMENT = st.text("aB9_ -.é$#", min_size=1, max_size=6).filter(lambda s: s.strip(".") == s.strip())
 _ANY = st.lists(_SEGMENT, min_size=1, max_size=3).map("/".join)
