@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+CANARY = "canary"  # no code in any input may make a file of this name
 _EXTREME = (0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -140,7 +141,9 @@ def spoilt_yaml(draw: st.DrawFn, valid: bytes, tree: Any, canary: str) -> bytes:
     if way == "bytes":
         return draw(spoilt_bytes([valid]))
     return draw(st.sampled_from([
-        b"", _BOMB.encode(), b"[" * 20_000, b"a: &a [*a]\n", b"build: &b\n  <<: *b\n",
+        b"", _BOMB.encode(), f"{_BOMB}build: {{name: *a11}}\n".encode(),
+        f"{_BOMB}build: {{bands: *a11}}\njobs: *a11\n".encode(),
+        b"[" * 20_000, b"a: &a [*a]\n", b"build: &b\n  <<: *b\n",
         b"build: {seed: 1}\nbuild: {seed: 2}\n", b"build: {seed: 1, seed: 2}\n", b"? [a]\n: b\n",
         b"build: {? {a: b} : c}\n", b"\xef\xbb\xbf" + valid, valid.decode().encode("utf-16"),
         b"build: 2001-01-01\n", b"build: !!binary x\n", b"--- 1\n--- 2\n", b"build: {seed: 0x" +

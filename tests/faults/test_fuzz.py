@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fuzz_targets import CANARY, TARGETS
+from fuzz import TARGETS
 from harness import Lab
+from mutations import CANARY
 from zygote import Zygote
 
 COUNT = int(os.environ.get("SRNTT_TEST_FUZZ", "50"))

@@ -210,7 +210,7 @@ def _become(argv: list[str], cwd: str, logs: list[str], largest_file: int | None
     main = importlib.import_module("srntt_pipeline.cli").main
     if argv[0] == "--fuzz":
         sys.path.insert(0, str(HERE))
-        main = importlib.import_module("fuzz_targets").main
+        main = importlib.import_module("fuzz").main
     code = _exit_code(main)
     # What HDF5 does at exit can crash; what other libraries do takes time and nothing else.
     ctypes.CDLL(importlib.import_module("h5py.h5").__file__).H5close()
