@@ -123,7 +123,7 @@ def test_terminate(lab: Lab, command: Command, record_property: Record) -> None:
         running.signal(signal.SIGTERM, group=rng.random() < 0.5)
         with trials.one(f"stopped after {moment:.2f} of {undisturbed.seconds:.2f} s"):
             try:
-                ended = running.end(10)
+                ended = running.end(30)
             finally:
                 left = running.left_behind(2)
             check(not left, f"2 s later {len(left)} processes went on: {left[0] if left else ''}")
