@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: demo test bench lint install lock clean
+.PHONY: demo test faults bench lint install lock clean
 
 demo: install
 	$(RUN) dvc repro
@@ -16,6 +16,12 @@ demo: install
 
 test: install
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n 2
+
+# Every command into a full disk, killed, stopped and started twice, twenty times each, and thousands
+# of spoilt files: an hour or so. Prints the table of docs/reliability.md.
+faults: install
+	$(RUN) OMP_NUM_THREADS=1 SRNTT_TEST_FAULTS=20 SRNTT_TEST_FUZZ=2000 \
+	  python -m pytest -n 2 --timeout 3600 tests/faults
 
 # Hot paths against what one would use otherwise, and the builder's memory: ten minutes or so.
 bench: install
