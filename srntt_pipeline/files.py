@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and telling their contents apart by hash."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -8,10 +9,11 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from srntt_pipeline.errors import InputError
 
@@ -129,10 +131,25 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to be read; raise OSError where it is none, be it a folder, a pipe or a device.
+
+    A pipe without a writer would else be waited for, and some devices never end.
+    """
+    place = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return os.fdopen(place, "rb")
+    except BaseException:
+        os.close(place)
+        raise
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of the file at `path` as 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

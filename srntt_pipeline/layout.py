@@ -11,7 +11,7 @@ from pathlib import Path
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import read_json
-from srntt_pipeline.images import SUFFIXES
+from srntt_pipeline.file_types import SUFFIXES
 
 TRAIN_INPUT = Path("train", "input")
 TRAIN_REF = Path("train", "ref")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import read_json
-from srntt_pipeline.images import SUFFIXES
+from srntt_pipeline.file_types import SUFFIXES
 
 EVENTS, IMPORTANCE = "event_type.json", "image_importance.json"
 _JOIN = "; "

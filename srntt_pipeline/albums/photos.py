@@ -9,7 +9,8 @@ from srntt_pipeline.albums.manifest import Rejected
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.files import sha256
-from srntt_pipeline.images import RGB, SUFFIXES, decode, limit_long_side, read_bytes
+from srntt_pipeline.file_types import SUFFIXES
+from srntt_pipeline.images import RGB, decode, limit_long_side, read_bytes
 
 # What cameras and telephones write, and we do not read.
 _OTHER_PHOTOS = frozenset({".heic", ".heif", ".avif", ".gif", ".dng", ".nef", ".cr2", ".arw"})

@@ -11,14 +11,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, output_folder, remove_partials, sha256
-from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
+from srntt_pipeline.images import (
+    RGB,
+    crop_to_multiple,
+    decode,
+    downscale,
+    image_size,
+    read_bytes,
+    read_rgb,
+)
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.parallel import ahead, run_all
 from srntt_pipeline.shard import Shard
@@ -155,12 +161,10 @@ def shard_jobs(
 
 def _maps_bytes(pair: TrainPair, params: SwapParams) -> int:
     """Return the size of a pair's maps as stored, by the size in the header of HR's file."""
-    try:
-        with Image.open(pair.hr) as image:
-            pixels = image.width * image.height
-    except OSError:  # the job that reads the image says what is wrong with it
-        return 0
-    return pixels // STRIDE**2 * VALUES * (2 if params.maps_dtype == "float16" else 4)
+    size = image_size(pair.hr)
+    if size is None:
+        return 0  # the job that reads the image says what is wrong with it
+    return size[0] * size[1] // STRIDE**2 * VALUES * (2 if params.maps_dtype == "float16" else 4)
 
 
 def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> list[str]:
@@ -298,8 +302,8 @@ def read_images(pair: TrainPair, params: SwapParams) -> PairImages:
     hr, ref = read_bytes(pair.hr), read_bytes(ref_path)
     return PairImages(
         pair.name,
-        crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX)),
-        ref_image(decode(ref, ref_path, min_side=MIN_SIDE_PX), params),
+        crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX, grey=True)),
+        ref_image(decode(ref, ref_path, min_side=MIN_SIDE_PX, grey=True), params),
         sha256(hr),
         sha256(ref),
     )
@@ -324,6 +328,6 @@ def _with_maps(
     swap: StoredSwap, pair: TrainPair, params: SwapParams, encoder: Encoder
 ) -> StoredSwap:
     path = ref_file(pair, params)
-    ref = ref_image(decode(read_bytes(path), path), params)
+    ref = ref_image(read_rgb(path, grey=True), params)
     swapped = swap_features(swap.correspondence, [ref], versions(params), encoder)
     return replace(swap, maps=swapped.maps)

@@ -49,7 +49,7 @@ class HrImages:
 
     def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
         """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1]."""
-        hr = crop_to_multiple(read_rgb(self.pairs[index].hr))
+        hr = crop_to_multiple(read_rgb(self.pairs[index].hr, grey=True))
         return to_tensor(downscale(hr)), to_tensor(hr)
 
 
