@@ -1,7 +1,7 @@
 """Colour profiles (ICC): telling them apart, and converting pixels from one to another.
 
-Conversion is relative colorimetric, as littleCMS does it: colours that the target can show stay what
-they are, the others are clipped to its nearest.
+Conversion is relative colorimetric, as littleCMS does it: colours that the target can show stay
+what they are, the others are clipped to its nearest.
 """
 
 import functools
@@ -21,7 +21,7 @@ BROKEN = "broken profile, taken as sRGB"
 _STEPS = np.linspace(0, 255, 18).round().astype(np.uint8)
 
 
-class BrokenProfile(ValueError):
+class BrokenProfile(ValueError):  # noqa: N818 - it is what is raised: a profile, broken
     """Bytes that are no ICC profile of RGB images."""
 
 

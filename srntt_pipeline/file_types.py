@@ -18,10 +18,11 @@ SUFFIXES = frozenset(
     | ({".avif"} if HAS_AVIF else set())
     | (_HEIF if HAS_HEIF else set())
 )
-_RAW = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .k25 .kdc .mef .mos .mrw .nef .nrw "
-    ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
-)
+_RAW = [
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq",
+    ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2",
+    ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+]  # fmt: skip
 _NOT_READ = {
     **dict.fromkeys(_RAW, "a camera's raw file: export it as JPEG or PNG"),
     **dict.fromkeys(_HEIF, f"HEIC: {INSTALL_HEIF}"),
@@ -37,7 +38,7 @@ HEAD = 64  # bytes that tell a file's type
 _READ = {"JPEG": True, "PNG": True, "WebP": True, "TIFF": True, "BMP": True, "AVIF": HAS_AVIF}
 _READ["HEIC"] = HAS_HEIF
 _BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     b"crx ": "a camera's raw file",
 }  # fmt: skip
@@ -91,6 +92,11 @@ def kind_of(head: bytes) -> str | None:
 def is_read(kind: str | None) -> bool:
     """Tell whether files of this kind, as `kind_of` names it, are read."""
     return kind is not None and _READ.get(kind, False)
+
+
+def is_picture(kind: str | None) -> bool:
+    """Tell whether files of this kind hold a picture, read or not."""
+    return kind in _READ or kind in ("GIF", "JPEG XL", "JPEG 2000", "a camera's raw file")
 
 
 def suffix_of(name: str | PurePath) -> str:

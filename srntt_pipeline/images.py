@@ -118,7 +118,8 @@ def decode_whole(
         if odd:
             raise unusable(odd)
         is_tiff = image.format == "TIFF"
-        with _libtiff_errors() if is_tiff else nullcontext([]) as told:
+        told: list[str] = []
+        with _libtiff_errors(told) if is_tiff else nullcontext():
             try:
                 if found := damage(content, image):
                     raise ValueError(found)
@@ -195,14 +196,13 @@ def _is_bad(warning: warnings.WarningMessage) -> bool:
 
 
 @contextmanager
-def _libtiff_errors() -> Iterator[list[str]]:
-    """Keep from the terminal what libtiff writes there, without a name; the list has it after."""
-    told: list[str] = []
+def _libtiff_errors(told: list[str]) -> Iterator[None]:
+    """Add to `told` what libtiff would write to the terminal, where it names no file."""
     with tempfile.TemporaryFile() as file:
         before = os.dup(2)
         os.dup2(file.fileno(), 2)
         try:
-            yield told
+            yield
         finally:
             os.dup2(before, 2)
             os.close(before)

@@ -1,8 +1,8 @@
 """Whether an image file's data is whole. Pillow paints what it can of a damaged file, in silence.
 
-JPEG, in TIFF too: the warnings of libjpeg count (`jpeg`). PNG and deflated TIFF: the compressed data
-must have all rows and right checksums. WebP, AVIF, HEIC, BMP and other TIFF have no
-checksums: what their decoders don't notice cannot be told.
+JPEG, in TIFF too: the warnings of libjpeg count (`jpeg`). PNG and deflated TIFF: the compressed
+data must have all rows and right checksums. WebP, AVIF, HEIC, BMP and other TIFF have no checksums:
+what their decoders don't notice cannot be told.
 """
 
 import struct

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import read_json
 from srntt_pipeline.file_types import SUFFIXES
+from srntt_pipeline.files import read_json
 
 TRAIN_INPUT = Path("train", "input")
 TRAIN_REF = Path("train", "ref")

@@ -186,7 +186,7 @@ def test_dangling_symlink(tmp_path):
         (b"\xff\x0a" + bytes(40), "not an image that is read: it seems to be JPEG XL"),
         (b"%PDF-1.4" + bytes(99), "not an image that is read: it seems to be a PDF"),
         (bytes(4096), "not an image that is read: it seems to be zeros"),
-        (b"\0\0\0\x18ftypcrx isom", "not an image that is read: it seems to be a camera's raw file"),
+        (b"\0\0\0\x18ftypcrx is", "not an image that is read: it seems to be a camera's raw file"),
         (b"\x93\x01\xf1", "not an image that is read"),
         (b"\xff\xd8\xff\xe0" + bytes(40), "corrupt or truncated (JPEG that cannot be opened"),
         (b"RIFF\x40\0\0\0WEBPVP8 ", "corrupt or truncated (WebP that cannot be opened"),

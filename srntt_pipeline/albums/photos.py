@@ -5,15 +5,22 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from srntt_pipeline.albums.folders import Folder, walk
 from srntt_pipeline.albums.manifest import Rejected
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError, UnusableImage
-from srntt_pipeline.files import sha256
-from srntt_pipeline.file_types import SUFFIXES
+from srntt_pipeline.file_types import (
+    HEAD,
+    PHOTO_SUFFIXES,
+    SUFFIXES,
+    is_picture,
+    is_read,
+    kind_of,
+    suffix_of,
+    why_not_read,
+)
+from srntt_pipeline.files import open_regular, sha256
 from srntt_pipeline.images import RGB, decode, limit_long_side, read_bytes
-
-# What cameras and telephones write, and we do not read.
-_OTHER_PHOTOS = frozenset({".heic", ".heif", ".avif", ".gif", ".dng", ".nef", ".cr2", ".arw"})
 
 
 @dataclass(frozen=True)
@@ -52,57 +59,79 @@ def check_outside(albums: Path, out: Path) -> None:
 
 
 def find_albums(root: Path) -> tuple[list[Album], list[Rejected]]:
-    """Return the albums under `root`, nested or not, by name, and the files in them no one reads.
+    """Return the albums under `root`, nested or not, by name, and what no one reads, with reasons.
 
-    An album is a folder with at least one file of a photo's suffix directly in it; `root` itself
-    can be one. Hidden files and folders are passed over. Raises InputError when there is no album.
+    An album is a folder with at least one photo directly in it: a file of a photo's suffix, or one
+    without suffix that is one by its first bytes. `root` itself can be an album. Links are followed
+    (`folders.walk`). Hidden files are passed over; hidden folders, those of the system, folders
+    that cannot be read, and files that are none are told. Raises InputError when there is no album.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
     albums, rejected = [], []
-    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
-    for folder in sorted(folders):
-        below = folder.relative_to(root)
-        if any(part.startswith(".") for part in below.parts):
-            continue
-        files = sorted(
-            path.name
-            for path in folder.iterdir()
-            if not path.is_dir() and not path.name.startswith(".")
-        )
-        photos = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
-        if not photos:
-            # A telephone's album may hold nothing else: that must not pass in silence.
-            files = [name for name in files if Path(name).suffix.lower() in _OTHER_PHOTOS]
+    try:
+        folders = sorted(walk(root), key=lambda folder: folder.parts)
+    except OSError as error:
+        raise InputError(f"{root}: cannot be read ({error.strerror})") from None
+    for folder in folders:
         own = root.resolve().name
-        album = below.as_posix() if below.parts else own if not (root / own).is_dir() else "."
-        for name in files:
-            if reason := _unreadable_name(name, album):
-                rejected.append(Rejected(_printable(album), _printable(name), reason))
-        readable = tuple(name for name in photos if not _unreadable_name(name, album))
-        if readable:
-            albums.append(Album(album, folder, readable))
+        name = "/".join(folder.parts) or (own if not (root / own).is_dir() else ".")
+        photos, unread = _sorted_out(folder)
+        unread |= folder.problems
+        if _printable(name) != name:
+            unread |= dict.fromkeys(photos, _NOT_UTF8)
+            photos = []
+        rejected += [
+            Rejected(_printable(name), _printable(file), _printable(reason))
+            for file, reason in unread.items()
+        ]
+        if photos:
+            albums.append(Album(name, folder.path, tuple(photos)))
     if not albums:
+        told = [f"{row.album}/{row.photo}: {row.reason}" for row in sorted(rejected)]
+        more = f"; {len(told)} cannot be used, such as {told[0]}" if told else ""
         raise InputError(
             f"{root}: no albums found; put each album's photos in a folder of its own there "
-            f"({', '.join(sorted(SUFFIXES))})"
+            f"({', '.join(sorted(SUFFIXES))}){more}"
         )
     return albums, rejected
+
+
+def _sorted_out(folder: Folder) -> tuple[list[str], dict[str, str]]:
+    """Return the photos of a folder, and why its other files are not read.
+
+    Where there is no photo, nor a file that would be one, nothing is told of the others.
+    """
+    photos, unread, seem = [], {}, False
+    for name in folder.files:
+        suffix = suffix_of(name)
+        kind = None if suffix in PHOTO_SUFFIXES else _kind(folder.path / name)
+        if suffix not in SUFFIXES and (suffix or not is_read(kind)):
+            unread[name] = why_not_read(name) + (f": it seems to be {kind}" if kind else "")
+        elif name != _printable(name):
+            unread[name] = _NOT_UTF8
+        else:
+            photos.append(name)
+        seem = seem or suffix in PHOTO_SUFFIXES or is_picture(kind)
+    return photos, unread if seem else {}
+
+
+def _kind(path: Path) -> str | None:
+    """Return what a file seems to be by its first bytes; None too where they can't be read."""
+    try:
+        with open_regular(path) as file:
+            return kind_of(file.read(HEAD))
+    except OSError:
+        return None
+
+
+_NOT_UTF8 = "the name is not valid UTF-8; rename it"
 
 
 def album_folder(root: Path, album: str) -> Path:
     """Return where the photos of an album lie that `find_albums` named; it may be `root` itself."""
     folder = root / album
     return root if album == root.resolve().name and not folder.is_dir() else folder
-
-
-def _unreadable_name(name: str, album: str) -> str | None:
-    suffix = Path(name).suffix.lower()
-    if suffix not in SUFFIXES:
-        return f"not a photo's file type ({suffix or 'no suffix'})"
-    if name != _printable(name) or album != _printable(album):
-        return "the name is not valid UTF-8; rename it"
-    return None
 
 
 def _printable(name: str) -> str:

@@ -36,7 +36,8 @@ class PhotoRecord:
     """A usable photo of an album: file name, SHA-256, size at working size, perceptual hash.
 
     `phash` (16 hexadecimal digits) is the same for a photo and a recompressed or brighter copy of
-    it, give or take a few bits. `place` is where the features lie in the album's file.
+    it, give or take a few bits; `turned` holds those of its seven other orientations. `place` is
+    where the features lie in the album's file.
     """
 
     name: str
@@ -44,6 +45,7 @@ class PhotoRecord:
     height: int
     width: int
     phash: str
+    turned: str
     place: str
 
 
@@ -85,10 +87,26 @@ def detect(image: RGB, most: int = 0) -> SiftFeatures:
     return SiftFeatures(xy, descriptors.astype(np.uint8))
 
 
-def perceptual_hash(image: RGB) -> str:
-    """Return OpenCV's PHash of `image`, uint8 [H, W, 3], as 16 hexadecimal digits."""
+def perceptual_hashes(image: RGB) -> list[str]:
+    """Return OpenCV's PHash of `image`, uint8 [H, W, 3], in eight orientations.
+
+    Each has 16 hexadecimal digits: upright, then turned by 90°, 180°, 270° counter-clockwise, then
+    those of its mirror image.
+    """
+    grey = to_grey(image)
+    turns = [np.rot90(side, turn) for side in (grey, grey[:, ::-1]) for turn in range(4)]
     with portable():
-        return cv2.img_hash.pHash(to_grey(image)).tobytes().hex()
+        return [cv2.img_hash.pHash(np.ascontiguousarray(turn)).tobytes().hex() for turn in turns]
+
+
+def mirrored(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the descriptors, uint8 [N, 128], of the mirror image's keypoints, in their order.
+
+    A keypoint's frame is turned to its main gradient: the mirror image swaps the frame's two sides,
+    its rows of cells, and the sign of every gradient's direction in it.
+    """
+    cells = descriptors.reshape(-1, 4, 4, 8)  # row, column, direction
+    return cells[:, ::-1][..., -np.arange(8) % 8].reshape(-1, 128)
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,8 @@ def extract_album(job: SiftJob) -> None:
                 continue
             height, width = photo.shape[:2]
             place = f"{len(photos):05d}"
-            photos.append(PhotoRecord(name, digest, height, width, perceptual_hash(photo), place))
+            upright, *turned = perceptual_hashes(photo)
+            photos.append(PhotoRecord(name, digest, height, width, upright, "".join(turned), place))
             for key, values in vars(detect(photo, job.most)).items():
                 add_dataset(file, f"{place}/{key}", values)
         # One string, not attributes: those end at 64 KiB, which a large album can pass.
@@ -139,7 +158,7 @@ def is_extracted(job: SiftJob) -> bool:
 def _fingerprint(job: SiftJob) -> str:
     return fingerprint(
         {
-            "format": 2,  # raise it when features come out otherwise
+            "format": 3,  # raise it when features come out otherwise
             "opencv": cv2.__version__,
             "checks": vars(job.checks),
             "most": job.most,
