@@ -8,6 +8,8 @@ from pathlib import Path, PurePath
 
 from PIL import features
 
+from srntt_pipeline.files import open_regular
+
 HAS_AVIF = bool(features.check("avif"))
 HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None
 INSTALL_HEIF = 'pip install "srntt-pipeline[heif]" reads it'
@@ -104,8 +106,17 @@ def suffix_of(name: str | PurePath) -> str:
     return Path(name).suffix.lower()
 
 
-def why_not_read(name: str | PurePath) -> str:
-    """Return why a file whose suffix is not one of SUFFIXES is not read."""
+def kind_of_file(path: Path) -> str | None:
+    """Return what a file seems to be (`kind_of`); None too where it can't be read."""
+    try:
+        with open_regular(path) as file:
+            return kind_of(file.read(HEAD))
+    except OSError:
+        return None
+
+
+def why_not_read(name: str | PurePath, kind: str | None = None) -> str:
+    """Return why a file whose suffix is not one of SUFFIXES is not read; `kind`: of `kind_of`."""
     suffix = suffix_of(name)
     reason = _NOT_READ.get(suffix, "not a photo's file type")
-    return f"{reason} ({suffix or 'no suffix'})"
+    return f"{reason} ({suffix or 'no suffix'})" + (f": it seems to be {kind}" if kind else "")

@@ -18,10 +18,12 @@ from srntt_pipeline.config import BuildParams
 from srntt_pipeline.parallel import progress, run_all
 
 _TURNS = 4  # by quarters of a circle; as many of the mirror image
-_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+_BITS = np.unpackbits(
+    np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1
+).sum(axis=1, dtype=np.uint8)  # set in every number of 16 bits
 
 
-Bits = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def find_near_duplicates(
 def _nearest(bits: Bits, most: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield photo, test photo, differing bits and turn where hashes differ in `most` bits at most.
 
-    `bits` int64 [N, 8 M]: of each photo from the eight orientations of each test photo. Of four
+    `bits` uint8 [N, 8 M]: of each photo from the eight orientations of each test photo. Of four
     turns the nearest stands for all, since features bear any turn; so of the mirrored ones.
     """
     sides = bits.reshape(len(bits), -1, 2, _TURNS)
@@ -120,9 +122,12 @@ def _bytes(hashes: list[str]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(digests, np.uint8).reshape(-1, 8)
 
 
-def hamming(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return in how many bits the hashes `a` uint8 [N, 8] and `b` [M, 8] differ, int64 [N, M]."""
-    return _BITS[a[:, None] ^ b[None]].sum(axis=2, dtype=np.int64)
+def hamming(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Bits:
+    """Return in how many bits the hashes `a` uint8 [N, 8] and `b` [M, 8] differ, uint8 [N, M]."""
+    bits = np.zeros((len(a), len(b)), np.uint8)
+    for one, other in zip(a.view(np.uint16).T, b.view(np.uint16).T, strict=True):
+        bits += _BITS[one[:, None] ^ other[None]]
+    return bits
 
 
 def compare(job: CompareJob) -> list[NearDuplicate]:

@@ -10,16 +10,15 @@ from srntt_pipeline.albums.manifest import Rejected
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.file_types import (
-    HEAD,
     PHOTO_SUFFIXES,
     SUFFIXES,
     is_picture,
     is_read,
-    kind_of,
+    kind_of_file,
     suffix_of,
     why_not_read,
 )
-from srntt_pipeline.files import open_regular, sha256
+from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, decode, limit_long_side, read_bytes
 
 
@@ -105,24 +104,15 @@ def _sorted_out(folder: Folder) -> tuple[list[str], dict[str, str]]:
     photos, unread, seem = [], {}, False
     for name in folder.files:
         suffix = suffix_of(name)
-        kind = None if suffix in PHOTO_SUFFIXES else _kind(folder.path / name)
+        kind = None if suffix in PHOTO_SUFFIXES else kind_of_file(folder.path / name)
         if suffix not in SUFFIXES and (suffix or not is_read(kind)):
-            unread[name] = why_not_read(name) + (f": it seems to be {kind}" if kind else "")
+            unread[name] = why_not_read(name, kind)
         elif name != _printable(name):
             unread[name] = _NOT_UTF8
         else:
             photos.append(name)
         seem = seem or suffix in PHOTO_SUFFIXES or is_picture(kind)
     return photos, unread if seem else {}
-
-
-def _kind(path: Path) -> str | None:
-    """Return what a file seems to be by its first bytes; None too where they can't be read."""
-    try:
-        with open_regular(path) as file:
-            return kind_of(file.read(HEAD))
-    except OSError:
-        return None
 
 
 _NOT_UTF8 = "the name is not valid UTF-8; rename it"

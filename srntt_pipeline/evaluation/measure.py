@@ -5,16 +5,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.errors import InputError
+from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.evaluation.methods import Method
 from srntt_pipeline.evaluation.paths import MEASURED
 from srntt_pipeline.evaluation.perceptual import Metric, distance
-from srntt_pipeline.evaluation.pictures import Picture, Pictures
+from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, Picture, Pictures
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.files import fingerprint, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
-from srntt_pipeline.layout import Group
+from srntt_pipeline.layout import Group, Unread
 from srntt_pipeline.swaps.matcher import NetworkFiles
+from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,27 @@ class GroupJob:
 
 @dataclass(frozen=True)
 class GroupRows:
-    """A row for each protocol, method and reference, and how many SR images had to be made."""
+    """A row for each protocol, method and reference, and how many SR images had to be made.
+
+    `unread`: the image of the group for which there are none.
+    """
 
     rows: list[dict[str, Any]]
     made: int
+    unread: Unread | None = None
 
 
 def measure_group(job: GroupJob) -> GroupRows:
-    """Restore one HR image's LR by every method with every reference, and measure each."""
+    """Restore one HR image's LR by every method with every reference, and measure each.
+
+    A group one of whose images cannot be used is not measured.
+    """
+    try:
+        read_rgb(job.group.hr, min_side=MIN_HR_SIDE_PX, grey=True)
+        for ref in job.group.refs.values():
+            read_rgb(ref, min_side=MIN_SIDE_PX, grey=True)
+    except UnusableImage as error:
+        return GroupRows([], 0, Unread(Path(error.path), error.reason))
     record = _Record(job)
     rows, made = [], 0
     by_making: dict[Any, tuple[Pictures, list[Picture]]] = {}
