@@ -41,6 +41,11 @@ def is_srgb(profile: bytes) -> bool:
     return int(np.abs(moved).max()) <= SRGB_LEVELS
 
 
+def told_from_srgb(profile: bytes | None) -> bytes | None:
+    """Return `profile`, or None where it is sRGB's or there is none. Raises BrokenProfile."""
+    return None if profile is None or is_srgb(profile) else profile
+
+
 def convert(image: RGB, source: bytes | None, target: bytes | None) -> RGB:
     """Return `image`, uint8 [H, W, 3], of the profile `source` in that of `target`.
 

@@ -229,8 +229,10 @@ def image_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def write_png(path: Path, image: RGB, made_from: str | None = None) -> None:
-    """Write `image` as PNG, whole or not at all.
+def write_png(
+    path: Path, image: RGB, made_from: str | None = None, profile: bytes | None = None
+) -> None:
+    """Write `image` as PNG, whole or not at all, with its colour `profile` (ICC) if it has one.
 
     `made_from`: a line of text to keep in the file, which `read_made_from` reads.
     """
@@ -238,7 +240,7 @@ def write_png(path: Path, image: RGB, made_from: str | None = None) -> None:
     if made_from is not None:
         text.add_text(_MADE_FROM, made_from)
     with whole_file(path) as partial:
-        Image.fromarray(image).save(partial, pnginfo=text)
+        Image.fromarray(image).save(partial, pnginfo=text, icc_profile=profile)
 
 
 def read_made_from(path: Path) -> str | None:

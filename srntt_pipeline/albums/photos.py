@@ -7,6 +7,13 @@ from pathlib import Path
 
 from srntt_pipeline.albums.folders import Folder, walk
 from srntt_pipeline.albums.manifest import Rejected
+from srntt_pipeline.colour import (
+    BROKEN,
+    BrokenProfile,
+    convert,
+    profile_name,
+    told_from_srgb,
+)
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.file_types import (
@@ -19,7 +26,7 @@ from srntt_pipeline.file_types import (
     why_not_read,
 )
 from srntt_pipeline.files import sha256
-from srntt_pipeline.images import RGB, decode, limit_long_side, read_bytes
+from srntt_pipeline.images import RGB, decode_whole, limit_long_side, read_bytes
 
 
 @dataclass(frozen=True)
@@ -39,16 +46,17 @@ class Album:
 
 @dataclass(frozen=True)
 class PhotoChecks:
-    """What a photo must pass, and the size it is used at."""
+    """What a photo must pass, and the size and colours it is used in."""
 
     long_side_px: int
     min_side_px: int
     max_megapixels: float
+    to_srgb: bool = True
 
     @classmethod
-    def of(cls, params: BuildParams) -> "PhotoChecks":
-        """Return the checks of a build with `params`."""
-        return cls(params.long_side_px, params.crop_px, params.max_megapixels)
+    def of(cls, params: BuildParams, to_srgb: bool = True) -> "PhotoChecks":
+        """Return the checks of a build with `params`; `to_srgb`: whether colours are converted."""
+        return cls(params.long_side_px, params.crop_px, params.max_megapixels, to_srgb)
 
 
 def check_outside(albums: Path, out: Path) -> None:
@@ -128,20 +136,47 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def read_photo(path: Path, checks: PhotoChecks) -> tuple[RGB, str]:
-    """Return the photo at its working size, uint8 [H, W, 3], and the SHA-256 of its file.
+@dataclass(frozen=True)
+class Photo:
+    """A photo at its working size, `pixels` uint8 [H, W, 3], and the SHA-256 of its file.
 
-    Raises UnusableImage with the reason to list.
+    `profile` names the colour profile it was converted from; empty: it was sRGB, or had none.
+    """
+
+    pixels: RGB
+    sha256: str
+    profile: str
+
+
+def read_photo(path: Path, checks: PhotoChecks) -> tuple[RGB, str]:
+    """Return pixels and hash of `take_photo`; raise UnusableImage with the reason to list."""
+    photo = take_photo(path, checks)
+    return photo.pixels, photo.sha256
+
+
+def take_photo(path: Path, checks: PhotoChecks) -> Photo:
+    """Return the photo in sRGB at its working size.
+
+    Raises UnusableImage with the reason to list. A broken profile is passed over, as viewers do.
     """
     content = read_bytes(path)
-    photo = decode(content, path, min_side=checks.min_side_px, max_megapixels=checks.max_megapixels)
-    photo = limit_long_side(photo, checks.long_side_px)
+    decoded = decode_whole(
+        content, path, min_side=checks.min_side_px, max_megapixels=checks.max_megapixels
+    )
+    pixels, profile = decoded.pixels, ""
+    if checks.to_srgb:
+        try:
+            if source := told_from_srgb(decoded.profile):
+                pixels, profile = convert(pixels, source, None), profile_name(source)
+        except BrokenProfile:
+            profile = BROKEN
+    pixels = limit_long_side(pixels, checks.long_side_px)
     # A panorama can be large enough as a file and too narrow once its long side is shrunk.
-    if min(photo.shape[:2]) < checks.min_side_px:
-        height, width = photo.shape[:2]
+    if min(pixels.shape[:2]) < checks.min_side_px:
+        height, width = pixels.shape[:2]
         raise UnusableImage(
             str(path),
             f"too narrow: {width}×{height} px once its long side is {checks.long_side_px} px, "
             f"{checks.min_side_px} px needed on the short side",
         )
-    return photo, sha256(content)
+    return Photo(pixels, sha256(content), profile)

@@ -77,7 +77,13 @@ def rebuild_cufed5(
     folders = {name: album_folder(albums, name) for name in names}
     run_all(
         cut_photo,
-        cut_jobs(out, data.train, data.test, folders, PhotoChecks.of(data.origin.params)),
+        cut_jobs(
+            out,
+            data.train,
+            data.test,
+            folders,
+            PhotoChecks.of(data.origin.params, data.origin.profiles is not None),
+        ),
         workers=workers,
         description="Cutting images",
         unit="images",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srntt_pipeline.albums.manifest import Rejected
-from srntt_pipeline.albums.photos import Album, PhotoChecks, read_photo
+from srntt_pipeline.albums.photos import Album, PhotoChecks, take_photo
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.files import file_sha256, fingerprint
@@ -36,8 +36,9 @@ class PhotoRecord:
     """A usable photo of an album: file name, SHA-256, size at working size, perceptual hash.
 
     `phash` (16 hexadecimal digits) is the same for a photo and a recompressed or brighter copy of
-    it, give or take a few bits; `turned` holds those of its seven other orientations. `place` is
-    where the features lie in the album's file.
+    it, give or take a few bits; `turned` holds those of its seven other orientations. `profile`
+    names the colour profile that the photo was converted from. `place` is where the features lie
+    in the album's file.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PhotoRecord:
     width: int
     phash: str
     turned: str
+    profile: str
     place: str
 
 
@@ -133,15 +135,19 @@ def extract_album(job: SiftJob) -> None:
     with sealed_file(job.path) as file:
         for name in job.album.photos:
             try:
-                photo, digest = read_photo(job.album.folder / name, job.checks)
+                photo = take_photo(job.album.folder / name, job.checks)
             except UnusableImage as error:
                 rejected.append((name, error.reason))
                 continue
-            height, width = photo.shape[:2]
+            pixels = photo.pixels
+            height, width = pixels.shape[:2]
             place = f"{len(photos):05d}"
-            upright, *turned = perceptual_hashes(photo)
-            photos.append(PhotoRecord(name, digest, height, width, upright, "".join(turned), place))
-            for key, values in vars(detect(photo, job.most)).items():
+            upright, *turned = perceptual_hashes(pixels)
+            hashes = upright, "".join(turned)
+            photos.append(
+                PhotoRecord(name, photo.sha256, height, width, *hashes, photo.profile, place)
+            )
+            for key, values in vars(detect(pixels, job.most)).items():
                 add_dataset(file, f"{place}/{key}", values)
         # One string, not attributes: those end at 64 KiB, which a large album can pass.
         index = {"photos": list(map(vars, photos)), "rejected": rejected}

@@ -126,7 +126,7 @@ def _of_photos(dataset: Path | None, data: Manifest, albums: Path, workers: int)
     yield from map(told, missing)
     gone = {album_folder(albums, row.album) / row.photo for row in missing}
     folders = {photo.album: album_folder(albums, photo.album) for photo in photos_of(data)}
-    checks = PhotoChecks.of(data.origin.params)
+    checks = PhotoChecks.of(data.origin.params, data.origin.profiles is not None)
     jobs = cut_jobs(dataset or Path(), data.train, data.test, folders, checks)
     jobs = [job for job in jobs if job.photo not in gone]
     compared = run_all(

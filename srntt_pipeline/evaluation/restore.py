@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
+from srntt_pipeline.colour import BrokenProfile, convert, told_from_srgb
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import tiles
 from srntt_pipeline.evaluation.tiles import Tiling
-from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_rgb, write_png
+from srntt_pipeline.images import RGB, SCALE, limit_long_side, read_whole, write_png
 from srntt_pipeline.models import SRNTT
 from srntt_pipeline.swaps.correspondence import FIXED_MEMORY, MAX_MEMORY, Correspondence
 from srntt_pipeline.swaps.encoder import load_encoder
@@ -122,15 +123,35 @@ def super_resolve(
 ) -> None:
     """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
 
-    Without references, LR is its own (SISR). `max_memory`: bytes, as in `Restorer.super_resolve`.
-    Raises InputError.
+    Without references, LR is its own (SISR). SR has LR's colour profile; a reference of another is
+    converted to that one, so that both show a colour by the same numbers. `max_memory`: bytes, as
+    in `Restorer.super_resolve`. Raises InputError.
     """
     if out.suffix.lower() != ".png" or out.is_dir():
         raise InputError(f"{out}: SR is written as PNG; give a file name that ends in .png")
-    image = read_rgb(lr, min_side=MIN_LR_SIDE_PX)
+    given = read_whole(lr, min_side=MIN_LR_SIDE_PX, grey=True)
+    image, profile = given.pixels, _usable(given.profile, lr)
     height, width = image.shape[:2]
     long_side = params.reference_long_side_px or SCALE * max(height, width)
-    images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
+    images = [limit_long_side(_read_reference(ref, profile), long_side) for ref in refs]
     restorer = load_restorer(checkpoint, device, files)
-    write_png(out, restorer.super_resolve(image, images or [image], max_memory=max_memory))
+    sr = restorer.super_resolve(image, images or [image], max_memory=max_memory)
+    write_png(out, sr, profile=profile)
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)
+
+
+def _read_reference(path: Path, profile: bytes | None) -> RGB:
+    """Return a reference in the colours of `profile`, that of LR; None: sRGB."""
+    given = read_whole(path, min_side=MIN_SIDE_PX, grey=True)
+    source = told_from_srgb(_usable(given.profile, path))
+    return convert(given.pixels, source, told_from_srgb(profile))
+
+
+def _usable(profile: bytes | None, path: Path) -> bytes | None:
+    """Return a colour profile, or None, with a warning, where it is not one of RGB images."""
+    try:
+        told_from_srgb(profile)
+    except BrokenProfile as error:
+        log.warning("%s: its colour profile is not used (%s); taken as sRGB", path, error)
+        return None
+    return profile

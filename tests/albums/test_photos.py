@@ -2,12 +2,14 @@ import hashlib
 import os
 import socket
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
-from srntt_pipeline.albums.photos import Album, PhotoChecks, find_albums, read_photo
+from srntt_pipeline.albums.photos import Album, PhotoChecks, find_albums, read_photo, take_photo
+from srntt_pipeline.colour import BROKEN, convert
 from srntt_pipeline.errors import InputError, UnusableImage
 
 CHECKS = PhotoChecks(long_side_px=80, min_side_px=16, max_megapixels=1)
@@ -315,3 +317,23 @@ def test_photo_of_unfit_size_is_refused(tmp_path, height, width, reason):
     with pytest.raises(UnusableImage) as error:
         read_photo(tmp_path / "a.png", CHECKS)
     assert error.value.reason.startswith(reason)
+
+
+def test_colours_become_srgb_on_intake(tmp_path, photograph, other_profile):
+    image = Image.fromarray(photograph[:60, :80])
+    image.save(tmp_path / "a.png", icc_profile=other_profile)
+    photo = take_photo(tmp_path / "a.png", CHECKS)
+    np.testing.assert_array_equal(photo.pixels, convert(np.asarray(image), other_profile, None))
+    assert photo.profile == "Colours turned"
+    raw = take_photo(tmp_path / "a.png", replace(CHECKS, to_srgb=False))
+    np.testing.assert_array_equal(raw.pixels, np.asarray(image))
+
+
+def test_srgb_and_broken_profiles_leave_colours_as_they_are(tmp_path, photograph):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.fromarray(photograph[:60, :80])
+    for name, profile in {"": srgb, BROKEN: b"no profile" * 20}.items():
+        image.save(tmp_path / "a.png", icc_profile=profile)
+        photo = take_photo(tmp_path / "a.png", CHECKS)
+        np.testing.assert_array_equal(photo.pixels, np.asarray(image))
+        assert photo.profile == name
