@@ -90,7 +90,8 @@ def origin_of(
     """Return the origin of a build.
 
     `photos` is the number of usable photos by album, `pairs_per_level` that of ordered photo pairs
-    without level, of L1, L2, …, `profiles` that of converted photos by colour profile. The hashes follow when the tables are written.
+    without level, of L1, L2, …, `profiles` that of converted photos by colour profile. The hashes
+    follow when the tables are written.
     """
     without, *per_level = pairs_per_level
     bands = {level_name(k): least for k, least in enumerate(params.level_bands, start=1)}

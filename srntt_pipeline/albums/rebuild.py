@@ -22,7 +22,7 @@ from srntt_pipeline.albums.manifests import (
     read_manifests,
     write_manifests,
 )
-from srntt_pipeline.albums.missing import count, find_missing, rows_without, told
+from srntt_pipeline.albums.missing import count, find_photos, rows_without, told
 from srntt_pipeline.albums.origin import RebuiltFrom, current_versions
 from srntt_pipeline.albums.photos import PhotoChecks, album_folder, check_outside
 from srntt_pipeline.albums.pixels import cut_jobs, cut_photo
@@ -54,7 +54,8 @@ def rebuild_cufed5(
     data = whole = read_manifests(source)
     _warn_of_versions(source, whole)
     output_folder(out)
-    missing = find_missing(whole, albums, workers)
+    found = find_photos(whole, albums, workers)
+    missing = found.missing
     if missing:
         data = _part(whole, missing)
         _list_missing(missing, out / MANIFESTS / MISSING)
@@ -83,6 +84,7 @@ def rebuild_cufed5(
             data.test,
             folders,
             PhotoChecks.of(data.origin.params, data.origin.profiles is not None),
+            found.elsewhere,
         ),
         workers=workers,
         description="Cutting images",
