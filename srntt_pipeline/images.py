@@ -5,98 +5,221 @@ low-passes before it shrinks (bicubic: a = -0.5), as the published numbers need.
 """
 
 import io
+import os
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from srntt_pipeline.errors import UnusableImage
-from srntt_pipeline.files import write_bytes
+from srntt_pipeline.file_types import (
+    HAS_AVIF,
+    HAS_HEIF,
+    HEAD,
+    INSTALL_HEIF,
+    is_read,
+    kind_of,
+)
+from srntt_pipeline.files import open_regular, write_bytes
+from srntt_pipeline.integrity import damage
 
 RGB = npt.NDArray[np.uint8]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 # No others: Pillow would start Ghostscript on an EPS file, whatever it is called.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP", *(["AVIF"] if HAS_AVIF else []))
 SCALE = 4  # the paper's one upscaling factor
 MAX_MEGAPIXELS = 100
 MADE_FROM = "srntt_pipeline made from"
 _BAND_ROWS = 512
+_MAX_FILE_BYTES = 1 << 30
+_TOLD_BYTES = 1 << 10
 
 # Pillow's own guard raises at open, before a size can be told; `decode` checks the header instead.
 Image.MAX_IMAGE_PIXELS = None
+# Editors and cameras write more text and larger profiles than Pillow's 1 MiB allows.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
+
+# What is caught of warnings and of stderr is the whole process's: one image at a time.
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as its file has it: `pixels` uint8 [H, W, 3], and its colour `profile` (ICC)."""
+
+    pixels: RGB
+    profile: bytes | None
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the file's bytes; raise UnusableImage when it is empty or cannot be read."""
+    """Return the file's bytes; raise UnusableImage when it is empty or cannot be read.
+
+    A pipe or device is not read, nor a file over 1 GiB.
+    """
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise UnusableImage(str(path), f"unreadable ({error.strerror})") from None
     if not content:
         raise UnusableImage(str(path), "empty file (0 bytes)")
+    if len(content) > _MAX_FILE_BYTES:
+        raise UnusableImage(str(path), "over 1 GiB")
     return content
 
 
-def decode(
+def decode(content: bytes, path: Path, **checks: Any) -> RGB:
+    """Return the pixels of `decode_whole`, uint8 [H, W, 3], as the file has them."""
+    return decode_whole(content, path, **checks).pixels
+
+
+def decode_whole(
     content: bytes,
     path: Path,
     *,
     min_side: int = 1,
     max_megapixels: float = MAX_MEGAPIXELS,
     grey: bool = False,
-) -> RGB:
-    """Return the image in `content`, turned upright by its EXIF orientation, uint8 [H, W, 3].
+) -> Decoded:
+    """Return the image in `content`, turned upright by its EXIF orientation, with its profile.
 
-    Raises UnusableImage for what is no image, is cut short, has fewer than `min_side` px on its
-    short side or more than `max_megapixels`, is animated, or is not 8-bit RGB: guessing a tone
-    curve or a background would put pixels into a data set that no camera made. With `grey`,
-    greyscale is taken as RGB of three equal channels (benchmark sets hold such images).
+    Raises UnusableImage for what is no image, is cut short or damaged (`integrity`), has fewer than
+    `min_side` px on its short side or more than `max_megapixels`, is animated, or is not 8-bit RGB:
+    guessing a tone curve or a background would put pixels into a data set that no camera made. An
+    alpha channel that hides nothing is left out. With `grey`, greyscale is taken as RGB of three
+    equal channels (benchmark sets hold such images).
     """
 
     def unusable(reason: str) -> UnusableImage:
-        return UnusableImage(str(path), reason)
+        return UnusableImage(str(path), " ".join(reason.split()))
 
-    try:
-        image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        odd = _odd_mode(image)
-    except Exception:  # Pillow's plugins raise almost anything on bytes that are no image
-        raise unusable("not an image, whatever its name says") from None
-    width, height = image.size
-    if width * height > max_megapixels * 1e6:
-        megapixels = width * height / 1e6
-        raise unusable(f"{megapixels:.0f} megapixels, over the limit of {max_megapixels:g}")
-    if min(width, height) < min_side:
-        raise unusable(f"too small: {width}×{height} px, {min_side} px needed on the short side")
-    if odd and not (grey and odd == _GREY):
-        raise unusable(odd)
-    try:
-        ImageOps.exif_transpose(image, in_place=True)
-        return _array(image if image.mode == "RGB" else image.convert("RGB"))
-    except Exception as error:  # as above: truncated or corrupt data, in any of Pillow's words
-        raise unusable(f"corrupt or truncated ({error})") from None
+    with _lock, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            image = _opened(content)
+            odd = _odd_mode(image, content, grey)
+        except Exception as error:  # Pillow's plugins raise almost anything on damaged bytes
+            raise unusable(_why_not_opened(content, error)) from None
+        width, height = image.size
+        if width * height > max_megapixels * 1e6:
+            megapixels = width * height / 1e6
+            raise unusable(f"{megapixels:.0f} megapixels, over the limit of {max_megapixels:g}")
+        if min(width, height) < min_side:
+            raise unusable(
+                f"too small: {width}×{height} px, {min_side} px needed on the short side"
+            )
+        if odd:
+            raise unusable(odd)
+        is_tiff = image.format == "TIFF"
+        told: list[str] = []
+        with _libtiff_errors(told) if is_tiff else nullcontext():
+            try:
+                if found := damage(content, image):
+                    raise ValueError(found)
+                ImageOps.exif_transpose(image, in_place=True)
+                opaque = _is_opaque(image)
+                pixels = _array(image if image.mode == "RGB" else image.convert("RGB"))
+            except Exception as error:  # as above: truncated or corrupt, in any of Pillow's words
+                damaged = str(error)
+            else:
+                # A TIFF's warnings are of the image; others', of what cameras wrote beside it.
+                damaged = next((str(w.message) for w in caught if is_tiff and _is_bad(w)), "")
+        if damaged:
+            raise unusable(f"corrupt or truncated ({'; '.join([damaged, *told])})")
+    if not opaque:
+        raise unusable("has an alpha channel that is not opaque")
+    profile = image.info.get("icc_profile")
+    return Decoded(pixels, profile if isinstance(profile, bytes) and profile else None)
 
 
-_GREY = "grey: only colour photos are used"
+def _opened(content: bytes) -> Image.Image:
+    """Return the image as Pillow opens it; its pixels are not decoded yet."""
+    if HAS_HEIF and kind_of(content[:HEAD]) == "HEIC":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        return Image.open(io.BytesIO(content), formats=["HEIF"])
+    return Image.open(io.BytesIO(content), formats=_FORMATS)
 
 
-def _odd_mode(image: Image.Image) -> str | None:
+def _why_not_opened(content: bytes, error: Exception) -> str:
+    kind = kind_of(content[:HEAD])
+    if kind == "HEIC" and not HAS_HEIF:
+        return f"HEIC: {INSTALL_HEIF}"
+    if is_read(kind):
+        # Pillow's words for "no plugin takes it" hold an address, which differs between runs.
+        words = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        return f"corrupt or truncated ({kind} that cannot be opened{words})"
+    return f"not an image that is read{f': it seems to be {kind}' if kind else ''}"
+
+
+def _odd_mode(image: Image.Image, content: bytes, grey: bool) -> str | None:
     """Return why `image` is not one 8-bit RGB picture, or None."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # MPO: a camera's JPEG with a preview or stereo twin
         return f"animated or multi-page: {frames} frames"
     # Pillow opens 16-bit RGB as 8-bit RGB without a word; only the raw mode tells.
-    if any(";16" in str(tile) for tile in getattr(image, "tile", ())) or image.mode[0] in "IF":
+    deep = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    deep = deep or image.info.get("bit_depth", 8) > 8 or image.mode[0] in "IF"
+    if deep or (image.format == "AVIF" and _is_deep_avif(content)):
         return "more than 8 bits a channel"
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        return "has an alpha channel"
-    if image.mode in ("L", "1"):
-        return _GREY
-    if image.mode != "RGB":
+    if image.mode in ("L", "LA", "1"):
+        return None if grey else "grey: only colour photos are used"
+    if image.mode not in ("RGB", "RGBA"):
         return f"colour mode {image.mode}: only RGB photos are used"
     return None
+
+
+def _is_deep_avif(content: bytes) -> bool:
+    """Tell whether the codec's configuration in an AVIF's header says 10 or 12 bits."""
+    place = content.find(b"av1C", 0, 1 << 16)
+    return place >= 0 and bool(content[place + 6 : place + 7].ljust(1, b"\0")[0] & 0x40)
+
+
+def _is_opaque(image: Image.Image) -> bool:
+    """Tell whether no pixel of `image` lets anything through."""
+    if image.mode not in ("RGBA", "LA") and "transparency" not in image.info:
+        return True
+    least, _ = image.convert("RGBA").getchannel("A").getextrema()
+    return least == 255
+
+
+def _is_bad(warning: warnings.WarningMessage) -> bool:
+    words = "corrupt", "truncated", "larger than file"
+    return any(word in str(warning.message).lower() for word in words)
+
+
+@contextmanager
+def _libtiff_errors(told: list[str]) -> Iterator[None]:
+    """Add to `told` what libtiff would write to the terminal, where it names no file."""
+    with tempfile.TemporaryFile() as file:
+        before = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            file.seek(0)
+            told += file.read(_TOLD_BYTES).decode(errors="replace").splitlines()[:1]
+
+
+def read_rgb(path: Path, **checks: Any) -> RGB:
+    """Read the image at `path`; `checks` and errors are those of `decode_whole`."""
+    return decode(read_bytes(path), path, **checks)
+
+
+def read_whole(path: Path, **checks: Any) -> Decoded:
+    """Read the image at `path` with its profile; else as `read_rgb`."""
+    return decode_whole(read_bytes(path), path, **checks)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -105,20 +228,17 @@ def read_size(path: Path) -> tuple[int, int]:
     (0, 0) where it tells none, or more than MAX_MEGAPIXELS: `decode` then says what is wrong.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
             fits = image.width * image.height <= MAX_MEGAPIXELS * 1e6
             return (image.height, image.width) if fits else (0, 0)
     except Exception:  # as in `decode`
         return 0, 0
 
 
-def read_rgb(path: Path, **checks: Any) -> RGB:
-    """Read the image at `path`; `checks` and errors are those of `decode`."""
-    return decode(read_bytes(path), path, **checks)
-
-
-def write_png(path: Path, image: RGB, made_from: str | None = None) -> None:
-    """Write `image` as PNG, whole or not at all.
+def write_png(
+    path: Path, image: RGB, made_from: str | None = None, profile: bytes | None = None
+) -> None:
+    """Write `image` as PNG, whole or not at all, with its colour `profile` (ICC) if it has one.
 
     `made_from`: a line of text to keep in the file, which `read_made_from` reads.
     """
@@ -126,7 +246,7 @@ def write_png(path: Path, image: RGB, made_from: str | None = None) -> None:
     if made_from is not None:
         text.add_text(MADE_FROM, made_from)
     content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG", pnginfo=text)
+    Image.fromarray(image).save(content, "PNG", pnginfo=text, icc_profile=profile)
     write_bytes(path, content.getvalue())
 
 

@@ -7,14 +7,24 @@ manifests/             only in data sets built here: train.csv and test.csv name
 """
 
 import csv
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.file_types import (
+    PHOTO_SUFFIXES,
+    SUFFIXES,
+    is_picture,
+    kind_of_file,
+    suffix_of,
+    why_not_read,
+)
 from srntt_pipeline.files import read_json
-from srntt_pipeline.images import SUFFIXES
+
+log = logging.getLogger(__name__)
 
 TRAIN_INPUT = Path("train", "input")
 TRAIN_REF = Path("train", "ref")
@@ -45,11 +55,20 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A file that is an image by its name or its bytes, and why it is not used."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class EvaluationSet:
-    """A named set of test images, ordered by name."""
+    """A named set of test images, ordered by name; `unread` are images that are not used."""
 
     name: str
     groups: tuple[Group, ...]
+    unread: tuple[Unread, ...] = ()
 
 
 def group_file(group: str, k: int) -> Path:
@@ -57,11 +76,23 @@ def group_file(group: str, k: int) -> Path:
     return TEST / f"{group}_{k}.png"
 
 
-def _images(folder: Path) -> list[Path]:
-    """Return the image files in `folder`; their stems, which name all outputs, are unique."""
+def _images(folder: Path) -> tuple[list[Path], list[Unread]]:
+    """Return the image files in `folder`, and those that can't be used.
+
+    Stems, which name all outputs, are unique.
+    """
     images: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+    unread = []
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
+    for path in paths:
+        if path.name.startswith(".") or path.is_dir():
+            continue
+        if reason := _why_unread(path):
+            unread.append(Unread(path, reason))
+        if path.suffix.lower() not in SUFFIXES or reason:
             continue
         if path.name != path.name.encode(errors="replace").decode():
             raise InputError(f"{path}: the name is not valid UTF-8; rename it")
@@ -75,7 +106,16 @@ def _images(folder: Path) -> list[Path]:
                 f"{images[path.stem]} and {path.name} would have outputs of one name; rename one"
             )
         images[path.stem] = path
-    return list(images.values())
+    return list(images.values()), unread
+
+
+def _why_unread(path: Path) -> str | None:
+    """Return why an image is not used; None for one that is, and for what is no image."""
+    suffix = suffix_of(path)
+    if suffix in SUFFIXES:
+        return None if path.is_file() else "not a regular file"
+    kind = None if suffix in PHOTO_SUFFIXES else kind_of_file(path)
+    return why_not_read(path, kind) if suffix in PHOTO_SUFFIXES or is_picture(kind) else None
 
 
 def read_train_pairs(dataset: Path) -> list[TrainPair]:
@@ -91,7 +131,10 @@ def read_train_pairs(dataset: Path) -> list[TrainPair]:
         )
     for folder in (inputs, refs):
         _check_manifest(dataset, "train.csv", ["name"], folder)
-    pairs = [TrainPair(hr.stem, hr, refs / hr.name) for hr in _images(inputs)]
+    images, unread = _images(inputs)
+    for file in unread:
+        log.warning("%s is not used: %s", file.path, file.reason)
+    pairs = [TrainPair(hr.stem, hr, refs / hr.name) for hr in images]
     if not pairs:
         raise InputError(f"{inputs}: no images")
     missing = [pair for pair in pairs if not pair.ref.is_file()]
@@ -115,11 +158,12 @@ def read_test_set(dataset: Path) -> EvaluationSet:
     folder = dataset / TEST if (dataset / TEST).is_dir() else dataset
     if folder == dataset and (dataset / TRAIN_INPUT).is_dir():
         raise InputError(f"{dataset}: a data set without test groups: {TEST} is missing")
-    images = _images(folder)
+    images, unread = _images(folder)
     if not images:
+        more = f"; {unread[0].path.name}: {unread[0].reason}" if unread else ""
         raise InputError(
             f"{folder}: no test images; expected {TEST}/GGG_K.png in a data set, or a folder of "
-            f"HR images ({', '.join(sorted(SUFFIXES))})"
+            f"HR images ({', '.join(sorted(SUFFIXES))}){more}"
         )
     groups: dict[str, dict[int, Path]] = {}
     for path in images:
@@ -135,9 +179,10 @@ def read_test_set(dataset: Path) -> EvaluationSet:
     if in_layout or (
         not others and any(0 in group and len(group) > 1 for group in groups.values())
     ):
-        return EvaluationSet(_name(dataset, "CUFED5"), tuple(_groups(folder, groups)))
+        whole = _groups(folder, groups, {file.path.stem for file in unread})
+        return EvaluationSet(_name(dataset, "CUFED5"), tuple(whole), tuple(unread))
     plain = tuple(Group(path.stem, path, {}) for path in images)
-    return EvaluationSet(dataset.resolve().name, plain)
+    return EvaluationSet(dataset.resolve().name, plain, tuple(unread))
 
 
 def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: Path) -> None:
@@ -156,7 +201,7 @@ def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: P
         raise InputError(
             f"{manifest}: not a manifest of images; restore it, or move {manifest.parent} away"
         ) from None
-    found = {path.name for path in _images(folder)}
+    found = {path.name for path in _images(folder)[0]}
     if missing := sorted(named - found):
         raise InputError(
             f"{folder / missing[0]} is missing, which {manifest} names ({len(missing)} of "
@@ -169,7 +214,9 @@ def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: P
         )
 
 
-def _groups(folder: Path, groups: dict[str, dict[int, Path]]) -> list[Group]:
+def _groups(folder: Path, groups: dict[str, dict[int, Path]], unread: set[str]) -> list[Group]:
+    """Return the groups but those whose HR image is one of the `unread`, which are told."""
+    groups = {name: group for name, group in groups.items() if f"{name}_0" not in unread}
     orphans = sorted(name for name, group in groups.items() if 0 not in group)
     if orphans:
         raise InputError(f"{folder}: references without an HR image: {orphans[0]}_0.png is missing")

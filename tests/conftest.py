@@ -1,5 +1,6 @@
 """Fixtures that more than one folder of tests uses."""
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,3 +72,39 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def other_profile() -> bytes:
+    """An ICC profile of colours that are not sRGB's, made by hand: its primaries turned around.
+
+    Red is shown by green's colour, green by blue's, blue by red's; the tone curve is 1.8.
+    """
+
+    def fixed(value: float) -> bytes:
+        return struct.pack(">i", round(value * 65536))
+
+    def xyz(*values: float) -> bytes:
+        return b"XYZ \0\0\0\0" + b"".join(map(fixed, values))
+
+    name = b"Colours turned"
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(1.8 * 256)) + b"\0\0"
+    description = b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + bytes(80)
+    tags = {
+        b"desc": description + bytes(-len(description) % 4),
+        b"wtpt": xyz(0.9642, 1.0, 0.8249),
+        b"rXYZ": xyz(0.3851, 0.7169, 0.0971),
+        b"gXYZ": xyz(0.1431, 0.0606, 0.7141),
+        b"bXYZ": xyz(0.4360, 0.2225, 0.0139),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+    }
+    place, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for tag, content in tags.items():
+        table += tag + struct.pack(">II", place + len(body), len(content))
+        body += content
+    size = struct.pack(">I", place + len(body))
+    header = size + b"lcms\x02\x10\0\0mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    header += fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body

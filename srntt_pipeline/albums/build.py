@@ -1,6 +1,7 @@
 """Building a CUFED5-style data set from photo albums (paper section 4)."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from srntt_pipeline.albums.selection import ChosenGroup, choose_groups, choose_t
 from srntt_pipeline.albums.sift import PhotoRecord
 from srntt_pipeline.albums.survey import CountedAlbum, survey
 from srntt_pipeline.albums.train_pairs import choose_train_pairs
+from srntt_pipeline.colour import BROKEN
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import write_bytes
 from srntt_pipeline.outputs import Output, open_output
 
 log = logging.getLogger(__name__)
+
+_TOLD = 5  # photos named in a warning
 
 
 def build_cufed5(
@@ -86,6 +90,7 @@ def _build(
     train = [_labelled(row, labels) for row in train]
     test = _test_rows(groups, test_photos, labels)
 
+    profiles = _profiles(collection.albums)
     origin = origin_of(
         name=params.name or albums.resolve().name,
         params=params,
@@ -96,10 +101,14 @@ def _build(
         pairs_per_level=collection.pairs.sum(axis=0).tolist(),
         test_albums=[a.name for a, test in zip(collection.albums, is_test, strict=True) if test],
         near_duplicates=[f"{leak.album}/{leak.photo}: {leak}" for leak in leaks],
-        warnings=advise(
-            params=params, survey=collection, training=training, train=train,
-            groups=len(groups), near_duplicates=leaks,
-        ),
+        profiles={name: len(photos) for name, photos in profiles.items()},
+        warnings=[
+            *advise(
+                params=params, survey=collection, training=training, train=train,
+                groups=len(groups), near_duplicates=leaks,
+            ),
+            *_broken_profiles(profiles.get(BROKEN, [])),
+        ],
     )  # fmt: skip
     data = make_manifest(train, test, rejected, origin)
     output.claim([MATCH_COUNTS])
@@ -114,6 +123,27 @@ def _build(
         report["photos"], report["albums"], len(rejected), out / CONTACT_SHEET,
     )  # fmt: skip
     return report
+
+
+def _profiles(albums: Iterable[CountedAlbum]) -> dict[str, list[str]]:
+    """Return the used photos that were converted to sRGB, by the name of their colour profile."""
+    photos: dict[str, list[str]] = {}
+    for album in albums:
+        for photo in album.index().photos:
+            if photo.profile and photo.name not in album.unused:
+                photos.setdefault(photo.profile, []).append(f"{album.name}/{photo.name}")
+    return dict(sorted(photos.items()))
+
+
+def _broken_profiles(photos: list[str]) -> list[str]:
+    """Return a line on photos whose colour profile cannot be read, if there are any."""
+    if not photos:
+        return []
+    more = f" and {len(photos) - _TOLD} more" if len(photos) > _TOLD else ""
+    return [
+        f"the colour profile of {', '.join(photos[:_TOLD])}{more} is broken; taken as sRGB, which "
+        "most such photos are"
+    ]
 
 
 def _by_album(leaks: list[NearDuplicate]) -> dict[str, frozenset[str]]:

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.file_types import PHOTO_SUFFIXES
 from srntt_pipeline.files import read_json
-from srntt_pipeline.images import SUFFIXES
 
 EVENTS, IMPORTANCE = "event_type.json", "image_importance.json"
 _JOIN = "; "
@@ -92,4 +92,4 @@ def _last(path: str) -> str:
 def _stem(photo: str) -> str:
     """Return the name without a photo's suffix; other dots are part of the name."""
     suffix = PurePosixPath(photo).suffix
-    return photo.removesuffix(suffix) if suffix.lower() in SUFFIXES else photo
+    return photo.removesuffix(suffix) if suffix.lower() in PHOTO_SUFFIXES else photo

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from srntt_pipeline import layout
@@ -25,19 +26,25 @@ _IMAGES = (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST)
 
 
 def write_dataset(
-    output: Output, data: Manifest, folders: Mapping[str, Path], workers: int
+    output: Output,
+    data: Manifest,
+    folders: Mapping[str, Path],
+    workers: int,
+    elsewhere: Mapping[tuple[str, str, str], Path] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write manifest, images, contact sheet and summary of a data set; return the summary.
 
-    `folders` tells where the photos of each album lie. Images that are there, whole and cut as the
+    `folders` tells where the photos of each album lie; `elsewhere`, by album, name and hash, where
+    photos lie that are not under their names. Images that are there, whole and cut as the
     manifest says, are kept. Raises InputError when a file of somebody else is in the way.
     """
     out = output.folder
     claim_dataset(output, data)
     write_manifests(output, data)
+    checks = PhotoChecks.of(data.origin.params, data.origin.profiles is not None)
     run_all(
         cut_photo,
-        cut_jobs(out, data.train, data.test, dict(folders), PhotoChecks.of(data.origin.params)),
+        cut_jobs(out, data.train, data.test, dict(folders), checks, elsewhere),
         workers=workers,
         description="Cutting images",
         unit="images",

@@ -1,14 +1,21 @@
 """Looking for a manifest's photos, and what those that are missing or changed cost."""
 
+import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from srntt_pipeline.albums.elsewhere import find_elsewhere
 from srntt_pipeline.albums.manifest import Missing, TestRow, TrainRow
 from srntt_pipeline.albums.manifests import Manifest
 from srntt_pipeline.albums.photos import album_folder
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.parallel import run_all
+
+log = logging.getLogger(__name__)
+
+_TOLD = 5  # photos named in a line
 
 
 @dataclass(frozen=True, order=True)
@@ -45,8 +52,22 @@ def photos_of(manifest: Manifest) -> list[Photo]:
     return sorted(photos | {photo_of_image(row) for row in manifest.test})
 
 
-def find_missing(manifest: Manifest, albums: Path, workers: int) -> list[Missing]:
-    """Return the photos that are not in `albums`, or have another hash, with what they cost."""
+@dataclass(frozen=True)
+class Found:
+    """Photos that are not where the manifest says: `missing` ones, and those that are `elsewhere`.
+
+    The latter by album, name and hash.
+    """
+
+    missing: list[Missing]
+    elsewhere: dict[tuple[str, str, str], Path]
+
+
+def find_photos(manifest: Manifest, albums: Path, workers: int) -> Found:
+    """Look for the manifest's photos in `albums`; tell what those cost that are not there.
+
+    One that is not under its name, or has another hash there, is looked for by its hash.
+    """
     wanted: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos_of(manifest):
         wanted[photo.album].append(photo)
@@ -61,8 +82,18 @@ def find_missing(manifest: Manifest, albums: Path, workers: int) -> list[Missing
         size=lambda job: len(job.photos),
     ):
         problems |= found
+    elsewhere: dict[tuple[str, str, str], Path] = {}
+    if problems:
+        keys = [(photo.album, photo.name, photo.sha256) for photo in sorted(problems)]
+        elsewhere = find_elsewhere(keys, albums, workers)
+        problems = {
+            photo: problem
+            for photo, problem in problems.items()
+            if (photo.album, photo.name, photo.sha256) not in elsewhere
+        }
+        _tell(elsewhere, albums)
     pairs, groups = _users(manifest)
-    return [
+    missing = [
         Missing(
             album=photo.album,
             photo=photo.name,
@@ -73,6 +104,22 @@ def find_missing(manifest: Manifest, albums: Path, workers: int) -> list[Missing
         )
         for photo, problem in sorted(problems.items())
     ]
+    return Found(missing, elsewhere)
+
+
+def _tell(elsewhere: Mapping[tuple[str, str, str], Path], albums: Path) -> None:
+    """Say in a line which photos were found under other names."""
+    if not elsewhere:
+        return
+    names = [
+        f"{album}/{name} is {path.relative_to(albums).as_posix()}"
+        for (album, name, _), path in sorted(elsewhere.items())
+    ]
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    log.warning(
+        "%s not where the manifest says, found by hash: %s%s",
+        count(len(names), "photo"), ", ".join(names[:_TOLD]), more,
+    )  # fmt: skip
 
 
 def _look(job: _LookJob) -> dict[Photo, str]:

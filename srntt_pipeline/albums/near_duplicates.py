@@ -1,21 +1,29 @@
-"""Near-duplicates of test photos among the training photos: recompressed, resized, bursts.
+"""Near-duplicates of test photos among the training photos: recompressed, resized, bursts, turned.
 
 Copies of one picture wander between albums. A perceptual hash finds the candidates among all
-photos, and the matches of their SIFT features decide.
+photos, in any of the eight orientations, and the matches of their SIFT features decide. These bear
+any turn; for a mirror image the test photo's descriptors are mirrored.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from srntt_pipeline.albums.matching import match_both_ways
-from srntt_pipeline.albums.sift import PhotoRecord, read_features
+from srntt_pipeline.albums.sift import PhotoRecord, mirrored, read_features
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.parallel import progress, run_all
 
-_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+_TURNS = 4  # by quarters of a circle; as many of the mirror image
+_BITS = np.unpackbits(
+    np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1
+).sum(axis=1, dtype=np.uint8)  # set in every number of 16 bits
+
+
+Bits = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -28,22 +36,31 @@ class NearDuplicate:
     test_photo: str
     bits: int
     share: float
+    turned: bool = False
+    mirrored: bool = False
 
     def __str__(self) -> str:
+        how = "mirrored " if self.mirrored else "turned " if self.turned else ""
         return (
-            f"a near-duplicate of test photo {self.test_album}/{self.test_photo} "
+            f"a {how}near-duplicate of test photo {self.test_album}/{self.test_photo} "
             f"({self.bits} of 64 hash bits differ, {self.share:.0%} of the keypoints match)"
         )
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A training photo whose hash is near a test photo's."""
+    """A training photo whose hash is near a test photo's, in orientation `turn` of the eight."""
 
     photo: PhotoRecord
     test_album: CountedAlbum
     test_photo: PhotoRecord
     bits: int
+    turn: int
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it is the hash of the test photo's mirror image."""
+        return self.turn >= _TURNS
 
 
 @dataclass(frozen=True)
@@ -62,15 +79,15 @@ def find_near_duplicates(
     workers: int,
 ) -> list[NearDuplicate]:
     """Return the photos of `training` albums that are near-duplicates of `test` photos, by name."""
-    hashes = _bytes([photo for _, photo in test])
+    hashes = _bytes([photo.phash + photo.turned for _, photo in test])
     jobs = []
     with progress("Near-duplicates: hashes", "albums", len(training)) as bar:
         for album in training if test else ():
             photos = [p for p in album.index().photos if p.name not in album.unused]
-            bits = hamming(_bytes(photos), hashes)
-            near = np.argwhere(bits <= params.near_duplicate_bits)
+            bits = hamming(_bytes([photo.phash for photo in photos]), hashes)
             candidates = tuple(
-                Candidate(photos[i], test[j][0], test[j][1], int(bits[i, j])) for i, j in near
+                Candidate(photos[i], *test[j], differing, turn)
+                for i, j, differing, turn in _nearest(bits, params.near_duplicate_bits)
             )
             if candidates:
                 jobs.append(CompareJob(album, candidates, params))
@@ -88,14 +105,29 @@ def find_near_duplicates(
     return [found for result in results for found in result]
 
 
-def _bytes(photos: list[PhotoRecord]) -> npt.NDArray[np.uint8]:
-    digests = b"".join(bytes.fromhex(photo.phash) for photo in photos)
+def _nearest(bits: Bits, most: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield photo, test photo, differing bits and turn where hashes differ in `most` bits at most.
+
+    `bits` uint8 [N, 8 M]: of each photo from the eight orientations of each test photo. Of four
+    turns the nearest stands for all, since features bear any turn; so of the mirrored ones.
+    """
+    sides = bits.reshape(len(bits), -1, 2, _TURNS)
+    turns, least = sides.argmin(axis=3), sides.min(axis=3)
+    for i, j, side in np.argwhere(least <= most):
+        yield int(i), int(j), int(least[i, j, side]), int(_TURNS * side + turns[i, j, side])
+
+
+def _bytes(hashes: list[str]) -> npt.NDArray[np.uint8]:
+    digests = b"".join(map(bytes.fromhex, hashes))
     return np.frombuffer(digests, np.uint8).reshape(-1, 8)
 
 
-def hamming(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return in how many bits the hashes `a` uint8 [N, 8] and `b` [M, 8] differ, int64 [N, M]."""
-    return _BITS[a[:, None] ^ b[None]].sum(axis=2, dtype=np.int64)
+def hamming(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Bits:
+    """Return in how many bits the hashes `a` uint8 [N, 8] and `b` [M, 8] differ, uint8 [N, M]."""
+    bits = np.zeros((len(a), len(b)), np.uint8)
+    for one, other in zip(a.view(np.uint16).T, b.view(np.uint16).T, strict=True):
+        bits += _BITS[one[:, None] ^ other[None]]
+    return bits
 
 
 def compare(job: CompareJob) -> list[NearDuplicate]:
@@ -107,7 +139,8 @@ def compare(job: CompareJob) -> list[NearDuplicate]:
             continue
         (a,) = read_features([photo])
         (b,) = read_features([test])
-        forth, back = match_both_ways(a.descriptors, b.descriptors, job.params.matching)
+        theirs = mirrored(b.descriptors) if candidate.mirrored else b.descriptors
+        forth, back = match_both_ways(a.descriptors, theirs, job.params.matching)
         matches = int(max(forth.is_match.sum(), back.is_match.sum()))
         share = matches / max(1, min(len(a.xy), len(b.xy)))
         if share >= job.params.near_duplicate_share:
@@ -118,5 +151,7 @@ def compare(job: CompareJob) -> list[NearDuplicate]:
                 test.name,
                 candidate.bits,
                 share,
+                candidate.turn % _TURNS > 0,
+                candidate.mirrored,
             )
     return list(found.values())

@@ -63,6 +63,11 @@ class Origin(_Part):
     near_duplicates: list[str] = Field(
         description="Photos of training albums that are near-duplicates of test photos."
     )
+    profiles: dict[str, _Count] | None = Field(
+        None,
+        description="Usable photos that were converted to sRGB, by the name of their colour "
+        "profile; null: of a version that left colours as they were.",
+    )
     warnings: list[str] = Field(description="What the build warned of.")
     sha256: dict[str, _Hash] = Field(description="Hashes of the three tables, by file name.")
     versions: _Versions
@@ -79,12 +84,14 @@ def origin_of(
     pairs_per_level: Sequence[int],
     test_albums: list[str],
     near_duplicates: list[str],
+    profiles: Mapping[str, int],
     warnings: list[str],
 ) -> Origin:
     """Return the origin of a build.
 
     `photos` is the number of usable photos by album, `pairs_per_level` that of ordered photo pairs
-    without level, of L1, L2, … The hashes follow when the tables are written.
+    without level, of L1, L2, …, `profiles` that of converted photos by colour profile. The hashes
+    follow when the tables are written.
     """
     without, *per_level = pairs_per_level
     bands = {level_name(k): least for k, least in enumerate(params.level_bands, start=1)}
@@ -101,6 +108,7 @@ def origin_of(
             photo_pairs_without_level=without,
         ),
         near_duplicates=near_duplicates,
+        profiles=dict(profiles),
         warnings=warnings,
         sha256={},
         versions=current_versions(),

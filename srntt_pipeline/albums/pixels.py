@@ -1,7 +1,9 @@
 """Cutting a data set's images from the photos, as the manifest says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import PIL
 
@@ -37,10 +39,12 @@ def cut_jobs(
     test: list[TestRow],
     folders: dict[str, Path],
     checks: PhotoChecks,
+    elsewhere: Mapping[tuple[str, str, str], Path] = MappingProxyType({}),
 ) -> list[CutJob]:
     """Return the work of cutting the manifest's images into `out`, a job per photo.
 
-    `folders` tells where each album's photos lie.
+    `folders` tells where each album's photos lie, `elsewhere`, by album, name and hash, which of
+    them lie under other names.
     """
     cuts: dict[tuple[str, str, str], list[Cut]] = {}
 
@@ -58,7 +62,12 @@ def cut_jobs(
         cut = Cut(out / group_file(image.group, image.k), None)
         add(image.album, image.photo, image.sha256, cut)
     return [
-        CutJob(folders[album] / photo, sha256, checks, tuple(photo_cuts))
+        CutJob(
+            elsewhere.get((album, photo, sha256), folders[album] / photo),
+            sha256,
+            checks,
+            tuple(photo_cuts),
+        )
         for (album, photo, sha256), photo_cuts in sorted(cuts.items())
     ]
 
@@ -76,6 +85,7 @@ def made_from(cut: Cut, job: CutJob) -> str:
             "photo": job.sha256,
             "box": cut.box,
             "long_side_px": job.checks.long_side_px,
+            "to_srgb": job.checks.to_srgb,
             "pillow": PIL.__version__,
         }
     )

@@ -20,7 +20,7 @@ from srntt_pipeline.albums.manifests import (
     make_manifest,
     read_manifests,
 )
-from srntt_pipeline.albums.missing import count, find_missing, rows_without, told
+from srntt_pipeline.albums.missing import count, find_photos, rows_without, told
 from srntt_pipeline.albums.origin import RebuiltFrom, current_versions
 from srntt_pipeline.albums.photos import album_folder, check_outside
 from srntt_pipeline.errors import InputError
@@ -51,7 +51,8 @@ def rebuild_cufed5(
     data = whole = read_manifests(source)
     _warn_of_versions(source, whole)
     with open_output(out, "dataset", reads=[albums]) as output:
-        missing = find_missing(whole, albums, workers)
+        found = find_photos(whole, albums, workers)
+        missing = found.missing
         if missing:
             data = _part(whole, missing)
             _refuse_or_list(output, source, albums, whole, data, missing, allow_missing)
@@ -61,7 +62,7 @@ def rebuild_cufed5(
             output.remove([MATCH_COUNTS])  # another's; a manifest has no counts to plot
         names = {row.album for row in data.train} | {row.album for row in data.test}
         folders = {name: album_folder(albums, name) for name in names}
-        report = write_dataset(output, data, folders, workers)
+        report = write_dataset(output, data, folders, workers, found.elsewhere)
     log.info(
         "Rebuilt %d of %d training pairs and %d of %d test groups of %s in %s; look at %s",
         len(data.train), len(whole.train), data.groups, whole.groups, source, out,

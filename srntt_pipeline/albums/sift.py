@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srntt_pipeline.albums.manifest import Rejected
-from srntt_pipeline.albums.photos import Album, PhotoChecks, read_photo
+from srntt_pipeline.albums.photos import Album, PhotoChecks, take_photo
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.files import file_sha256, fingerprint
@@ -37,7 +37,9 @@ class PhotoRecord:
     """A usable photo of an album: file name, SHA-256, size at working size, perceptual hash.
 
     `phash` (16 hexadecimal digits) is the same for a photo and a recompressed or brighter copy of
-    it, give or take a few bits. `place` is where the features lie in `file`.
+    it, give or take a few bits; `turned` holds those of its seven other orientations. `profile`
+    names the colour profile that the photo was converted from. `place` is where the features lie
+    in `file`.
     """
 
     name: str
@@ -45,6 +47,8 @@ class PhotoRecord:
     height: int
     width: int
     phash: str
+    turned: str
+    profile: str
     place: str
     file: Path
 
@@ -82,10 +86,26 @@ def detect(image: RGB, most: int = 0) -> SiftFeatures:
     return SiftFeatures(xy, descriptors.astype(np.uint8))
 
 
-def perceptual_hash(image: RGB) -> str:
-    """Return OpenCV's PHash of `image`, uint8 [H, W, 3], as 16 hexadecimal digits."""
+def perceptual_hashes(image: RGB) -> list[str]:
+    """Return OpenCV's PHash of `image`, uint8 [H, W, 3], in eight orientations.
+
+    Each has 16 hexadecimal digits: upright, then turned by 90°, 180°, 270° counter-clockwise, then
+    those of its mirror image.
+    """
+    grey = to_grey(image)
+    turns = [np.rot90(side, turn) for side in (grey, grey[:, ::-1]) for turn in range(4)]
     with portable():
-        return cv2.img_hash.pHash(to_grey(image)).tobytes().hex()
+        return [cv2.img_hash.pHash(np.ascontiguousarray(turn)).tobytes().hex() for turn in turns]
+
+
+def mirrored(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the descriptors, uint8 [N, 128], of the mirror image's keypoints, in their order.
+
+    A keypoint's frame is turned to its main gradient: the mirror image swaps the frame's two sides,
+    its rows of cells, and the sign of every gradient's direction in it.
+    """
+    cells = descriptors.reshape(-1, 4, 4, 8)  # row, column, direction
+    return cells[:, ::-1][..., -np.arange(8) % 8].reshape(-1, 128)
 
 
 @dataclass(frozen=True)
@@ -112,15 +132,21 @@ def extract(job: SiftJob) -> AlbumIndex:
     with sealed_file(job.path) as file:
         for name in job.album.photos:
             try:
-                photo, digest = read_photo(job.album.folder / name, job.checks)
+                photo = take_photo(job.album.folder / name, job.checks)
             except UnusableImage as error:
                 rejected.append((name, error.reason))
                 continue
-            height, width = photo.shape[:2]
+            pixels = photo.pixels
+            height, width = pixels.shape[:2]
             place = f"{len(photos):05d}"
-            phash = perceptual_hash(photo)
-            photos.append(PhotoRecord(name, digest, height, width, phash, place, job.path))
-            for key, values in vars(detect(photo, job.most)).items():
+            upright, *turned = perceptual_hashes(pixels)
+            photos.append(
+                PhotoRecord(
+                    name, photo.sha256, height, width, upright, "".join(turned), photo.profile,
+                    place, job.path,
+                )
+            )  # fmt: skip
+            for key, values in vars(detect(pixels, job.most)).items():
                 add_dataset(file, f"{place}/{key}", values)
         stored = [{k: v for k, v in vars(photo).items() if k != "file"} for photo in photos]
         # One string, not attributes: those end at 64 KiB, which long reasons can pass.
@@ -138,7 +164,7 @@ def is_extracted(job: SiftJob) -> bool:
 def _fingerprint(job: SiftJob) -> str:
     return fingerprint(
         {
-            "format": 2,  # raise it when features come out otherwise
+            "format": 3,  # raise it when features come out otherwise
             "opencv": cv2.__version__,
             "checks": vars(job.checks),
             "most": job.most,

@@ -10,7 +10,7 @@ from srntt_pipeline import layout
 from srntt_pipeline.albums.consistency import inconsistencies
 from srntt_pipeline.albums.manifest import REJECTED, TABLES, TEST, TRAIN, read_manifest
 from srntt_pipeline.albums.manifests import MANIFESTS, Manifest, edited, folder_of, read_manifests
-from srntt_pipeline.albums.missing import count, find_missing, photos_of, told
+from srntt_pipeline.albums.missing import count, find_photos, photos_of, told
 from srntt_pipeline.albums.origin import ORIGIN, Origin, read_origin
 from srntt_pipeline.albums.photos import PhotoChecks, album_folder, read_photo
 from srntt_pipeline.albums.pixels import CutJob, cut_jobs, cut_out
@@ -122,13 +122,13 @@ def _look(job: _LookJob) -> str | None:
 
 def _of_photos(dataset: Path | None, data: Manifest, albums: Path, workers: int) -> Iterator[str]:
     """Yield photos that are missing or changed, and images that are not what the others give."""
-    missing = find_missing(data, albums, workers)
-    yield from map(told, missing)
-    gone = {album_folder(albums, row.album) / row.photo for row in missing}
+    found = find_photos(data, albums, workers)
+    yield from map(told, found.missing)
+    gone = {row.sha256 for row in found.missing}
     folders = {photo.album: album_folder(albums, photo.album) for photo in photos_of(data)}
-    checks = PhotoChecks.of(data.origin.params)
-    jobs = cut_jobs(dataset or Path(), data.train, data.test, folders, checks)
-    jobs = [job for job in jobs if job.photo not in gone]
+    checks = PhotoChecks.of(data.origin.params, data.origin.profiles is not None)
+    jobs = cut_jobs(dataset or Path(), data.train, data.test, folders, checks, found.elsewhere)
+    jobs = [job for job in jobs if job.sha256 not in gone]
     compared = run_all(
         _compare if dataset else _fit,
         jobs,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import srntt_pipeline
@@ -29,12 +30,14 @@ from srntt_pipeline.evaluation.restore import Restorer, load_restorer
 from srntt_pipeline.evaluation.tables import Row, paper_notes, summarise, write_tables
 from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.files import write_json
-from srntt_pipeline.layout import EvaluationSet, read_test_set
+from srntt_pipeline.layout import EvaluationSet, Unread, read_test_set
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
 
 log = logging.getLogger(__name__)
+
+_TOLD = 20  # images that are not measured, named on the screen and in the notes
 
 
 def evaluate(
@@ -60,7 +63,7 @@ def evaluate(
     chosen = choose_device(device)
     test_set = read_test_set(dataset)
     if params.max_images:
-        test_set = EvaluationSet(test_set.name, test_set.groups[: params.max_images])
+        test_set = replace(test_set, groups=test_set.groups[: params.max_images])
     references = _references(test_set, params.references, protocols)
     metrics = read_metrics(params)
     methods = read_methods(checkpoints)
@@ -93,17 +96,26 @@ def evaluate(
             description=f"Evaluating {name}",
             unit="images",
         )
+        unread = [*test_set.unread, *(result.unread for result in results if result.unread)]
+        measured = [
+            group
+            for group, result in zip(test_set.groups, results, strict=True)
+            if not result.unread
+        ]
+        if not measured:
+            raise InputError(f"{dataset}: no test image can be used; {_told(unread[0])}")
         per_image = [row for result in results for row in result.rows]
         table = summarise(per_image)
-        notes += paper_notes(table)
+        notes += [*_unread_notes(unread), *paper_notes(table)]
         write_tables(out, table, per_image, notes)
-        write_json(out / "notes.json", {"dataset": name, "notes": notes})
+        not_used = [{"file": file.path.name, "reason": file.reason} for file in unread]
+        write_json(out / "notes.json", {"dataset": name, "notes": notes, "not_used": not_used})
         report.write_report(
             output,
             table=table,
             per_image=per_image,
             protocols=protocols,
-            groups=test_set.groups,
+            groups=measured,
             restorers=restorers,
             run={**params.model_dump(mode="json"), "software": srntt_pipeline.__version__},
             notes=notes,
@@ -161,6 +173,23 @@ def _references(
     # Table 2 alone has HR (warp), and is of a set with references.
     default = [name for name in measured if levels or name != HR_WARP]
     return tuple(name for name in measured if name in (wanted or default))
+
+
+def _unread_notes(unread: Sequence[Unread]) -> list[str]:
+    """Return what a reader must know of images that are not in the numbers; tell it now, too."""
+    for file in unread[:_TOLD]:
+        log.warning("Not measured: %s", _told(file))
+    if not unread:
+        return []
+    named = "; ".join(f"{file.path.name}: {file.reason}" for file in unread[:_TOLD])
+    more = f"; and {len(unread) - _TOLD} more, which notes.json names" * (len(unread) > _TOLD)
+    if more:
+        log.warning("%d images in all are not measured; notes.json names them", len(unread))
+    return [f"Images that cannot be used, whose groups are not measured: {named}{more}."]
+
+
+def _told(file: Unread) -> str:
+    return f"{file.path}: {file.reason}"
 
 
 def _notes(restorers: Mapping[str, Restorer]) -> list[str]:

@@ -6,16 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.errors import InputError
+from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.evaluation.methods import Method
 from srntt_pipeline.evaluation.paths import measured_path
-from srntt_pipeline.evaluation.perceptual import Metric, distance
-from srntt_pipeline.evaluation.pictures import Picture, Pictures
-from srntt_pipeline.evaluation.protocols import Protocol
+from srntt_pipeline.evaluation.perceptual import Metric, check_size, distance
+from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, Picture, Pictures
+from srntt_pipeline.evaluation.protocols import Protocol, make_hr
 from srntt_pipeline.files import fingerprint, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
-from srntt_pipeline.layout import Group
+from srntt_pipeline.layout import Group, Unread
 from srntt_pipeline.swaps.matcher import NetworkFiles
+from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,23 @@ class GroupJob:
 
 @dataclass(frozen=True)
 class GroupRows:
-    """A row for each protocol, method and reference, and how many SR images had to be made."""
+    """A row for each protocol, method and reference, and how many SR images had to be made.
+
+    `unread`: the image of the group for which there are none.
+    """
 
     rows: list[dict[str, Any]]
     made: int
+    unread: Unread | None = None
 
 
 def measure_group(job: GroupJob) -> GroupRows:
-    """Restore one HR image's LR by every method with every reference, and measure each."""
+    """Restore one HR image's LR by every method with every reference, and measure each.
+
+    A group one of whose images cannot be used is not measured.
+    """
+    if unread := _unread(job):
+        return GroupRows([], 0, unread)
     record = _Record(job)
     rows, made = [], 0
     by_making: dict[Any, tuple[Pictures, list[Picture]]] = {}
@@ -74,6 +84,24 @@ def measure_group(job: GroupJob) -> GroupRows:
                 )
     record.write()
     return GroupRows(rows, made)
+
+
+def _unread(job: GroupJob) -> Unread | None:
+    """Return the first image of the group that cannot be used or measured, or None."""
+    try:
+        photo = read_rgb(job.group.hr, min_side=MIN_HR_SIDE_PX, grey=True)
+        for protocol in job.protocols:
+            hr = make_hr(photo, protocol.making)
+            protocol.check_size(hr)
+            for metric in job.metrics:
+                check_size(metric, hr)
+        for ref in job.group.refs.values():
+            read_rgb(ref, min_side=MIN_SIDE_PX, grey=True)
+    except UnusableImage as error:
+        return Unread(Path(error.path), error.reason)
+    except InputError as error:
+        return Unread(job.group.hr, str(error))
+    return None
 
 
 def _pictures(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[Picture]]:

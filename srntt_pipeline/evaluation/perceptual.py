@@ -69,17 +69,22 @@ def read_metrics(params: EvaluateParams) -> tuple[Metric, ...]:
     return tuple(metrics)
 
 
-def distance(metric: Metric, hr: RGB, sr: RGB, device: str) -> float:
-    """Return the distance of `sr` from `hr`, both uint8 [H, W, 3].
-
-    Raises InputError when a side is below `MIN_SIDE_PX`.
-    """
+def check_size(metric: Metric, hr: RGB) -> None:
+    """Raise InputError when a side of `hr`, uint8 [H, W, 3], is below `MIN_SIDE_PX`."""
     height, width = hr.shape[:2]
     if min(height, width) < MIN_SIDE_PX:
         raise InputError(
             f"metric {metric.name} cannot measure {width}×{height} px: it needs {MIN_SIDE_PX} px "
             "on each side"
         )
+
+
+def distance(metric: Metric, hr: RGB, sr: RGB, device: str) -> float:
+    """Return the distance of `sr` from `hr`, both uint8 [H, W, 3].
+
+    Raises InputError when a side is below `MIN_SIDE_PX`.
+    """
+    check_size(metric, hr)
     network = _network(metric).to(device)
     images = [to_tensor(image)[None].to(device) for image in (sr, hr)]
     with torch.inference_mode():

@@ -37,6 +37,7 @@ from srntt_pipeline.swaps.matcher import NetworkFiles
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 from srntt_pipeline.swaps.windowed import KeptMaps
 
+MIN_HR_SIDE_PX = 4 * SCALE
 _KEPT_BYTES = 512 << 20  # swapped maps of one megapixel of SR; larger images are swapped again
 
 
@@ -72,7 +73,7 @@ class Pictures:
     @cached_property
     def hr(self) -> RGB:
         """The HR image, uint8 [H, W, 3]. Raises InputError."""
-        return make_hr(read_rgb(self.group.hr, min_side=4 * SCALE, grey=True), self.making)
+        return make_hr(read_rgb(self.group.hr, min_side=MIN_HR_SIDE_PX, grey=True), self.making)
 
     @cached_property
     def lr(self) -> RGB:

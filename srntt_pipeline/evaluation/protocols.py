@@ -93,16 +93,11 @@ class Protocol:
 
         Raises InputError when the images are too small for border and window.
         """
+        self.check_size(hr)
         true, test = self._values(hr), self._values(sr)
-        window = 7 if self.ssim_window == "uniform 7×7" else 11
-        if min(true.shape[:2]) < window:
-            raise InputError(
-                f"protocol {self.name} cannot measure {hr.shape[1]}×{hr.shape[0]} px: a border of "
-                f"{self.border_px} px leaves no window of {window} px"
-            )
         options = (
             {"win_size": 7}
-            if window == 7
+            if self._window == 7
             else {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
         )
         axis = 2 if self.channel == "rgb" else None
@@ -111,6 +106,19 @@ class Protocol:
             psnr = peak_signal_noise_ratio(true, test, data_range=255)
         ssim = structural_similarity(true, test, data_range=255, channel_axis=axis, **options)
         return float(psnr), float(ssim)
+
+    def check_size(self, hr: RGB) -> None:
+        """Raise InputError when `hr`, uint8 [H, W, 3], is too small for border and window."""
+        height, width = hr.shape[:2]
+        if min(height, width) - 2 * self.border_px < self._window:
+            raise InputError(
+                f"protocol {self.name} cannot measure {width}×{height} px: a border of "
+                f"{self.border_px} px leaves no window of {self._window} px"
+            )
+
+    @property
+    def _window(self) -> int:
+        return 7 if self.ssim_window == "uniform 7×7" else 11
 
     def _values(self, image: RGB) -> npt.NDArray[np.float64]:
         border = self.border_px

@@ -9,6 +9,7 @@ import torch
 
 from srntt_pipeline import memory
 from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
+from srntt_pipeline.colour import BrokenProfile, convert, told_from_srgb
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
@@ -19,8 +20,8 @@ from srntt_pipeline.images import (
     SCALE,
     limit_long_side,
     read_made_from,
-    read_rgb,
     read_size,
+    read_whole,
     shrunk_size,
     write_png,
 )
@@ -160,19 +161,22 @@ def super_resolve(
 ) -> None:
     """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
 
-    Without references, LR is its own (SISR). `max_memory`: bytes of the process in all; where they
-    are too few for images of these sizes, none is decoded. Raises InputError.
+    Without references, LR is its own (SISR). SR has LR's colour profile; a reference of another is
+    converted to that one, so that both show a colour by the same numbers. `max_memory`: bytes of
+    the process in all; where they are too few for images of these sizes, none is decoded. Raises
+    InputError.
     """
     check_output_file(out, ".png", [lr, *refs], lambda path: read_made_from(path) is not None)
     restorer = load_restorer(checkpoint, device, files)
     long_side = params.reference_long_side_px or SCALE * max(read_size(lr))
     _check_memory(restorer, lr, refs, long_side, max_memory)
-    image = read_rgb(lr, min_side=MIN_LR_SIDE_PX)
+    given = read_whole(lr, min_side=MIN_LR_SIDE_PX, grey=True)
+    image, profile = given.pixels, _usable(given.profile, lr)
     height, width = image.shape[:2]
-    images = [limit_long_side(read_rgb(ref, min_side=MIN_SIDE_PX), long_side) for ref in refs]
+    images = [limit_long_side(_read_reference(ref, profile), long_side) for ref in refs]
     sr = restorer.super_resolve(image, images or [image], max_memory=max_memory)
     memory.release()
-    write_png(out, sr, "super-resolve")
+    write_png(out, sr, "super-resolve", profile)
     log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)
 
 
@@ -195,3 +199,20 @@ def _check_memory(
     largest = max(stored, key=lambda path: memory.pixels(stored[path]))
     height, width = stored[largest]
     memory.check(max_memory, least, f"{largest}, {width}×{height} px, and the other images")
+
+
+def _read_reference(path: Path, profile: bytes | None) -> RGB:
+    """Return a reference in the colours of `profile`, that of LR; None: sRGB."""
+    given = read_whole(path, min_side=MIN_SIDE_PX, grey=True)
+    source = told_from_srgb(_usable(given.profile, path))
+    return convert(given.pixels, source, told_from_srgb(profile))
+
+
+def _usable(profile: bytes | None, path: Path) -> bytes | None:
+    """Return a colour profile, or None, with a warning, where it is not one of RGB images."""
+    try:
+        told_from_srgb(profile)
+    except BrokenProfile as error:
+        log.warning("%s: its colour profile is not used (%s); taken as sRGB", path, error)
+        return None
+    return profile

@@ -103,4 +103,4 @@ class SwappedPairs(Dataset[SwappedPair]):
         return to_tensor(downscale(hr)), to_tensor(hr)
 
     def _image(self, path: Path, made_from: str) -> RGB:
-        return decode(self._shards.image_bytes(path, made_from), path)
+        return decode(self._shards.image_bytes(path, made_from), path, grey=True)

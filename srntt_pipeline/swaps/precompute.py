@@ -11,14 +11,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, sha256
-from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale, read_bytes
+from srntt_pipeline.images import (
+    RGB,
+    crop_to_multiple,
+    decode,
+    downscale,
+    read_bytes,
+    read_size,
+)
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.memory import MAX_MEMORY, image_bytes, share
 from srntt_pipeline.outputs import Output, open_output
@@ -170,12 +175,8 @@ def shard_jobs(
 
 def _maps_bytes(pair: TrainPair, params: SwapParams) -> int:
     """Return the size of a pair's maps as stored, by the size in the header of HR's file."""
-    try:
-        with Image.open(pair.hr) as image:
-            pixels = image.width * image.height
-    except OSError:  # the job that reads the image says what is wrong with it
-        return 0
-    return pixels // STRIDE**2 * VALUES * (2 if params.maps_dtype == "float16" else 4)
+    height, width = read_size(pair.hr)
+    return height * width // STRIDE**2 * VALUES * (2 if params.maps_dtype == "float16" else 4)
 
 
 def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> list[str]:
@@ -331,8 +332,8 @@ def read_images(pair: TrainPair, params: SwapParams) -> PairImages:
     hr, ref = read_bytes(pair.hr), read_bytes(ref_path)
     return PairImages(
         pair.name,
-        crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX)),
-        ref_image(decode(ref, ref_path, min_side=MIN_SIDE_PX), params),
+        crop_to_multiple(decode(hr, pair.hr, min_side=MIN_SIDE_PX, grey=True)),
+        ref_image(decode(ref, ref_path, min_side=MIN_SIDE_PX, grey=True), params),
         sha256(hr),
         sha256(ref),
     )

@@ -120,8 +120,8 @@ def show_match(
 
 
 def _computed(path: Path, refs: Sequence[Path], params: MatchParams, device: str) -> Match:
-    hr = crop_to_multiple(read_rgb(path, min_side=MIN_SIDE_PX))
-    images = [read_rgb(ref, min_side=MIN_SIDE_PX) for ref in refs]
+    hr = crop_to_multiple(read_rgb(path, min_side=MIN_SIDE_PX, grey=True))
+    images = [read_rgb(ref, min_side=MIN_SIDE_PX, grey=True) for ref in refs]
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, choose_device(device))
     matcher, lr = load_matcher(params, encoder), downscale(hr)
     found = matcher.correspond(lr, images)
@@ -143,7 +143,7 @@ def _stored(name: str, swaps: Path, dataset: Path, moved: str, device: str) -> M
         (pairs[name].hr, stored.hr_sha256),
         (ref_file(pairs[name], shards.params), stored.ref_sha256[0]),
     ):
-        images.append(decode(shards.image_bytes(path, made_from), path))
+        images.append(decode(shards.image_bytes(path, made_from), path, grey=True))
     hr, ref = crop_to_multiple(images[0]), ref_image(images[1], shards.params)
     lr, tried = downscale(hr), versions(shards.params)
     check_lr(stored, swaps, lr.shape[:2])

@@ -63,7 +63,7 @@ class HrImages:
         content = read_bytes(pair.hr)
         if sha256(content) != self._hashes[pair.name]:
             raise InputError(f"{pair.hr} has changed since training started; start it again")
-        hr = crop_to_multiple(decode(content, pair.hr))
+        hr = crop_to_multiple(decode(content, pair.hr, grey=True))
         return to_tensor(downscale(hr)), to_tensor(hr)
 
 

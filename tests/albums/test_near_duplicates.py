@@ -29,7 +29,8 @@ def albums(tmp_path, photograph, count):
     view.resize((192, 192), Image.Resampling.LANCZOS).save(training / "smaller.png")
     Image.fromarray((np.asarray(view) * 0.8).astype(np.uint8)).save(training / "darker.png")
     Image.fromarray(photograph[250:506, 250:506]).save(training / "elsewhere.png")
-    view.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(training / "upside down.png")
+    for turn in Image.Transpose:
+        view.transpose(turn).save(training / f"{turn.name.lower()}.jpg", quality=85)
     return count("test"), count("training")
 
 
@@ -39,9 +40,13 @@ def find(test, training, workers=1, **changes):
     return find_near_duplicates(photos, [training], params, workers)
 
 
+UPRIGHT = ["darker.png", "recompressed.jpg", "smaller.png"]
+TURNED = [f"{turn.name.lower()}.jpg" for turn in Image.Transpose]
+
+
 def test_copies_are_found_and_other_views_are_not(albums):
     found = find(*albums)
-    assert [leak.photo for leak in found] == ["darker.png", "recompressed.jpg", "smaller.png"]
+    assert [leak.photo for leak in found] == sorted(UPRIGHT + TURNED)
     for leak in found:
         assert (leak.album, leak.test_album, leak.test_photo) == (
             "training", "test", "original.png",
@@ -49,6 +54,10 @@ def test_copies_are_found_and_other_views_are_not(albums):
         assert leak.bits <= 16
         assert 0.3 <= leak.share <= 1
         assert "near-duplicate of test photo test/original.png" in str(leak)
+        flipped = "flip" in leak.photo or leak.photo.startswith("trans")
+        assert leak.mirrored == flipped
+        assert ("mirrored" in str(leak)) == flipped
+        assert ("turned" in str(leak)) == leak.photo.startswith("rotate")
 
 
 def test_matches_decide_among_photos_of_near_hashes(albums):
@@ -67,7 +76,8 @@ def test_unused_photos_are_passed_over(albums):
     test, training = albums
     unused = frozenset({"darker.png", "smaller.png"})
     training = CountedAlbum(training.name, training.features, training.counts, unused)
-    assert [leak.photo for leak in find(test, training)] == ["recompressed.jpg"]
+    found = [leak.photo for leak in find(test, training)]
+    assert found == sorted(["recompressed.jpg", *TURNED])
 
 
 def test_workers_change_nothing(albums):

@@ -31,7 +31,7 @@ def test_origin_says_how_the_data_set_was_made(original, build_params):
 def test_thresholds_in_effect_are_told_where_they_are_defaults():
     origin = origin_of(
         name="a", params=BuildParams(), photos={"x": 3, "y": 0}, pairs_per_level=[5, 2, 0, 1, 0],
-        test_albums=["x"], near_duplicates=["y/1: near"], warnings=["few"],
+        test_albums=["x"], near_duplicates=["y/1: near"], profiles={}, warnings=["few"],
     )  # fmt: skip
     assert origin.level_bands == {"L1": 160, "L2": 80, "L3": 40, "L4": 20}
     assert origin.counts.photo_pairs_per_level == {"L1": 2, "L2": 0, "L3": 1, "L4": 0}

@@ -1,12 +1,15 @@
 import hashlib
 import os
+import socket
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
-from srntt_pipeline.albums.photos import Album, PhotoChecks, find_albums, read_photo
+from srntt_pipeline.albums.photos import Album, PhotoChecks, find_albums, read_photo, take_photo
+from srntt_pipeline.colour import BROKEN, convert
 from srntt_pipeline.errors import InputError, UnusableImage
 
 CHECKS = PhotoChecks(long_side_px=80, min_side_px=16, max_megapixels=1)
@@ -71,7 +74,10 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path, touch):
     touch("lund/a.jpg", "lund/.a.jpg", ".trash/b.jpg", "lund/.thumbnails/a.jpg")
     albums, rejected = find_albums(tmp_path)
     assert [(album.name, album.photos) for album in albums] == [("lund", ("a.jpg",))]
-    assert rejected == []
+    assert [(row.album, row.photo, row.reason) for row in rejected] == [
+        (tmp_path.name, ".trash", "hidden: 1 photo in it passed over"),
+        ("lund", ".thumbnails", "hidden: 1 photo in it passed over"),
+    ]
 
 
 def test_file_of_another_type_is_rejected_by_name(tmp_path, touch):
@@ -80,7 +86,7 @@ def test_file_of_another_type_is_rejected_by_name(tmp_path, touch):
     assert {(row.album, row.photo): row.reason for row in rejected} == {
         ("lund", "Makefile"): "not a photo's file type (no suffix)",
         ("lund", "film.mp4"): "not a photo's file type (.mp4)",
-        ("lund", "raw.CR2"): "not a photo's file type (.cr2)",
+        ("lund", "raw.CR2"): "a camera's raw file: export it as JPEG or PNG (.cr2)",
     }
 
 
@@ -143,6 +149,124 @@ def test_real_albums_are_found_whole(real_albums):
     }
 
 
+def reasons(root):
+    return {f"{row.album}/{row.photo}": row.reason for row in find_albums(root)[1]}
+
+
+def save(path, kind="JPEG"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(path, kind)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".JPG", ".bmp"])
+def test_folder_of_photos_of_rarer_suffixes_is_an_album(tmp_path, touch, suffix):
+    touch(f"lund/a{suffix}", f"lund/b{suffix}")
+    assert found(tmp_path) == {"lund": (f"a{suffix}", f"b{suffix}")}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a.CR3", "a camera's raw file: export it as JPEG or PNG (.cr3)"),
+        ("a.jxl", "JPEG XL: not read; convert it to PNG (.jxl)"),
+        ("a.gif", "not a photo's file type; export it as JPEG or PNG (.gif)"),
+    ],
+)
+def test_folder_of_photos_no_one_reads_does_not_vanish(tmp_path, touch, name, reason):
+    touch("lund/a.jpg", f"berlin/{name}", "notes/readme.txt")
+    assert reasons(tmp_path) == {f"berlin/{name}": reason}
+
+
+def test_with_no_album_the_error_says_what_was_found(tmp_path, touch):
+    touch("berlin/a.CR3", "berlin/b.CR3")
+    with pytest.raises(
+        InputError, match=r"2 cannot be used, such as berlin/a\.CR3: a camera's raw"
+    ):
+        find_albums(tmp_path)
+
+
+def test_photo_without_suffix_is_known_by_its_bytes(tmp_path, touch):
+    save(tmp_path / "lund" / "0012af")
+    touch("lund/Makefile")
+    assert found(tmp_path) == {"lund": ("0012af",)}
+    assert reasons(tmp_path) == {"lund/Makefile": "not a photo's file type (no suffix)"}
+
+
+def test_photo_of_an_odd_suffix_is_told(tmp_path, touch):
+    touch("lund/a.jpg")
+    save(tmp_path / "berlin" / "a.jpg_large")
+    reason = "not a photo's file type (.jpg_large): it seems to be JPEG"
+    assert reasons(tmp_path) == {"berlin/a.jpg_large": reason}
+
+
+SYSTEM = (
+    "@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found", "@Recycle",
+    "@Recently-Snapshot", "System Volume Information", ".thumbnails",
+)  # fmt: skip
+
+
+def test_folders_of_the_system_are_no_albums_and_that_is_said_once(tmp_path, touch):
+    for name in SYSTEM:
+        touch(f"lund/{name}/a.jpg/SYNOPHOTO_THUMB_XL.jpg", f"lund/{name}/a.jpg/M.jpg")
+    touch("lund/a.jpg", "lost+found/empty.txt")
+    assert found(tmp_path) == {"lund": ("a.jpg",)}
+    told = reasons(tmp_path)
+    assert set(told) == {f"lund/{name}" for name in SYSTEM}
+    assert told["lund/@eaDir"] == "a folder of the system, no album: 2 photos in it passed over"
+
+
+def test_pipes_devices_sockets_and_links_to_nothing_are_told(tmp_path, touch, monkeypatch):
+    touch("lund/a.jpg")
+    os.mkfifo(tmp_path / "lund" / "pipe.jpg")
+    (tmp_path / "lund" / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "lund" / "gone.jpg").symlink_to(tmp_path / "nothing")
+    monkeypatch.chdir(tmp_path / "lund")  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket.jpg")
+        assert found(tmp_path) == {"lund": ("a.jpg",)}
+        assert reasons(tmp_path) == {
+            "lund/gone.jpg": "a link to nothing",
+            "lund/pipe.jpg": "a pipe, not a file",
+            "lund/socket.jpg": "a socket, not a file",
+            "lund/zero.jpg": "a device, not a file",
+        }
+
+
+def test_folder_that_cannot_be_read_is_told_and_the_walk_goes_on(tmp_path, touch, monkeypatch):
+    touch("berlin/a.jpg", "lund/a.jpg", "paris/a.jpg")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("lund"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert list(found(tmp_path)) == ["berlin", "paris"]
+    assert reasons(tmp_path) == {
+        f"{tmp_path.name}/lund": "a folder that cannot be read (Permission denied)"
+    }
+
+
+def test_links_are_followed_once_and_never_upwards(tmp_path, touch):
+    touch("elsewhere/more/a.jpg", "top/albums/lund/b.jpg")
+    albums = tmp_path / "top" / "albums"
+    for name, target in {
+        "a link": tmp_path / "elsewhere",
+        "again": tmp_path / "elsewhere" / "more",
+        "lund/circle": albums,
+        "up": tmp_path / "top",
+        "0 twin": albums / "lund",
+    }.items():
+        (albums / name).symlink_to(target)
+    assert found(albums) == {"a link/more": ("a.jpg",), "lund": ("b.jpg",)}
+    told = reasons(albums)
+    assert told["albums/again"] == "the same folder as a link/more, which is read once"
+    assert told["albums/0 twin"] == "the same folder as lund, which is read once"
+    assert told["albums/up"] == "the same folder as the albums' own folder, which is read once"
+    assert told["lund/circle"] == "the same folder as the albums' own folder, which is read once"
+
+
 # Slugs
 
 
@@ -193,3 +317,23 @@ def test_photo_of_unfit_size_is_refused(tmp_path, height, width, reason):
     with pytest.raises(UnusableImage) as error:
         read_photo(tmp_path / "a.png", CHECKS)
     assert error.value.reason.startswith(reason)
+
+
+def test_colours_become_srgb_on_intake(tmp_path, photograph, other_profile):
+    image = Image.fromarray(photograph[:60, :80])
+    image.save(tmp_path / "a.png", icc_profile=other_profile)
+    photo = take_photo(tmp_path / "a.png", CHECKS)
+    np.testing.assert_array_equal(photo.pixels, convert(np.asarray(image), other_profile, None))
+    assert photo.profile == "Colours turned"
+    raw = take_photo(tmp_path / "a.png", replace(CHECKS, to_srgb=False))
+    np.testing.assert_array_equal(raw.pixels, np.asarray(image))
+
+
+def test_srgb_and_broken_profiles_leave_colours_as_they_are(tmp_path, photograph):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.fromarray(photograph[:60, :80])
+    for name, profile in {"": srgb, BROKEN: b"no profile" * 20}.items():
+        image.save(tmp_path / "a.png", icc_profile=profile)
+        photo = take_photo(tmp_path / "a.png", CHECKS)
+        np.testing.assert_array_equal(photo.pixels, np.asarray(image))
+        assert photo.profile == name

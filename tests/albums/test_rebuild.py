@@ -1,10 +1,12 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -161,6 +163,55 @@ def spoil(dataset, photos):
     (photos / gone[0] / gone[1]).unlink()
     change_a_pixel(photos / changed[0] / changed[1])
     return gone, changed
+
+
+NAMES = {
+    "case of the suffix": lambda path: path.with_suffix(".JPG"),
+    "all of it": lambda path: path.parents[1] / "new" / path.parent.name / f"x{path.stem}.JPE",
+}
+
+
+@pytest.mark.parametrize("how", NAMES)
+def test_photos_under_other_names_are_found_by_their_hash(
+    original, photos, tmp_path, contents, caplog, how
+):
+    for path in sorted(photos.rglob("*.jpg"))[::2]:
+        new = NAMES[how](path)
+        new.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(new)
+    rebuild(original, photos, tmp_path / "out")
+    expected = without_own(contents(original))
+    assert without_own(contents(tmp_path / "out")) == expected
+    (line,) = [line for line in caplog.messages if "found by hash" in line]
+    assert "not where the manifest says" in line
+
+
+def test_names_spelled_in_other_ways_by_another_system_are_found(
+    cufed, build_params, tmp_path, contents, copy_of
+):
+    """`é` is one letter here and two there, in albums as in photos."""
+    albums = copy_of(cufed, "composed")
+    spellings = [unicodedata.normalize(form, "été ") for form in ("NFC", "NFD")]
+    assert len(set(spellings)) == 2
+    for form, root in zip(spellings, (albums, copy_of(cufed, "decomposed")), strict=True):
+        for path in sorted(root.rglob("*.jpg")):
+            path.rename(path.with_name(form + path.name))
+        for folder in sorted((root / "images").iterdir()):
+            folder.rename(folder.with_name(form + folder.name))
+    build_cufed5(albums, tmp_path / "built", build_params, workers=1)
+    rebuild(tmp_path / "built", tmp_path / "decomposed", tmp_path / "out")
+    expected = without_own(contents(tmp_path / "built"))
+    assert without_own(contents(tmp_path / "out")) == expected
+
+
+def test_a_photo_that_is_nowhere_is_still_missing(original, photos, tmp_path):
+    first = min(photos.rglob("*.jpg"))
+    first.unlink()
+    os.mkfifo(first)
+    with pytest.raises(InputError, match=r"1 photo of .* missing or changed"):
+        rebuild(original, photos, tmp_path / "out")
+    (row,) = rows(tmp_path / "out" / "manifests" / "missing.csv")
+    assert (row["photo"], row["problem"]) == (first.name, "unreadable (not a regular file)")
 
 
 def test_photos_are_named_with_the_samples_they_cost(original, photos, tmp_path, caplog):

@@ -17,7 +17,8 @@ from srntt_pipeline.albums.sift import (
     detect,
     extract,
     is_extracted,
-    perceptual_hash,
+    mirrored,
+    perceptual_hashes,
     read_features,
     read_index,
     to_grey,
@@ -82,10 +83,10 @@ def test_features_are_opencvs_of_the_grey_image(shared):
 FEATURES = """
 import hashlib, sys
 from pathlib import Path
-from srntt_pipeline.albums.sift import detect, perceptual_hash
+from srntt_pipeline.albums.sift import detect, perceptual_hashes
 from srntt_pipeline.images import read_rgb
 image = read_rgb(Path(sys.argv[1]))
-print(hashlib.sha256(detect(image).descriptors.tobytes()).hexdigest(), perceptual_hash(image))
+print(hashlib.sha256(detect(image).descriptors.tobytes()).hexdigest(), perceptual_hashes(image)[0])
 """
 
 
@@ -146,12 +147,41 @@ def test_perceptual_hash_survives_what_sharing_does_to_a_photo(photograph, tmp_p
     small = np.asarray(Image.fromarray(image).resize((256, 256), Image.Resampling.LANCZOS))
     bright = np.clip(image * 1.2, 0, 255).astype(np.uint8)
     for copy in (read_rgb(tmp_path / "a.jpg"), small, bright):
-        assert bits(perceptual_hash(copy), perceptual_hash(image)) <= 8
-    assert bits(perceptual_hash(image[::-1]), perceptual_hash(image)) > 16
+        assert bits(perceptual_hashes(copy)[0], perceptual_hashes(image)[0]) <= 8
+    assert bits(perceptual_hashes(image[::-1])[0], perceptual_hashes(image)[0]) > 16
+
+
+def test_perceptual_hashes_are_those_of_the_eight_orientations(photograph):
+    image = photograph[:200, :300]
+    expected = [np.rot90(image, turn) for turn in range(4)]
+    expected += [np.rot90(np.fliplr(image), turn) for turn in range(4)]
+    assert perceptual_hashes(image) == [
+        cv2.img_hash.pHash(np.ascontiguousarray(to_grey(turned))).tobytes().hex()
+        for turned in expected
+    ]
+    assert len(set(perceptual_hashes(image))) == 8
+
+
+def test_mirrored_descriptors_are_those_of_the_mirror_image(photograph):
+    """What is found in the mirror image lies where ours does, mirrored, and looks as ours does."""
+    image = photograph[:256, 100:356]
+    ours, theirs = detect(image), detect(np.ascontiguousarray(image[:, ::-1]))
+    distances = np.linalg.norm(
+        mirrored(ours.descriptors)[:, None].astype(float) - theirs.descriptors[None], axis=2
+    )
+    nearest = distances.argmin(axis=1)
+    place = ours.xy * [-1, 1] + [255, 0]
+    same = np.linalg.norm(theirs.xy[nearest] - place, axis=1) < 1
+    assert same.mean() > 0.85
+    assert np.median(distances[same].min(axis=1)) < 30  # of some 512
+    unmirrored = np.linalg.norm(
+        ours.descriptors[:, None].astype(float) - theirs.descriptors[None], axis=2
+    )
+    assert (np.linalg.norm(theirs.xy[unmirrored.argmin(axis=1)] - place, axis=1) < 1).mean() < 0.5
 
 
 def test_perceptual_hash_is_sixteen_hexadecimal_digits(photograph):
-    assert re.fullmatch(r"[0-9a-f]{16}", perceptual_hash(photograph))
+    assert all(re.fullmatch(r"[0-9a-f]{16}", each) for each in perceptual_hashes(photograph))
 
 
 # The file of a block
@@ -167,7 +197,9 @@ def test_album_is_read_back_as_it_was_extracted(job, album):
         expected = detect(image)
         np.testing.assert_array_equal(features.xy, expected.xy)
         np.testing.assert_array_equal(features.descriptors, expected.descriptors)
-        assert photo.phash == perceptual_hash(image)
+        assert [photo.phash, photo.turned] == [
+            perceptual_hashes(image)[0], "".join(perceptual_hashes(image)[1:])
+        ]  # fmt: skip
         assert (photo.height, photo.width) == (120, 160)
         assert photo.sha256 == file_sha256(album.folder / photo.name)
 

@@ -782,8 +782,11 @@ def test_an_unknown_protocol_is_refused_before_anything_is_written(cufed, tmp_pa
 def test_an_image_too_small_to_measure_is_refused(photograph, tmp_path):
     dataset = plain_folder(tmp_path / "small", photograph)
     Image.fromarray(photograph[:18, :40]).save(dataset / "tiny.png")
-    with pytest.raises(InputError, match="40×16 px"):
+    (dataset / "a.png").unlink()
+    (dataset / "b.png").unlink()
+    with pytest.raises(InputError, match=r"no test image can be used; .*tiny\.png: .*40×16 px"):
         run(dataset, tmp_path / "out")
+    assert not (tmp_path / "out" / "table.csv").exists()
 
 
 @pytest.mark.parametrize("k", [0, 1])
@@ -794,6 +797,52 @@ def test_a_corrupt_image_is_refused_by_name(photograph, checkpoint, tmp_path, k)
     with pytest.raises(InputError, match=rf"1_{k}\.png: ") as refusal:
         run(dataset, tmp_path / "out", checkpoint)
     assert "\n" not in str(refusal.value)
+
+
+def test_images_that_cannot_be_used_are_named_and_the_others_measured(
+    photograph, tmp_path, caplog, contents
+):
+    """One of six files is an image: it is measured, and the five are told with their reasons."""
+    alone = plain_folder(tmp_path / "alone", photograph, ("a.png",))
+    dataset = plain_folder(tmp_path / "six", photograph, ("a.png",))
+    (dataset / "b.CR3").write_bytes(b"raw")
+    (dataset / "c.png").write_bytes((dataset / "a.png").read_bytes()[:900])
+    Image.fromarray(photograph[:15, :40]).save(dataset / "d.png")
+    Image.fromarray(photograph[:18, :40]).save(dataset / "e.png")
+    (dataset / "f").write_bytes((dataset / "a.png").read_bytes())
+    (dataset / "readme.txt").write_text("no image")
+    run(dataset, tmp_path / "out")
+    run(alone, tmp_path / "out alone")
+    assert [row["images"] for row in rows(tmp_path / "out" / "table.csv")] == ["1"]
+    measured, expected = (
+        [{**row, "dataset": ""} for row in rows(tmp_path / out / "per_image.csv")]
+        for out in ("out", "out alone")
+    )
+    assert measured == expected
+    notes = json.loads((tmp_path / "out" / "notes.json").read_text())
+    told = {row["file"]: row["reason"] for row in notes["not_used"]}
+    assert list(told) == ["b.CR3", "f", "c.png", "d.png", "e.png"]
+    assert told["b.CR3"].startswith("a camera's raw file")
+    assert told["f"].endswith("it seems to be PNG")
+    assert told["c.png"].startswith("corrupt or truncated")
+    assert told["d.png"] == "too small: 40×15 px, 16 px needed on the short side"
+    assert "cannot measure 40×16 px" in told["e.png"]
+    for name, reason in told.items():
+        assert f"Not measured: {dataset / name}: {reason}" in caplog.messages
+        assert f"{name}: {reason}" in " ".join(notes["notes"])
+        assert name in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_a_group_with_a_damaged_image_is_left_out_whole(photograph, checkpoint, tmp_path):
+    names = [f"{group}_{k}.png" for group in (1, 2, 3) for k in (0, 1)]
+    dataset = plain_folder(tmp_path / "groups", photograph, names)
+    path = dataset / "1_1.png"
+    path.write_bytes(path.read_bytes()[:900])
+    (dataset / "3_0.png").rename(dataset / "3_0.cr2")
+    run(dataset, tmp_path / "out")
+    assert {row["image"] for row in rows(tmp_path / "out" / "per_image.csv")} == {"2"}
+    notes = json.loads((tmp_path / "out" / "notes.json").read_text())
+    assert [row["file"] for row in notes["not_used"]] == ["3_0.cr2", "1_1.png"]
 
 
 def test_two_images_of_one_name_are_refused(photograph, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from srntt_pipeline.colour import convert
 from srntt_pipeline.config import SuperResolveParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.restore import Restorer, super_resolve
@@ -160,12 +161,9 @@ def test_correspondences_of_single_references_merge_to_that_of_all(checkpoint, i
     assert torch.equal(merged.weight, together.weight)
 
 
-def grey(path, view):
-    view.convert("L").save(path)
-
-
 def alpha(path, view):
-    view.convert("RGBA").save(path)
+    view.putalpha(200)
+    view.save(path)
 
 
 def tiny(path, view):
@@ -190,7 +188,7 @@ def missing(path, view):
 
 
 @pytest.mark.parametrize("role", ["lr", "ref"])
-@pytest.mark.parametrize("make", [grey, alpha, tiny, truncated, text, empty, missing])
+@pytest.mark.parametrize("make", [alpha, tiny, truncated, text, empty, missing])
 def test_an_unusable_image_is_refused_by_name(restore, images, tmp_path, role, make):
     path = tmp_path / "bad image.png"
     make(path, Image.open(images / "ref.png"))
@@ -198,6 +196,52 @@ def test_an_unusable_image_is_refused_by_name(restore, images, tmp_path, role, m
         restore(**({"lr": path} if role == "lr" else {"refs": ("ref.png", path)}))
     assert one_line(refusal)
     assert not (tmp_path / "sr.png").exists()
+
+
+@pytest.mark.parametrize("role", ["lr", "ref"])
+def test_grey_images_and_opaque_alpha_are_taken(restore, images, tmp_path, role):
+    view = Image.open(images / ("lr.png" if role == "lr" else "ref.png"))
+    made = []
+    for name, image in {"g": view.convert("L"), "rgb": view.convert("L").convert("RGB")}.items():
+        for mode in ("", "A"):
+            path = tmp_path / f"{name}{mode}.png"
+            image.convert(image.mode + mode).save(path)
+            given = {"lr": path} if role == "lr" else {"refs": (path,)}
+            made.append(restore(**given, out=tmp_path / "out.png").read_bytes())
+    assert made == [made[0]] * 4
+
+
+def test_the_profile_of_lr_is_that_of_sr_whose_pixels_are_not_converted(
+    restore, images, tmp_path, other_profile
+):
+    plain = restore(out=tmp_path / "plain.png", refs=())
+    Image.open(images / "lr.png").save(tmp_path / "tagged.png", icc_profile=other_profile)
+    tagged = restore(lr=tmp_path / "tagged.png", out=tmp_path / "sr.png", refs=())
+    np.testing.assert_array_equal(pixels(tagged), pixels(plain))
+    assert Image.open(tagged).info["icc_profile"] == other_profile
+    assert "icc_profile" not in Image.open(plain).info
+
+
+def test_references_are_converted_to_the_profile_of_lr(restore, images, tmp_path, other_profile):
+    view = Image.open(images / "ref.png")
+    view.save(tmp_path / "tagged.png", icc_profile=other_profile)
+    converted = convert(np.asarray(view), other_profile, None)
+    assert (converted != np.asarray(view)).any()
+    Image.fromarray(converted).save(tmp_path / "converted.png")
+    expected = restore(refs=(tmp_path / "converted.png",), out=tmp_path / "a.png").read_bytes()
+    assert restore(refs=(tmp_path / "tagged.png",), out=tmp_path / "b.png").read_bytes() == expected
+
+
+@pytest.mark.parametrize("role", ["lr", "ref"])
+def test_a_broken_profile_is_told_and_not_used(restore, images, tmp_path, role, caplog):
+    name = "lr.png" if role == "lr" else "ref.png"
+    Image.open(images / name).save(tmp_path / "broken.png", icc_profile=b"no profile" * 20)
+    expected = restore(out=tmp_path / "a.png").read_bytes()
+    given = (
+        {"lr": tmp_path / "broken.png"} if role == "lr" else {"refs": (tmp_path / "broken.png",)}
+    )
+    assert restore(**given, out=tmp_path / "b.png").read_bytes() == expected
+    assert any("broken.png: its colour profile is not used" in line for line in caplog.messages)
 
 
 def test_a_reference_of_twelve_px_is_enough_and_of_eleven_is_not(restore, images, tmp_path):
