@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,13 +25,9 @@ def demo(tmp_path_factory):
 
 
 @pytest.fixture
-def copy(demo, tmp_path, contents):
+def copy(demo, tmp_path):
     """A copy of the demo albums to spoil."""
-    for name, content in contents(demo[0]).items():
-        path = tmp_path / "albums" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return tmp_path / "albums"
+    return shutil.copytree(demo[0], tmp_path / "albums")
 
 
 def test_each_scene_has_an_album_of_8_to_12_photographs(demo):
