@@ -12,6 +12,7 @@ from pathlib import Path
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import read_json
 from srntt_pipeline.images import SUFFIXES
+from srntt_pipeline.text import valid
 
 TRAIN_INPUT = Path("train", "input")
 TRAIN_REF = Path("train", "ref")
@@ -128,7 +129,7 @@ def read_test_set(dataset: Path) -> EvaluationSet:
     ):
         return EvaluationSet(_name(dataset, "CUFED5"), tuple(_groups(folder, groups)))
     plain = tuple(Group(path.stem, path, {}) for path in images)
-    return EvaluationSet(dataset.resolve().name, plain)
+    return EvaluationSet(valid(dataset.resolve().name), plain)
 
 
 def _groups(folder: Path, groups: dict[str, dict[int, Path]]) -> list[Group]:

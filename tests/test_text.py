@@ -1,5 +1,6 @@
 """Texts that others wrote, shown where they could do something."""
 
+import os
 import re
 import unicodedata
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.text import latex, markdown, printable, short_name, shortened
+from srntt_pipeline.text import latex, markdown, printable, short_name, shortened, valid
 
 HOSTILE = st.text(st.characters() | st.sampled_from("\\{}~^&%#_$\n\r\x1b\u202e[]*<>|`"))
 
@@ -37,6 +38,11 @@ def test_nothing_printable_steers_a_terminal_or_ends_a_line(text):
     assert not set(shown) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069")
     shown.encode()
     assert printable(shown) == shown
+
+
+def test_name_that_is_not_utf8_is_text():
+    assert valid("Löwe\n😀") == "Löwe\n😀"
+    assert valid(os.fsdecode(b"L\xf6we")) == r"L\udcf6we"
 
 
 def test_long_names_lose_their_middle():

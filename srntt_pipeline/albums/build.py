@@ -31,6 +31,7 @@ from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import output_folder, remove_partials, write_bytes, write_json
 from srntt_pipeline.parallel import run_all
+from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def build_cufed5(
     test = _test_rows(groups, test_photos, labels)
 
     origin = origin_of(
-        name=params.name or albums.resolve().name,
+        name=params.name or valid(albums.resolve().name),
         params=params,
         photos={
             album.name: int(photos)
