@@ -49,7 +49,7 @@ def short_name(name: str, most: int = 40) -> str:
 
 
 # What Markdown takes for more than text in a line, or at its start; HTML is part of Markdown.
-_MARKDOWN = re.compile(r"[\\`*_\[<>&|~$]|^[#+=-]")
+_MARKDOWN = re.compile(r"[\\`*_\[<>&|~$]|^[#+=-](?![0-9])")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 

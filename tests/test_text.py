@@ -88,5 +88,8 @@ def test_markdown_shows_a_text_as_it_is(text):
     assert back == printable(text)
 
 
-def test_markdown_leaves_the_names_of_methods_readable():
+def test_markdown_leaves_numbers_and_the_names_of_methods_readable():
+    assert [markdown(text) for text in ("-0.89", "+1.20", "- a", "# a")] == [
+        "-0.89", "+1.20", r"\- a", r"\# a"
+    ]  # fmt: skip
     assert markdown("SRNTT-l2 (SISR) #1a2b3c, HR (warp)") == "SRNTT-l2 (SISR) #1a2b3c, HR (warp)"
