@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.text import shortened
+from srntt_pipeline.text import shortened, valid
 from srntt_pipeline.variants import VARIANTS, Variant, VariantName
 from srntt_pipeline.yaml_files import read_yaml
 
@@ -51,10 +51,18 @@ class Section(BaseModel):
         for name in type(self).model_fields:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and (len(text) > _LONGEST_TEXT or "\0" in text):
-                    wrong = "holds a NUL" if "\0" in text else f"is longer than {_LONGEST_TEXT}"
+                if isinstance(text, str) and (wrong := _wrong(text)):
                     raise ValueError(f"{name}: the text {wrong}")
         return self
+
+
+def _wrong(text: str) -> str | None:
+    """Return what keeps a text from being written to files, or from being a path."""
+    if "\0" in text:
+        return "holds a NUL"
+    if len(text) > _LONGEST_TEXT:
+        return f"is longer than {_LONGEST_TEXT} characters"
+    return None if text == valid(text) else "is not valid UTF-8"
 
 
 class DemoAlbumsParams(Section):

@@ -28,8 +28,13 @@ _MOST_JSON, _MOST_CSV = 128 * 2**20, 256 * 2**20  # bytes
 _MOST_VALUES = 4_000_000  # in JSON: about half a gigabyte of Python's objects
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-# How cells begin that spreadsheets take for formulas, behind any number of our own marks.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+# How cells begin that spreadsheets take for formulas, behind any number of our own marks; a number
+# that was written as text is none.
+_FORMULA = re.compile(
+    r"(?!'*[+-](?:[0-9.]+(?:e[+-]?[0-9]+)?|inf|nan)\Z)"
+    r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]",
+    re.IGNORECASE,
+)
 
 
 @contextmanager

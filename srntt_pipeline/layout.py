@@ -23,6 +23,7 @@ from srntt_pipeline.file_types import (
     why_not_read,
 )
 from srntt_pipeline.files import read_json
+from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ def read_test_set(dataset: Path) -> EvaluationSet:
         whole = _groups(folder, groups, {file.path.stem for file in unread})
         return EvaluationSet(_name(dataset, "CUFED5"), tuple(whole), tuple(unread))
     plain = tuple(Group(path.stem, path, {}) for path in images)
-    return EvaluationSet(dataset.resolve().name, plain, tuple(unread))
+    return EvaluationSet(valid(dataset.resolve().name), plain, tuple(unread))
 
 
 def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: Path) -> None:

@@ -30,6 +30,11 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def valid(name: str) -> str:
+    """Return the name of a file or folder as text: bytes that are not UTF-8 become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def shortened(text: str, most: int) -> str:
     """Return `text` with no more than `most` characters (at least 3): its middle becomes `…`."""
     if len(text) <= most:
@@ -44,7 +49,7 @@ def short_name(name: str, most: int = 40) -> str:
 
 
 # What Markdown takes for more than text in a line, or at its start; HTML is part of Markdown.
-_MARKDOWN = re.compile(r"[\\`*_\[<>&|~$]|^[#+=-]")
+_MARKDOWN = re.compile(r"[\\`*_\[<>&|~$]|^[#+=-](?![0-9])")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 

@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def save(folder: Path, seed: int = 0, **changes: object) -> Path:
     model.set_map_scales({"relu3_1": 4.0})
     save_checkpoint(path, model, info)
     return path
+
+
+def test_infinite_psnr_of_flat_images_is_null(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    loaded = load_checkpoint(path)
+    info = loaded.info.model_copy(update={"metrics": {"validation_psnr_db": math.inf}})
+    save_checkpoint(path, loaded.model, info)
+    assert json.loads(path.with_suffix(".json").read_text(), parse_constant=pytest.fail)
+    assert load_checkpoint(path).info.metrics == {"validation_psnr_db": None}
 
 
 @pytest.mark.parametrize("name", ["srntt-l2.safetensors", "srntt-l2.json", ""])

@@ -287,6 +287,7 @@ def test_params_that_are_no_text_or_not_there_are_refused(refused, tmp_path):
         ("precompute-swaps", "--scales", "1," * 10_000),
         ("build-cufed5", "--long-side-px", str(10**30)),
         ("evaluate", "--references", "x," * 10_000),
+        ("precompute-swaps", "--encoder-weights", "\udcff.pth"),
         ("train", "--seed", str(2**64)),
         ("evaluate", "--workers", "0"),
         ("count-matches", "--ratio", "1"),

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -168,13 +169,18 @@ def test_csv_keeps_every_text_and_holds_no_formula(tmp_path_factory, cells):
     # As others read it: the text, or the text behind a mark that makes it one to a spreadsheet.
     shown = [row["cell"] for row in csv.DictReader(io.StringIO(content.decode(), newline=""))]
     assert all(got in (cell, f"'{cell}") for got, cell in zip(shown, cells, strict=True))
-    assert not [got for got in shown if got.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
+    run = [got for got in shown if got.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
+    assert all(re.fullmatch(r"[+-]([0-9.]+(e[+-]?[0-9]+)?|inf|nan)", got, re.I) for got in run)
 
 
 def test_numbers_in_a_csv_stay_numbers(tmp_path):
-    rows = [{"n": -0.5, "text": "-0.5"}, {"n": -3, "text": "'quoted'"}, {"n": None, "text": "=1+1"}]
+    texts = ["-0.5", "-1.5e-07", "+3", "-inf", "'quoted'", "=1+1", "-1+1", "-e", "'-5", "''=1"]
+    rows = [{"n": -0.5, "text": text} for text in texts]
     content = csv_bytes(["n", "text"], rows)
-    assert content == b"n,text\n-0.5,'-0.5\n-3,'quoted'\n,'=1+1\n"
+    shown = [*texts[:5], "'=1+1", "'-1+1", "'-e", "'-5", "'" + "''=1"]
+    assert content.decode().splitlines()[1:] == [f"-0.5,{text}" for text in shown]
+    (tmp_path / "x.csv").write_bytes(content)
+    assert [cells[1] for _, cells in read_csv(tmp_path / "x.csv")][1:] == texts
 
 
 @pytest.mark.parametrize(

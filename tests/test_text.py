@@ -1,5 +1,6 @@
 """Texts that others wrote, shown where they could do something."""
 
+import os
 import re
 import unicodedata
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.text import latex, markdown, printable, short_name, shortened
+from srntt_pipeline.text import latex, markdown, printable, short_name, shortened, valid
 
 HOSTILE = st.text(st.characters() | st.sampled_from("\\{}~^&%#_$\n\r\x1b\u202e[]*<>|`"))
 
@@ -37,6 +38,11 @@ def test_nothing_printable_steers_a_terminal_or_ends_a_line(text):
     assert not set(shown) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069")
     shown.encode()
     assert printable(shown) == shown
+
+
+def test_name_that_is_not_utf8_is_text():
+    assert valid("Löwe\n😀") == "Löwe\n😀"
+    assert valid(os.fsdecode(b"L\xf6we")) == r"L\udcf6we"
 
 
 def test_long_names_lose_their_middle():
@@ -82,5 +88,8 @@ def test_markdown_shows_a_text_as_it_is(text):
     assert back == printable(text)
 
 
-def test_markdown_leaves_the_names_of_methods_readable():
+def test_markdown_leaves_numbers_and_the_names_of_methods_readable():
+    assert [markdown(text) for text in ("-0.89", "+1.20", "- a", "# a")] == [
+        "-0.89", "+1.20", r"\- a", r"\# a"
+    ]  # fmt: skip
     assert markdown("SRNTT-l2 (SISR) #1a2b3c, HR (warp)") == "SRNTT-l2 (SISR) #1a2b3c, HR (warp)"

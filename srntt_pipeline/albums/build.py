@@ -26,6 +26,7 @@ from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import write_bytes
 from srntt_pipeline.outputs import Output, open_output
+from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def _build(
 
     profiles = _profiles(collection.albums)
     origin = origin_of(
-        name=params.name or albums.resolve().name,
+        name=params.name or valid(albums.resolve().name),
         params=params,
         photos={
             album.name: int(photos)

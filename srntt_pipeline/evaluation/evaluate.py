@@ -34,6 +34,7 @@ from srntt_pipeline.layout import EvaluationSet, Unread, read_test_set
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
+from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +208,7 @@ def _notes(restorers: Mapping[str, Restorer]) -> list[str]:
         info = restorer.checkpoint.info
         swaps = ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
         notes.append(
-            f"{name}: {info.step} steps, checkpoint {restorer.checkpoint.path.name} (sha256 "
+            f"{name}: {info.step} steps, checkpoint {valid(restorer.checkpoint.path.name)} (sha256 "
             f"{info.weights_sha256[:12]}). Encoder: {restorer.encoder.identity}. Swaps: {swaps}; "
             f"LR↑ and Ref↓↑ by {restorer.matcher.upscaler}."
         )

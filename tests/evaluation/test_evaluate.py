@@ -453,7 +453,13 @@ def test_flat_images_give_infinite_psnr_and_valid_json(tmp_path):
     def refuse(constant):
         pytest.fail(f"{constant} is no JSON")
 
-    json.loads((out / "metrics.json").read_text(), parse_constant=refuse)
+    written = list(out.rglob("*.json"))
+    assert len(written) >= 3
+    for path in written:
+        json.loads(path.read_text(), parse_constant=refuse)
+    table = (out / "table.csv").read_bytes()
+    run(tmp_path / "flat", out)  # from the numbers that are there
+    assert (out / "table.csv").read_bytes() == table
 
 
 def test_odd_names_are_shown_as_they_are(photograph, tmp_path):

@@ -323,7 +323,7 @@ def test_a_note_of_several_data_sets_stands_once(tmp_path):
     assemble(tmp_path / "out", *folders)
     text = (tmp_path / "out" / "table1.md").read_text()
     assert text.count("1 numbers, by &lt;hand&gt;") == 1
-    assert "- CUFED5, Sun80: 1 numbers, by <hand>" in text
+    assert "- CUFED5, Sun80: 1 numbers, by &lt;hand&gt;" in text
 
 
 def test_a_folder_of_evaluations_stands_for_all_of_them(tmp_path, contents):

@@ -150,11 +150,12 @@ def test_an_image_that_is_its_own_reference(tmp_path: Path) -> None:
 
 
 def test_references_of_any_size(tmp_path: Path) -> None:
-    for name, image in (("hr", view(height=50)), ("a", view(10, 10, 30, 90)), ("b", view()[:13])):
+    hr = "$x^_$ \x1b\n\\frac"  # drawn as it is, not as a formula
+    for name, image in ((hr, view(height=50)), ("a", view(10, 10, 30, 90)), ("b", view()[:13])):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     params = RANDOM.model_copy(update={"scales": (1.0, 0.5), "rotations_deg": (0.0, 20.0)})
     refs = [tmp_path / "a.png", tmp_path / "b.png"]
-    show_match(str(tmp_path / "hr.png"), tmp_path / "o.png", params, refs=refs, device="cpu")
+    show_match(str(tmp_path / f"{hr}.png"), tmp_path / "o.png", params, refs=refs, device="cpu")
     assert (tmp_path / "o.png").stat().st_size > 10_000
 
 
