@@ -278,18 +278,19 @@ def test_a_pair_fewer_removes_its_shard(dataset: Path, tmp_path: Path, contents:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from srntt_pipeline import hdf5
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.swaps import precompute, windows
 
-swap, left = precompute._swap, [2]
+seal, left = hdf5._seal, [2]
 
-def killed(*arguments, **named):
+def killed(digest):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return swap(*arguments, **named)
+    return seal(digest)
 
-precompute._swap = killed
+hdf5._seal = killed
 params = SwapParams.model_validate_json(sys.argv[3])
 precompute.precompute_swaps(
     Path(sys.argv[1]), Path(sys.argv[2]), params, workers=1, device="cpu"
@@ -304,7 +305,7 @@ def test_killed_and_started_again(dataset: Path, tmp_path: Path, contents: Conte
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     made = times(out)
     assert len(made) == 2
-    assert list(out.glob(f"{MARK}/partial/*"))  # it was killed in the middle of a shard
+    assert list(out.glob(f"{MARK}/partial/*"))  # it was killed while it wrote a shard
     with pytest.raises(InputError, match=r"index\.json is missing; run precompute-swaps again"):
         Shards(out)
 
