@@ -191,7 +191,8 @@ def test_killed_and_started_again(
     parts = {name.split("/")[-1] for name in one if name.startswith("resume")}
     expected = {"model", "optimiser", "critic", "critic_optimiser"}
     expected |= set() if changes else {"average"}
-    assert parts == {"state.json", *(f"{part}.safetensors" for part in expected)}
+    curves = {"losses.csv", "validations.csv"}
+    assert parts == {"state.json", *curves, *(f"{part}.safetensors" for part in expected)}
 
 
 def test_nan_stops_with_one_line_and_keeps_the_last_good_checkpoint(
