@@ -137,19 +137,26 @@ class Search:
         return Correspondence(self._index, self._score, weight, tuple(self._shapes))
 
 
-def join(found: Sequence[Correspondence], parts: Sequence[Window]) -> Correspondence:
-    """Return the correspondence of an LR map from those of `parts`, which share two positions."""
+def join(found: Iterable[Correspondence], parts: Sequence[Window]) -> Correspondence:
+    """Return the correspondence of an LR map from those of `parts`, which share two positions.
+
+    They are taken one at a time: each is copied and let go of.
+    """
     lost = PATCH - 1
     height, width = parts[-1].bottom - lost, parts[-1].right - lost
-    whole = {
-        name: getattr(found[0], name).new_empty(height, width)
-        for name in ("index", "score", "weight")
-    }
+    whole: dict[str, Tensor] = {}
+    shapes: tuple[tuple[int, int], ...] = ()
     for one, part in zip(found, parts, strict=True):
-        for name, values in whole.items():
-            here = values[part.top : part.bottom - lost, part.left : part.right - lost]
-            here.copy_(getattr(one, name))
-    return Correspondence(**whole, shapes=found[0].shapes)
+        if len(parts) == 1:
+            return one
+        shapes = one.shapes
+        for name in ("index", "score", "weight"):
+            values = getattr(one, name)
+            if name not in whole:
+                whole[name] = values.new_empty(height, width)
+            here = whole[name][part.top : part.bottom - lost, part.left : part.right - lost]
+            here.copy_(values)
+    return Correspondence(**whole, shapes=shapes)
 
 
 def patch_norms(maps: Tensor) -> Tensor:

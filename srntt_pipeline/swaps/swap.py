@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.images import RGB, upscale
-from srntt_pipeline.memory import MAX_MEMORY, share
+from srntt_pipeline.memory import MAX_MEMORY, release, share
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, Search, join, patch_count
 from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS, Encoder, Maps
 from srntt_pipeline.swaps.references import Augmentation, Mask, augment, down_up, valid_patches
@@ -62,18 +62,22 @@ def correspond(
     parts = list(windows(height, width, PATCH - 1))
     first = (parts[0].bottom - parts[0].top) * (parts[0].right - parts[0].left)  # the largest
     together = max(1, share(max_memory) // (4 * CHANNELS["relu3_1"] * first))
-    found: list[Correspondence] = []
-    for start in range(0, len(parts), together):
-        here = parts[start : start + together]
-        searches = []
-        for maps, part in zip(
-            encoder.encode_each((part.cut(lr_up) for part in here), ["relu3_1"]), here, strict=True
-        ):
-            lr = part.inner(maps["relu3_1"], lr_up)
-            searches.append(Search(lr, max_memory=share(max_memory), precision=precision))
-        _search_all(searches, refs, versions, valid, encoder, upscaler)
-        found += [search.result() for search in searches]
-    return join(found, parts) if len(found) > 1 else found[0]
+
+    def found() -> Iterator[Correspondence]:
+        for start in range(0, len(parts), together):
+            here = parts[start : start + together]
+            crops = (part.cut(lr_up) for part in here)
+            searches = []
+            for maps, part in zip(encoder.encode_each(crops, ["relu3_1"]), here, strict=True):
+                lr = part.inner(maps["relu3_1"], lr_up)
+                searches.append(Search(lr, max_memory=share(max_memory), precision=precision))
+            _search_all(searches, refs, versions, valid, encoder, upscaler)
+            yield from (search.result() for search in searches)
+            del searches, maps, lr
+            if together < len(parts):
+                release()
+
+    return join(found(), parts)
 
 
 def _search_all(
