@@ -70,6 +70,8 @@ def test_full_disk(lab: Lab, command: Command, tmp_path: Path, record_property: 
 def _check_full(lab: Lab, command: Command, folder: Path, ended: Ended) -> None:
     if ended.code:
         check_one_line(ended, about=folder)
+        check_no_partials(folder)
+        check_whole(command, folder, lab.undisturbed(command).results)
     else:  # what there was room for was enough, or what was lost was not told
         lab.check_results(command, folder, "a run that ended with exit code 0")
 
