@@ -1,13 +1,9 @@
 import json
-import multiprocessing
-import os
-import random
 import shutil
 import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
@@ -247,67 +243,6 @@ def test_killed_build_goes_on_to_the_same_bytes(albums, built, tmp_path, content
     killed = build_in_a_process(albums, out, PARAMS, die_at_rename=nth_file)
     assert killed.wait() == -signal.SIGKILL
     assert any("/partial/" in name for name in contents(out))
-    build_cufed5(albums, out, PARAMS, workers=1)
-    assert contents(out) == contents(built)
-
-
-KILLS = 24
-
-
-def begin(begun, albums, out, params):
-    begun.set()
-    build_cufed5(albums, out, params, workers=1)
-
-
-def test_build_killed_at_random_moments_again_and_again_ends_with_the_same_bytes(
-    albums, built, tmp_path, contents
-):
-    """A build is killed and started again until it gets through; then another is begun."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["srntt_pipeline.albums.build", "matplotlib.figure"])
-
-    def start(out):
-        begun = context.Event()
-        process = context.Process(target=begin, args=(begun, albums, out, PARAMS))
-        process.start()
-        assert begun.wait(60)
-        return process
-
-    undisturbed = start(tmp_path / "undisturbed")
-    began = time.monotonic()
-    undisturbed.join(60)
-    duration = time.monotonic() - began
-    assert undisturbed.exitcode == 0
-
-    rng = random.Random(0)
-    kills = builds = 0
-    unfinished = set()
-    while kills < KILLS:
-        out = tmp_path / f"out {builds}"
-        process = start(out)
-        process.join(1.05 * duration * rng.random() ** 2)  # pictures take most of the time, last
-        process.kill()
-        process.join()
-        if process.exitcode == 0:
-            assert contents(out) == contents(built)
-            builds += 1
-            duration *= 0.7  # the machine is faster now: most builds are to be killed
-        else:
-            assert process.exitcode == -signal.SIGKILL
-            kills += 1
-            unfinished.add(not (out / "summary.json").exists())
-    assert True in unfinished  # the kills struck the work
-    build_cufed5(albums, out, PARAMS, workers=1)
-    assert contents(out) == contents(built)
-
-
-def test_build_killed_with_its_workers_goes_on_to_the_same_bytes(albums, built, tmp_path, contents):
-    out = tmp_path / "out"
-    build = build_in_a_process(albums, out, PARAMS, workers=2)
-    while build.poll() is None and not list(out.glob("train/input/*.png")):
-        time.sleep(0.005)
-    os.killpg(build.pid, signal.SIGKILL)
-    assert build.wait() == -signal.SIGKILL
     build_cufed5(albums, out, PARAMS, workers=1)
     assert contents(out) == contents(built)
 

@@ -22,7 +22,7 @@ from zygote import Ended, Running, Zygote
 from srntt_pipeline.hdf5 import is_intact
 
 TIMES = int(os.environ.get("SRNTT_TEST_FAULTS", "1"))
-_PAGE = 4096  # bytes; what a tmpfs counts in
+PAGE = 4096  # bytes; what a tmpfs counts in
 
 
 def each(*always: str) -> pytest.MarkDecorator:
@@ -194,25 +194,28 @@ SAYS_WHO_WRITES = re.compile(r"being written|is writing|writes to|in use", re.IG
 
 
 class SmallDisk:
-    """A disk of its own on a folder, of a size that can be changed: a tmpfs."""
+    """A tmpfs whose size can be changed; `folder` is an empty folder on it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        _mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", folder)
+    def __init__(self, place: Path) -> None:
+        self._place, self.folder = place, place / "work"
+        _mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", place)
+        # A tmpfs of size 0 is one without limit: so the least is the page that this takes.
+        (place / "ballast").write_bytes(bytes(PAGE))
+        self.folder.mkdir()
 
     @property
     def used(self) -> int:
         """Bytes that are taken."""
-        status = os.statvfs(self.folder)
+        status = os.statvfs(self._place)
         return (status.f_blocks - status.f_bfree) * status.f_frsize
 
     def resize(self, size: int) -> None:
-        """Make it hold that many bytes."""
-        _mount("-o", f"remount,size={max(_PAGE, size)}", self.folder)
+        """Make it hold that many bytes, a multiple of PAGE."""
+        _mount("-o", f"remount,size={size}", self._place)
 
     def remove(self) -> None:
         """Take it away, with all that is on it."""
-        subprocess.run(["umount", "--lazy", self.folder], check=True)
+        subprocess.run(["umount", "--lazy", self._place], check=True)
 
 
 def _mount(*arguments: object) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from commands import BY_NAME, Command, everything, partials, results
 from harness import (
+    PAGE,
     SAYS_WHO_WRITES,
     TIMES,
     Lab,
@@ -43,19 +44,19 @@ def test_full_disk(lab: Lab, command: Command, tmp_path: Path, record_property: 
     place = tmp_path / "disk"
     place.mkdir()
     mounted = can_mount(place)
+    need = sum(-len(content) // PAGE * -PAGE for content in expected.values())
     for _ in range(TIMES):
         if mounted:
             disk = SmallDisk(place)
             try:
-                command.prepare(lab.inputs, place)
-                before = disk.used
-                need = sum(-len(content) // 4096 * -4096 for content in expected.values())
-                room = rng.randrange(max(4096, need - before))
-                disk.resize(before + room)
-                with trials.one(f"room for {room} of {need - before} bytes"):
-                    _check_full(lab, command, place, lab.run(command, place))
+                command.prepare(lab.inputs, disk.folder)
+                used = disk.used
+                pages = rng.randrange(max(1, (need - used) // PAGE + 1))
+                disk.resize(used + pages * PAGE)
+                with trials.one(f"room for {pages} pages, {need} bytes needed in all"):
+                    _check_full(lab, command, disk.folder, lab.run(command, disk.folder))
                     disk.resize(1 << 30)
-                    lab.check_rerun(command, place)
+                    lab.check_rerun(command, disk.folder)
             finally:
                 disk.remove()
         else:
@@ -70,8 +71,15 @@ def test_full_disk(lab: Lab, command: Command, tmp_path: Path, record_property: 
 def _check_full(lab: Lab, command: Command, folder: Path, ended: Ended) -> None:
     if ended.code:
         check_one_line(ended, about=folder)
+        check_no_partials(folder)
+        check_whole(command, folder, lab.undisturbed(command).results)
     else:  # what there was room for was enough, or what was lost was not told
         lab.check_results(command, folder, "a run that ended with exit code 0")
+
+
+def _begins(command: Command) -> float:
+    """Return the part of a run after which workers, where there are any, are at work."""
+    return 0.3 if command.slow else 0.0
 
 
 @each("build-cufed5 --workers 2")
@@ -81,7 +89,7 @@ def test_kill(lab: Lab, command: Command, record_property: Record) -> None:
     undisturbed = lab.undisturbed(command)
     folder, seconds = lab.folder(command), undisturbed.seconds
     while trials.tried < TIMES:
-        moment = seconds * rng.random()
+        moment = seconds * rng.uniform(_begins(command), 1)
         running = lab.start(command, folder)
         if running.wait(moment):  # it got through: another is begun
             ended = running.end()
@@ -112,7 +120,7 @@ def test_terminate(lab: Lab, command: Command, record_property: Record) -> None:
     folder, seconds = lab.folder(command), undisturbed.seconds
     before = everything(folder)
     while trials.tried < TIMES:
-        moment = seconds * rng.random()
+        moment = seconds * rng.uniform(_begins(command), 1)
         running = lab.start(command, folder)
         if running.wait(moment):
             running.end()

@@ -167,7 +167,7 @@ def _home(command: Command, folder: Path) -> Path:
 
 
 def _told(files: list[Foreign]) -> str:
-    return ", ".join(f"{file.name} ({file.kind})" for file in files[:12])
+    return f"{len(files)} such as " + ", ".join(f"{f.name} ({f.kind})" for f in files[:3])
 
 
 def _run_and_check(

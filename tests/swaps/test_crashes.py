@@ -3,7 +3,6 @@
 import multiprocessing
 import random
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import MARK
 from srntt_pipeline.hdf5 import is_intact
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.encoder import load_encoder
@@ -25,7 +23,6 @@ from srntt_pipeline.swaps.shards import Shards
 
 Contents = Callable[[Path], dict[str, bytes]]
 STORES = {"tiny_swaps": "correspondence", "tiny_maps": "maps"}
-KILLS = 20
 PARAMS = SwapParams(
     encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0,), pairs_per_shard=1
 )
@@ -139,45 +136,6 @@ def seconds_undisturbed(dataset: Path, out: Path, store: str) -> float:
     began = time.monotonic()
     assert run.wait_and_kill(60) == 0
     return time.monotonic() - began
-
-
-@pytest.mark.parametrize("store", STORES.values())
-def test_killed_at_random_moments_again_and_again_ends_with_the_same_bytes(
-    tiny_dataset: Path, tmp_path: Path, contents: Contents, store: str
-) -> None:
-    """A run is killed and started again until it gets through; then another is begun."""
-    duration = seconds_undisturbed(tiny_dataset, tmp_path / "undisturbed", store)
-    expected = contents(tmp_path / "undisturbed")
-    rng = random.Random(0)
-    kills = runs = 0
-    unfinished = set()
-    while kills < KILLS:
-        out = tmp_path / f"out {runs}"
-        run = Run(tiny_dataset, out, store)
-        exit_code = run.wait_and_kill(duration * rng.random() ** 2)
-        made = contents(out) if out.exists() else {}
-        whole = {name: made[name] for name in made if MARK not in name}
-        assert whole.items() <= expected.items()  # under its name each file is whole, or not there
-        if exit_code == 0:
-            assert made == expected
-            runs += 1
-            duration *= 0.7  # the machine is faster now: most runs are to be killed
-            continue
-        assert exit_code == -signal.SIGKILL
-        kills += 1
-        unfinished.add("index.json" not in made)
-        if "index.json" not in made:
-            with pytest.raises(InputError, match=r"index\.json is missing; run precompute-swaps"):
-                Shards(out)
-    assert True in unfinished  # the kills struck the work
-    precompute_swaps(
-        tiny_dataset,
-        out,
-        PARAMS.model_copy(update={"store": store}),
-        workers=1,
-        device="cpu",
-    )
-    assert contents(out) == expected
 
 
 def test_a_killed_array_task_costs_at_most_the_shard_in_hand(
