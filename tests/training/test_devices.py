@@ -1,7 +1,11 @@
 """Several processes, and several loader workers, train as one does."""
 
 import functools
+import os
 import pickle
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +145,44 @@ def test_training_with_loader_workers_writes_the_same(folder: Path, tmp_path: Pa
         train(folder, folder / "swaps", out, params, device="cpu", loader_workers=workers)
     for name in ("srntt.safetensors", "loss.csv", "metrics.json", "card.json"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def wait_for_ever(fabric: Fabric, folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_processes_end_with_the_command_that_is_killed(tmp_path: Path) -> None:
+    code = """
+import functools, sys
+from pathlib import Path
+from test_devices import wait_for_ever
+from srntt_pipeline.training.launch import launch
+
+if __name__ == "__main__":
+    run = functools.partial(wait_for_ever, folder=Path(sys.argv[1]))
+    launch(run, "cpu", 2, "32-true")
+"""
+    here = Path(__file__).parent
+    (tmp_path / "command.py").write_text(code)
+    (tmp_path / "started").mkdir()
+    command = subprocess.Popen(
+        [sys.executable, tmp_path / "command.py", tmp_path / "started"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1])])},
+    )
+
+    def running() -> list[str]:
+        pids = [file.name for file in (tmp_path / "started").iterdir()]
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+    end = time.monotonic() + 60
+    while len(running()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    command.kill()
+    command.wait()
+    end = time.monotonic() + 3
+    while running():
+        assert time.monotonic() < end
+        time.sleep(0.05)
