@@ -147,36 +147,32 @@ def test_training_with_loader_workers_writes_the_same(folder: Path, tmp_path: Pa
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
-def wait_for_ever(fabric: Fabric, folder: Path) -> None:
-    (folder / str(os.getpid())).touch()
-    time.sleep(60)
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_processes_end_with_the_command_that_is_killed(tmp_path: Path) -> None:
     code = """
-import functools, sys
+import os, sys, time
 from pathlib import Path
-from test_devices import wait_for_ever
 from srntt_pipeline.training.launch import launch
 
+def wait_for_ever(fabric):
+    (Path(__file__).parent / "started" / str(os.getpid())).touch()
+    time.sleep(200)
+
 if __name__ == "__main__":
-    run = functools.partial(wait_for_ever, folder=Path(sys.argv[1]))
-    launch(run, "cpu", 2, "32-true")
+    launch(wait_for_ever, "cpu", 2, "32-true")
 """
-    here = Path(__file__).parent
     (tmp_path / "command.py").write_text(code)
     (tmp_path / "started").mkdir()
     command = subprocess.Popen(
-        [sys.executable, tmp_path / "command.py", tmp_path / "started"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1])])},
+        [sys.executable, tmp_path / "command.py"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
 
     def running() -> list[str]:
         pids = [file.name for file in (tmp_path / "started").iterdir()]
         return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while len(running()) < 2:
         assert time.monotonic() < end
         time.sleep(0.05)
