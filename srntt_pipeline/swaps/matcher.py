@@ -108,6 +108,11 @@ def load_matcher(
 ) -> Matcher:
     """Return the Matcher that `params` ask for, on the encoder's device; raises InputError."""
     params, device = files.found(params), encoder.mean.device
+    if params.precision == "tf32" and params.matching == "patches" and device.type != "cuda":
+        raise InputError(
+            f"swaps.precision: tf32 needs CUDA, the device is {device}; choose another one, or "
+            "--device cuda"
+        )
     upscaler = load_upscaler(params.upscaler, device)
     flow = load_flow(params, device)
     return Matcher(encoder, upscaler, versions(params), params.precision, flow)

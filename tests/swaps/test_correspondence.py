@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from srntt_pipeline.config import MatchParams
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.swaps import search, torch_search, windows
 from srntt_pipeline.swaps.correspondence import (
     Correspondence,
@@ -20,6 +22,7 @@ from srntt_pipeline.swaps.correspondence import (
     patch_norms,
 )
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.matcher import load_matcher
 from srntt_pipeline.swaps.swap import weight_map
 
 sides = st.integers(3, 9)
@@ -270,6 +273,9 @@ def test_half_precision_mostly_agrees(
 def test_tf32_needs_cuda() -> None:
     with pytest.raises(ValueError, match="CUDA"):
         match(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], precision="tf32")
+    encoder = load_encoder("random", 0, torch.device("cpu"))
+    with pytest.raises(InputError, match=r"^swaps\.precision: tf32 needs CUDA, the device is cpu;"):
+        load_matcher(MatchParams(encoder_weights="random", precision="tf32"), encoder)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

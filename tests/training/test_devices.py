@@ -1,7 +1,11 @@
 """Several processes, and several loader workers, train as one does."""
 
 import functools
+import os
 import pickle
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +145,40 @@ def test_training_with_loader_workers_writes_the_same(folder: Path, tmp_path: Pa
         train(folder, folder / "swaps", out, params, device="cpu", loader_workers=workers)
     for name in ("srntt.safetensors", "loss.csv", "metrics.json", "card.json"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_processes_end_with_the_command_that_is_killed(tmp_path: Path) -> None:
+    code = """
+import os, sys, time
+from pathlib import Path
+from srntt_pipeline.training.launch import launch
+
+def wait_for_ever(fabric):
+    (Path(__file__).parent / "started" / str(os.getpid())).touch()
+    time.sleep(200)
+
+if __name__ == "__main__":
+    launch(wait_for_ever, "cpu", 2, "32-true")
+"""
+    (tmp_path / "command.py").write_text(code)
+    (tmp_path / "started").mkdir()
+    command = subprocess.Popen(
+        [sys.executable, tmp_path / "command.py"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    def running() -> list[str]:
+        pids = [file.name for file in (tmp_path / "started").iterdir()]
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+    end = time.monotonic() + 200
+    while len(running()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    command.kill()
+    command.wait()
+    end = time.monotonic() + 3
+    while running():
+        assert time.monotonic() < end
+        time.sleep(0.05)
