@@ -25,12 +25,14 @@ from srntt_pipeline.albums.prepare import album_jobs, count_all, extract_all
 from srntt_pipeline.parallel import default_workers
 
 IN_AN_ALBUM = 40
+BANDS = {"levels_by": "bands", "bands": (40, 20, 10, 5), "train_pairs": 100}
+BUILD = PARAMS.model_copy(update=BANDS)  # quantiles would call unrelated photos of one album pairs
 
 
 def child(albums: Path, out: Path, workers: int) -> None:
     """Build; print core seconds of features, counts, the rest; then s, MiB, pairs, files."""
     found, _ = find_albums(albums)
-    jobs = album_jobs(found, out, PARAMS, "cpu")
+    jobs = album_jobs(found, out, BUILD, "cpu")
     pairs = sum(len(album.photos) * (len(album.photos) - 1) // 2 for album in found)
     times = [core_seconds()]
     photos = extract_all([job for album in jobs for job in album.features], workers)
@@ -39,7 +41,7 @@ def child(albums: Path, out: Path, workers: int) -> None:
     count_all([job for album in jobs for job in album.counts], photos, workers)
     taken = time.perf_counter() - start
     times.append(core_seconds())
-    build_cufed5(albums, out, PARAMS, workers=workers, device="cpu")
+    build_cufed5(albums, out, BUILD, workers=workers, device="cpu")
     times.append(core_seconds())
     files = sum(1 for path in (out / "work").rglob("*") if path.is_file())
     print(json.dumps([*np.diff(times), taken, *peaks(), pairs, files]))
@@ -74,8 +76,8 @@ def main() -> None:
             print(
                 f"  {albums.name:4}: features {1000 * features / options.photos:5.1f} ms a photo, "
                 f"{pairs:7.0f} counts {1000 * counts / pairs:5.2f} ms a pair on "
-                f"{counts / taken:.1f} cores, the rest {rest:5.1f} s; peak {main_process:4.0f} MiB, largest worker "
-                f"{worker:4.0f} MiB; {files:.0f} files in work/"
+                f"{counts / taken:.1f} cores, the rest {rest:5.1f} s; peak "
+                f"{main_process:4.0f} MiB, largest worker {worker:4.0f} MiB; {files:.0f} files in work/"
             )
         ratios = [b[1] / b[6] / (a[1] / a[6]) for a, b in zip(*runs.values(), strict=True)]
         print(f"  A pair's counts take {statistics.median(ratios):.2f} × as long in one album")
