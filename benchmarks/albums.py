@@ -77,7 +77,8 @@ def main() -> None:
                 f"  {albums.name:4}: features {1000 * features / options.photos:5.1f} ms a photo, "
                 f"{pairs:7.0f} counts {1000 * counts / pairs:5.2f} ms a pair on "
                 f"{counts / taken:.1f} cores, the rest {rest:5.1f} s; peak "
-                f"{main_process:4.0f} MiB, largest worker {worker:4.0f} MiB; {files:.0f} files in work/"
+                f"{main_process:4.0f} MiB, largest worker {worker:4.0f} MiB; "
+                f"{files:.0f} files in work/"
             )
         ratios = [b[1] / b[6] / (a[1] / a[6]) for a, b in zip(*runs.values(), strict=True)]
         print(f"  A pair's counts take {statistics.median(ratios):.2f} × as long in one album")
