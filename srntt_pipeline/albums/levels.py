@@ -38,11 +38,13 @@ def levels_by_quantiles(counts: Counts, levels: int) -> Counts:
     if counts.size == 0:
         return counts.copy()
     above = counts.size - np.cumsum(np.bincount(counts))  # of each count that occurs or could
-    return (1 + above * levels // counts.size)[counts]
+    return (1 + above * levels // counts.size).astype(np.int8)[counts]
 
 
 def grade(counts: Counts, params: BuildParams) -> Counts:
     """Return the level of each of an album's match counts as `params` want it; 0: none."""
     if params.levels_by == "bands":
-        return levels_by_bands(counts, params.level_bands)
+        # Of each count that occurs or could, then looked up: a large album has millions of pairs.
+        possible = np.arange(int(counts.max(initial=0)) + 1)
+        return levels_by_bands(possible, params.level_bands).astype(np.int8)[counts]
     return levels_by_quantiles(counts, params.levels)

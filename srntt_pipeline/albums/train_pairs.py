@@ -1,8 +1,8 @@
 """The training pairs: drawn by seed, spread over levels and albums, cropped until there are enough.
 
 Many pairs of photos give no crop: too few of their matches lie together. So crops are made in
-rounds. Each shares out what is still wanted among the albums that have untried pairs left. Where
-much is wanted of one album, pieces of its pairs are tried side by side.
+rounds. Each shares out what is still wanted among the albums that have untried pairs left. An
+album's pairs are tried in pieces, side by side, and count in the order in which they were drawn.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from srntt_pipeline.seeds import generator
 
 Counts = npt.NDArray[np.int64]
 
-# A job gets pairs enough for so many crops at best: seconds of work. It changes no row.
-CROPS = 64
+# So many pairs of a level are tried by one job: a second's work. It changes no row.
+PIECE = 32
 
 
 @dataclass(frozen=True)
 class Want:
-    """So many `crops` of `level` are wanted from the pairs `start`…`stop`, in the order drawn."""
+    """At most so many `crops` of `level` are wanted from the pairs `start`…`stop`, as drawn."""
 
     level: int
     start: int
@@ -51,9 +51,13 @@ class CropJob:
 
 @dataclass(frozen=True)
 class Cropped:
-    """What came of a `Want`: rows, nameless yet, and where untried pairs start and end."""
+    """What came of a `Want`: rows, nameless yet, and where untried pairs start and end.
+
+    `places`: from which of the pairs, in the order drawn, each row was cut.
+    """
 
     rows: list[TrainRow]
+    places: list[int]
     start: int
     end: int
 
@@ -73,63 +77,76 @@ def choose_train_pairs(
     """
     rows: list[TrainRow] = []
     made, start, end = np.zeros_like(available), np.zeros_like(available), available.copy()
-    missing = np.zeros_like(available)
+    missing, before, first = (np.zeros_like(available) for _ in range(3))
     rounds = 0
     while True:
         # What was shared out is made, or its pairs run out, before anything is shared out anew.
         missing[start >= end] = 0
         if not missing.any():
             missing = _share_out(params, made, (end - start) * params.crops_per_pair) - made
+            before, first = made.copy(), start.copy()
         if not missing.any():
             break
         rounds += 1
+        tries = _tries(missing, made - before, start - first, params.crops_per_pair)
         jobs = [
             (a, CropJob(albums[a], params, left_out.get(albums[a].name, frozenset()), wants))
             for a in np.flatnonzero(missing.any(axis=1))
-            for wants in _wants(missing[a], start[a], end[a], params.crops_per_pair)
+            for wants in _wants(missing[a], start[a], np.minimum(end, start + tries)[a])
         ]
         results = run_all(
             crop_album,
             [job for _, job in jobs],
             workers=workers,
             description="Corresponding crops" if rounds == 1 else f"Crops, round {rounds}",
-            unit="crops",
-            size=lambda job: sum(want.crops for want in job.wants),
+            unit="photo pairs",
+            size=lambda job: sum(want.stop - want.start for want in job.wants),
         )
         for (a, job), result in zip(jobs, results, strict=True):
             for want, cropped in zip(job.wants, result, strict=True):
                 place = a, want.level - 1
+                end[place] = cropped.end
+                if not missing[place]:
+                    continue  # enough came of the pairs before these: they count as untried
                 new = cropped.rows[: missing[place]]
                 rows += new
                 made[place] += len(new)
                 missing[place] -= len(new)
-                start[place], end[place] = cropped.start, cropped.end
+                start[place] = cropped.start if missing[place] else cropped.places[len(new) - 1] + 1
     rows.sort(key=_place)
     digits = max(5, len(str(len(rows) - 1)))
     return [replace(row, name=f"{index:0{digits}d}") for index, row in enumerate(rows)]
 
 
-def _wants(
-    missing: Counts, start: Counts, end: Counts, crops_per_pair: int
-) -> Iterator[tuple[Want, ...]]:
-    """Yield what each job shall make of an album's `missing` crops of each level.
+def _tries(missing: Counts, made: Counts, tried: Counts, crops_per_pair: int) -> Counts:
+    """Return how many pairs to try next for the crops that are `missing`, by what came so far.
 
-    Few crops are one job's, which stops when it has them. Of many, jobs get pieces of just the
-    pairs that would do at best: then none is tried that one job would not have tried.
+    `made` crops of `tried` pairs since they were shared out. Never more than as many pairs again:
+    what comes of too many is thrown away.
     """
-    few = []
+    at_best = -(-missing // crops_per_pair)
+    as_before = -(-missing * tried // np.maximum(np.maximum(made, missing), 1))
+    return np.maximum(PIECE, np.where(tried, as_before, at_best))
+
+
+def _wants(missing: Counts, start: Counts, stop: Counts) -> Iterator[tuple[Want, ...]]:
+    """Yield what each job shall try of an album's pairs at each level from `start` to `stop`.
+
+    Levels with one piece are one job's.
+    """
+    single = []
     for k in np.flatnonzero(missing):
-        level, crops, place, stop = int(k) + 1, int(missing[k]), int(start[k]), int(end[k])
-        if crops <= CROPS:
-            few.append(Want(level, place, crops, stop))
-            continue
-        stop = min(stop, place - crops // -crops_per_pair)
-        step = -(CROPS // -crops_per_pair)
-        for first in range(place, stop, step):
-            last = min(first + step, stop)
-            yield (Want(level, first, (last - first) * crops_per_pair, last),)
-    if few:
-        yield tuple(few)
+        places = range(int(start[k]), int(stop[k]), PIECE)
+        wants = [
+            Want(int(k) + 1, place, int(missing[k]), min(place + PIECE, int(stop[k])))
+            for place in places
+        ]
+        if len(wants) == 1:
+            single += wants
+        else:
+            yield from ((want,) for want in wants)
+    if single:
+        yield tuple(single)
 
 
 def _share_out(params: BuildParams, made: Counts, possible: Counts) -> Counts:
@@ -155,19 +172,21 @@ def crop_album(job: CropJob) -> list[Cropped]:
 
 
 def _crop(want: Want, pairs: Pairs, records: dict[str, PhotoRecord], job: CropJob) -> Cropped:
-    places = pairs.of_level(want.level)
+    of_level = pairs.of_level(want.level)
     rng = generator(job.params.seed, "training pairs", job.album.name, want.level)
-    order = rng.permutation(len(places))
+    order = rng.permutation(len(of_level))
     rows: list[TrainRow] = []
+    places: list[int] = []
     place, stop = min(want.start, len(order)), min(want.stop, len(order))
     while len(rows) < want.crops and place < stop:
-        i, j = places[order[place]]
+        i, j = of_level[order[place]]
         hr, ref = records[pairs.names[i]], records[pairs.names[j]]
         hr_features, ref_features = read_features([hr, ref])
         matches = int(pairs.matches[i, j])
         rows += _rows(hr, ref, hr_features, ref_features, matches, want.level, job)
+        places += [place] * (len(rows) - len(places))
         place += 1
-    return Cropped(rows[: want.crops], place, len(order))
+    return Cropped(rows[: want.crops], places[: want.crops], place, len(order))
 
 
 def _rows(
