@@ -5,6 +5,7 @@ low-passes before it shrinks (bicubic: a = -0.5), as the published numbers need.
 """
 
 import io
+import logging
 import os
 import tempfile
 import threading
@@ -46,6 +47,10 @@ _TOLD_BYTES = 1 << 10
 Image.MAX_IMAGE_PIXELS = None
 # Editors and cameras write more text and larger profiles than Pillow's 1 MiB allows.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
+
+# What Pillow logs names no file; what it raises after is told with the file's name.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+logging.getLogger("PIL").propagate = False
 
 # What is caught of warnings and of stderr is the whole process's: one image at a time.
 _lock = threading.RLock()

@@ -8,6 +8,7 @@ manifests/             only in data sets built here: train.csv and test.csv name
 
 import csv
 import logging
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from srntt_pipeline.files import read_json
 from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
+
+_MAX_STEM_BYTES = 250  # with `.json` after it, the longest name that file systems take
 
 TRAIN_INPUT = Path("train", "input")
 TRAIN_REF = Path("train", "ref")
@@ -114,6 +117,8 @@ def _why_unread(path: Path) -> str | None:
     """Return why an image is not used; None for one that is, and for what is no image."""
     suffix = suffix_of(path)
     if suffix in SUFFIXES:
+        if len(os.fsencode(path.stem)) > _MAX_STEM_BYTES:
+            return "the name is too long: outputs are called after it; rename it"
         return None if path.is_file() else "not a regular file"
     kind = None if suffix in PHOTO_SUFFIXES else kind_of_file(path)
     return why_not_read(path, kind) if suffix in PHOTO_SUFFIXES or is_picture(kind) else None

@@ -1,3 +1,4 @@
+import io
 import os
 import struct
 import zlib
@@ -341,12 +342,22 @@ def test_limit_of_megapixels_is_the_callers(tmp_path):
     assert read_rgb(path, max_megapixels=0.0006).shape == (*SIZE, 3)
 
 
+def encoded_by_pillow(kind, **options):
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, kind, **options)
+    return file.getvalue()
+
+
 SAMPLES = {
     "jpg": encoded(".jpg"),
     "png": encoded(".png"),
     "tif": encoded(".tif"),
     "webp": encoded(".webp"),
     "bmp": encoded(".bmp"),
+    "progressive": encoded_by_pillow("JPEG", progressive=True),
+    "jpeg in tiff": encoded_by_pillow("TIFF", compression="jpeg"),
+    "deflate in tiff": encoded_by_pillow("TIFF", compression="tiff_deflate"),
+    "avif": encoded_by_pillow("AVIF") if HAS_AVIF else b"",
 }
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -277,4 +278,61 @@ def test_data_set_without_test_groups_is_not_a_folder_of_images(tmp_path, photog
     (tmp_path / "train" / "input").mkdir(parents=True)
     Image.fromarray(photograph).save(tmp_path / "contact_sheet.png")
     with pytest.raises(InputError, match="without test groups"):
+        read_test_set(tmp_path)
+
+
+def save_as(path, photograph):
+    Image.fromarray(photograph[:40, :40]).save(path, "PNG")
+
+
+def test_images_that_cannot_be_used_are_told_with_a_reason(tmp_path, photograph):
+    for name in ("a.png", "b.jfif", "c", "d.png_orig", f"{'x' * 250}.png", f"{'y' * 251}.png"):
+        save_as(tmp_path / name, photograph)
+    (tmp_path / "e.CR3").touch()
+    (tmp_path / "notes.txt").write_text("no image")
+    os.mkfifo(tmp_path / "f.png")
+    (tmp_path / "g.png").symlink_to("/dev/zero")
+    (tmp_path / "h.png").mkdir()
+    test_set = read_test_set(tmp_path)
+    assert [group.name for group in test_set.groups] == ["a", "b", "x" * 250]
+    assert {file.path.name: file.reason for file in test_set.unread} == {
+        "c": "not a photo's file type (no suffix): it seems to be PNG",
+        "d.png_orig": "not a photo's file type (.png_orig): it seems to be PNG",
+        "e.CR3": "a camera's raw file: export it as JPEG or PNG (.cr3)",
+        "f.png": "not a regular file",
+        "g.png": "not a regular file",
+        f"{'y' * 251}.png": "the name is too long: outputs are called after it; rename it",
+    }
+
+
+def test_a_group_whose_hr_image_is_not_used_is_left_out(tmp_path, photograph):
+    for name in ("001_0.png", "001_1.png", "002_1.png"):
+        save_as(tmp_path / name, photograph)
+    (tmp_path / "002_0.CR3").touch()
+    test_set = read_test_set(tmp_path)
+    assert [group.name for group in test_set.groups] == ["001"]
+    assert [file.path.name for file in test_set.unread] == ["002_0.CR3"]
+
+
+def test_a_folder_without_usable_images_says_what_is_wrong_with_one(tmp_path):
+    (tmp_path / "a.jxl").touch()
+    with pytest.raises(InputError, match=r"no test images.*a\.jxl: JPEG XL: not read"):
+        read_test_set(tmp_path)
+
+
+def test_training_images_that_are_not_used_are_told(tmp_path, photograph, caplog):
+    for side in ("input", "ref"):
+        (tmp_path / "train" / side).mkdir(parents=True)
+        save_as(tmp_path / "train" / side / "a.png", photograph)
+    (tmp_path / "train" / "input" / "b.CR3").touch()
+    assert [pair.name for pair in read_train_pairs(tmp_path)] == ["a"]
+    assert "b.CR3 is not used: a camera's raw file" in caplog.text
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
         read_test_set(tmp_path)

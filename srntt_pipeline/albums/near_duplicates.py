@@ -111,7 +111,7 @@ def _nearest(bits: Bits, most: int) -> Iterator[tuple[int, int, int, int]]:
     `bits` uint8 [N, 8 M]: of each photo from the eight orientations of each test photo. Of four
     turns the nearest stands for all, since features bear any turn; so of the mirrored ones.
     """
-    sides = bits.reshape(len(bits), -1, 2, _TURNS)
+    sides = bits.reshape(len(bits), bits.shape[1] // (2 * _TURNS), 2, _TURNS)
     turns, least = sides.argmin(axis=3), sides.min(axis=3)
     for i, j, side in np.argwhere(least <= most):
         yield int(i), int(j), int(least[i, j, side]), int(_TURNS * side + turns[i, j, side])

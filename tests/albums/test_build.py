@@ -501,7 +501,9 @@ def write_bad_photos(folder, view):
     (folder / "deep.tif").write_bytes(cv2.imencode(".tif", deep)[1].tobytes())
     save("grey.jpg", image.convert("L"))
     save("cmyk.jpg", image.convert("CMYK"))
-    save("alpha.png", image.convert("RGBA"))
+    clear = image.convert("RGBA")
+    clear.putpixel((0, 0), (0, 0, 0, 0))
+    save("alpha.png", clear)
     save("palette.png", image.quantize(), transparency=0)
     frames = {"save_all": True, "append_images": [image.rotate(90)]}
     save("moving.webp", **frames)
@@ -520,12 +522,12 @@ def write_bad_photos(folder, view):
         "grey.jpg": "grey",
         "cmyk.jpg": "colour mode CMYK",
         "alpha.png": "has an alpha channel",
-        "palette.png": "has an alpha channel",
+        "palette.png": "colour mode P",
         "moving.webp": "animated or multi-page: 2 frames",
-        "moving.gif": "not a photo's file type (.gif)",
+        "moving.gif": "not a photo's file type; export it as JPEG or PNG (.gif)",
         "tiny.png": "too small: 8×8 px, 64 px needed on the short side",
         "huge.png": "200 megapixels, over the limit of 100",
-        "dangling.jpg": "unreadable (No such file or directory)",
+        "dangling.jpg": "a link to nothing",
     }
 
 

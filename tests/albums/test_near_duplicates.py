@@ -88,6 +88,12 @@ def test_without_test_photos_there_are_none(albums):
     assert find_near_duplicates([], [albums[1]], PARAMS, 1) == []
 
 
+def test_an_album_without_usable_photos_has_none(albums):
+    test, training = albums
+    unused = frozenset(photo.name for photo in training.index().photos)
+    assert find(test, CountedAlbum("training", training.features, training.counts, unused)) == []
+
+
 HASHES = npst.arrays(np.uint8, st.tuples(st.integers(0, 5), st.just(8)))
 
 

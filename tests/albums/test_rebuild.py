@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srntt_pipeline import layout
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.rebuild import rebuild_cufed5
 from srntt_pipeline.errors import InputError
@@ -354,3 +355,32 @@ def test_folders_that_are_not_there_are_refused(cufed, original, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"origin\.json is missing"):
         rebuild_cufed5(tmp_path / "empty", cufed, tmp_path / "out", allow_missing=False, workers=1)
+
+
+def test_colours_are_those_of_the_version_that_built(
+    cufed, build_params, tmp_path, copy_of, other_profile, contents
+):
+    """Photos become sRGB and the origin counts them; a manifest from before leaves them alone."""
+    albums = copy_of(cufed, "tagged")
+    photos = sorted(albums.rglob("*.jpg"))
+    for path in photos[1:]:
+        Image.open(path).save(path, quality=95, icc_profile=other_profile)
+    Image.open(photos[0]).save(photos[0], quality=95, icc_profile=b"no profile" * 20)
+    report = build_cufed5(albums, tmp_path / "built", build_params, workers=1)
+    origin = json.loads((tmp_path / "built" / "manifests" / "origin.json").read_text())
+    broken = "broken profile, taken as sRGB"
+    assert origin["profiles"] == {"Colours turned": len(photos) - 1, broken: 1}
+    (warning,) = [line for line in report["warnings"] if "colour profile" in line]
+    assert photos[0].name in warning
+
+    del origin["profiles"]
+    before = copy_of(tmp_path / "built" / "manifests", "before")
+    (before / "origin.json").write_text(json.dumps(origin))
+    for source, converted in ((tmp_path / "built" / "manifests", True), (before, False)):
+        out = tmp_path / f"out {converted}"
+        rebuild_cufed5(source, albums, out, allow_missing=False, workers=1)
+        row = next(row for row in rows(source / "test.csv") if row["photo"] != photos[0].name)
+        photo = Image.open(albums / row["album"] / row["photo"]).convert("RGB")
+        pixels = np.asarray(photo.resize((160, round(photo.height * 160 / photo.width)), 1))
+        image = np.asarray(Image.open(out / layout.group_file(row["group"], int(row["k"]))))
+        assert (np.abs(image.astype(int) - pixels).mean() > 20) == converted
