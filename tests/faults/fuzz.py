@@ -81,6 +81,9 @@ def main() -> None:
     )
     @given(target.files)
     def attempt(file: Any) -> None:
+        read(file)
+
+    def read(file: Any) -> None:
         found["tried"] += 1
         (place / "last input").write_text(repr(file)[:100_000])
         signal.alarm(TIME_S)
@@ -97,6 +100,8 @@ def main() -> None:
             grown = (peaks[-1] - peaks[-2]) >> 20
             _note(found, f"took {grown} MiB more than all before", file)
 
+    for file in target.always:
+        read(file)
     attempt()
     if any(place.rglob(CANARY)):
         _note(found, "code in an input was executed", "")

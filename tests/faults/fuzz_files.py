@@ -13,7 +13,7 @@ import skimage.data
 import yaml
 from commands import Inputs
 from hypothesis import strategies as st
-from mutations import CANARY, spoilt_bytes, spoilt_csv, spoilt_json, spoilt_yaml
+from mutations import CANARY, odd_yaml, spoilt_bytes, spoilt_csv, spoilt_json, spoilt_yaml
 from PIL import Image
 from target import Target
 
@@ -169,4 +169,6 @@ def _yaml(tree: Any, read_file: Callable[[Path], object], scratch: Path) -> Targ
         read_file(path)
 
     valid = yaml.safe_dump(tree).encode()
-    return Target(spoilt_yaml(valid, tree, str(scratch / CANARY)), read)
+    canary = str(scratch / CANARY)
+    files = spoilt_yaml(valid, tree, canary)
+    return Target(files, read, always=odd_yaml(valid, canary))

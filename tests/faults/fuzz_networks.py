@@ -76,7 +76,7 @@ def encoder_weights(inputs: Inputs, scratch: Path) -> Target:
         load_encoder(str(path), 0, torch.device("cpu"))
 
     pickles = _pickles(str(scratch / CANARY))
-    return Target(st.sampled_from(pickles) | spoilt_bytes(pickles), read, 0.2)
+    return Target(spoilt_bytes(pickles), read, 0.2, pickles)
 
 
 def training_states(inputs: Inputs, scratch: Path) -> Target:

@@ -132,15 +132,9 @@ def code_in_yaml(canary: str) -> list[bytes]:
     ]
 
 
-@st.composite
-def spoilt_yaml(draw: st.DrawFn, valid: bytes, tree: Any, canary: str) -> bytes:
-    """Draw a YAML file: of spoilt values (JSON is YAML), spoilt bytes, or what is odd in YAML."""
-    way = draw(st.sampled_from(["values", "values", "values", "bytes", "bytes", "odd"]))
-    if way == "values":
-        return _text(draw(spoilt_tree(tree)))
-    if way == "bytes":
-        return draw(spoilt_bytes([valid]))
-    return draw(st.sampled_from([
+def odd_yaml(valid: bytes, canary: str) -> list[bytes]:
+    """Return YAML files that parsers stumble over, or that hold code."""
+    return [
         b"", _BOMB.encode(), f"{_BOMB}build: {{name: *a11}}\n".encode(),
         f"{_BOMB}build: {{bands: *a11}}\njobs: *a11\n".encode(),
         b"[" * 20_000, b"a: &a [*a]\n", b"build: &b\n  <<: *b\n",
@@ -150,7 +144,18 @@ def spoilt_yaml(draw: st.DrawFn, valid: bytes, tree: Any, canary: str) -> bytes:
         b"f" * 5000 + b"}\n", b"\0", b"build: {seed: .nan}", b"\xff", b"- 1\n", b"1\n", b"x\n",
         b"build: {long_side_px: 1e400}\n", b"build: {[1]: 2}\n", b"1: 2\n", b"null: {}\n",
         b"build: {name: \"\\ud800\"}\n", *code_in_yaml(canary),
-    ]))  # fmt: skip
+    ]  # fmt: skip
+
+
+@st.composite
+def spoilt_yaml(draw: st.DrawFn, valid: bytes, tree: Any, canary: str) -> bytes:
+    """Draw a YAML file: of spoilt values (JSON is YAML), spoilt bytes, or what is odd in YAML."""
+    way = draw(st.sampled_from(["values", "values", "values", "bytes", "bytes", "odd"]))
+    if way == "values":
+        return _text(draw(spoilt_tree(tree)))
+    if way == "bytes":
+        return draw(spoilt_bytes([valid]))
+    return draw(st.sampled_from(odd_yaml(valid, canary)))
 
 
 _CELLS = (

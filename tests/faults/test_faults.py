@@ -30,6 +30,7 @@ from harness import (
 from zygote import Ended
 
 Record = Callable[[str, object], None]
+LOG = 1 << 14  # bytes that what a command says may take, which is a file too
 STOPPED = 128 + signal.SIGTERM
 
 
@@ -61,7 +62,10 @@ def test_full_disk(lab: Lab, command: Command, tmp_path: Path, record_property: 
                 disk.remove()
         else:
             folder = lab.folder(command)
-            length = rng.randrange(max(map(len, expected.values())))
+            largest = max(map(len, expected.values()))
+            if largest <= LOG:
+                pytest.skip("a disk for small files cannot be mounted here: that takes root")
+            length = rng.randrange(LOG, largest)
             with trials.one(f"no file over {length} bytes"):
                 _check_full(lab, command, folder, lab.run(command, folder, largest_file=length))
                 lab.check_rerun(command, folder)
