@@ -36,7 +36,6 @@ TEST = Path("test", "CUFED5")
 SUMMARY = Path("summary.json")
 _MANIFESTS = Path("manifests")
 
-_LONGEST_STEM = 250  # bytes: file systems take 255, and outputs add `.json`
 _TEST_NAME = re.compile(r"(?P<group>.+)_(?P<k>\d)")
 
 
@@ -100,11 +99,6 @@ def _images(folder: Path) -> tuple[list[Path], list[Unread]]:
             continue
         if path.name != path.name.encode(errors="replace").decode():
             raise InputError(f"{path}: the name is not valid UTF-8; rename it")
-        if len(path.stem.encode()) > _LONGEST_STEM:
-            raise InputError(
-                f"{path}: the name is too long for those of its outputs; rename it (at most "
-                f"{_LONGEST_STEM} bytes before the suffix)"
-            )
         if path.stem in images:
             raise InputError(
                 f"{images[path.stem]} and {path.name} would have outputs of one name; rename one"

@@ -483,7 +483,7 @@ def test_a_shard_cut_in_half_is_refused_and_made_again(call, refused, pictures, 
     (shard,) = swaps.glob("*.h5")
     whole = shard.read_bytes()
     shard.write_bytes(whole[: len(whole) // 2])
-    line = refused("train", pictures, swaps, tmp_path / "model", "--steps", "1")
+    line = refused("train", pictures, swaps, tmp_path / "model", "--patch-px", "16")
     assert str(shard) in line
     assert "precompute-swaps" in line
     assert call(*precompute)[0] == 0

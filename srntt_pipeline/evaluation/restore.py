@@ -167,6 +167,9 @@ def super_resolve(
     InputError.
     """
     check_output_file(out, ".png", [lr, *refs], lambda path: read_made_from(path) is not None)
+    for path in (lr, *refs):
+        if not any(read_size(path)):  # what is wrong with it is told before networks are loaded
+            read_whole(path, grey=True)
     restorer = load_restorer(checkpoint, device, files)
     long_side = params.reference_long_side_px or SCALE * max(read_size(lr))
     _check_memory(restorer, lr, refs, long_side, max_memory)

@@ -94,7 +94,7 @@ def test_labels_change_nothing_but_their_columns(cufed, original, build_params, 
     bare = copy_of(cufed)
     for path in bare.glob("*.json"):
         path.unlink()
-    shutil.copytree(original / "work", tmp_path / "out" / "work")
+    shutil.copytree(original, tmp_path / "out")
     build_cufed5(bare, tmp_path / "out", build_params, workers=1)
     for file in (original / "train").rglob("*.png"):
         assert (tmp_path / "out" / file.relative_to(original)).read_bytes() == file.read_bytes()

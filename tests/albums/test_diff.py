@@ -4,6 +4,7 @@ import pytest
 
 from srntt_pipeline.albums.diff import diff_manifests
 from srntt_pipeline.albums.manifests import make_manifest, read_manifests, write_manifests
+from srntt_pipeline.outputs import open_output
 
 
 @pytest.fixture
@@ -18,7 +19,8 @@ def other(original, tmp_path):
             old.rejected if rejected is None else rejected,
             old.origin.model_copy(update=origin),
         )
-        write_manifests(tmp_path / "other", data)
+        with open_output(tmp_path / "other", "dataset") as output:
+            write_manifests(output, data)
         return tmp_path / "other"
 
     return write

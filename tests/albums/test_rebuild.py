@@ -16,8 +16,9 @@ from srntt_pipeline import layout
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.rebuild import rebuild_cufed5
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import MARK
+from srntt_pipeline.files import MARK, write_bytes
 from srntt_pipeline.layout import read_test_set
+from srntt_pipeline.outputs import open_output
 
 # What a manifest does not know: the counts of pairs that were not chosen, and the features.
 OWN = ("match_counts.png", "work/")
@@ -145,9 +146,11 @@ def test_a_killed_rebuild_goes_on_to_the_same_bytes(cufed, original, tmp_path, c
 
 def test_what_another_manifest_made_is_gone(cufed, original, tmp_path, contents):
     out = tmp_path / "out"
-    for name in ("train/input/99.png", "test/CUFED5/9_0.png", "match_counts.png"):
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(b"stale")
+    stale = [out / "train/input/99.png", out / "test/CUFED5/9_0.png", out / "match_counts.png"]
+    with open_output(out, "dataset") as output:
+        output.claim(stale)
+        for path in stale:
+            write_bytes(path, b"stale")
     rebuild(original, cufed, out)
     assert contents(out) == without_own(contents(original))
 

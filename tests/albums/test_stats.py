@@ -111,5 +111,5 @@ def test_a_manifest_may_lack_training_pairs_or_groups(original, kept):
 
 
 def test_a_folder_is_no_file_to_write(original, tmp_path):
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match=r"give a file name that ends in \.csv"):
         manifest_stats(original, tmp_path)

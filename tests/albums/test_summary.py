@@ -72,7 +72,7 @@ def test_histogram_shows_every_pair_in_its_band(albums, tmp_path, monkeypatch):
     monkeypatch.setattr(summary, "save_figure", lambda figure, path: seen.append(figure))
     params = BuildParams(long_side_px=220, crop_px=64, levels=2, bands=(100, 20), test_groups=0)
     report = build_cufed5(albums, tmp_path / "out", params, workers=1)
-    axes = seen[0].axes[0]
+    axes = seen[-1].axes[0]
     names = ["no level", "L2", "L1"]  # stacked in this order
     assert [text.get_text() for text in axes.get_legend().get_texts()] == names
     bars_of = dict(zip(names, axes.containers, strict=True))
