@@ -36,15 +36,19 @@ KINDS = {
 _NOBODYS = frozenset(
     {".gitignore", ".gitkeep", ".ds_store", "thumbs.db", "desktop.ini", "lost+found"}
 )
-_MARK_JSON, _LOCK, _WRITER = "mark.json", "lock", "writer.json"
+_MARK_JSON, _LOCK, _WRITER, _CLAIMING = "mark.json", "lock", "writer.json", "claiming"
+_PATIENCE_S = 60  # for others to write the inventory
 
 
 class Output:
     """A folder that this process may write to, and the inventory of our files in it."""
 
-    def __init__(self, folder: Path, kind: str, files: Iterable[str]) -> None:
-        self.folder, self.kind = folder, kind
-        self._files = set(files)
+    def __init__(self, folder: Path, kind: str, *, shared: bool = False) -> None:
+        """`shared`: others write here meanwhile, and claim the same files."""
+        self.folder, self.kind, self._shared = folder, kind, shared
+        self._files = set(_inventory(folder, kind) or ())
+        if not shared:
+            self._files = self._there()
 
     def claim(self, files: Iterable[Path]) -> None:
         """Say that `files` will be written; relative to the folder, or below it.
@@ -53,17 +57,18 @@ class Output:
         written, when one of them is there and is not ours, or when a folder on the way is a link.
         """
         names = [self._name(file) for file in files]
-        for name in names:
-            path = self.folder / name
-            if name not in self._files and os.path.lexists(path):
+        there = [n for n in names if n not in self._files and os.path.lexists(self.folder / n)]
+        if there and self._shared:  # others claim first and write then, so this is not too early
+            self._files.update(_inventory(self.folder, self.kind) or ())
+        for name in there:
+            if name not in self._files:
                 raise InputError(
-                    f"{path} was not written by srntt-pipeline, which would write a file of that "
-                    f"name; move it out of {self.folder}"
+                    f"{self.folder / name} was not written by srntt-pipeline, which would write a "
+                    f"file of that name; move it out of {self.folder}"
                 )
         self._check_places(names)
         if not self._files.issuperset(names):
-            self._files.update(names)
-            self._write()
+            self._add(names)
 
     def ours(self, below: str = "") -> list[Path]:
         """Return our files in the folder, or in `below` it, by name; they may be gone."""
@@ -115,14 +120,27 @@ class Output:
             if path.exists() and not path.is_dir():
                 raise InputError(f"{path} is a file where a folder is needed; move it away")
 
+    def _add(self, names: Iterable[str]) -> None:
+        self._files.update(names)
+        if not self._shared:
+            self._write()
+            return
+        # What others have claimed since stays claimed.
+        with FileLock(self.folder / MARK / _CLAIMING, timeout=_PATIENCE_S):
+            self._files.update(_inventory(self.folder, self.kind) or ())
+            self._write()
+
+    def _there(self) -> set[str]:
+        return {name for name in self._files if os.path.lexists(self.folder / name)}
+
     def _write(self) -> None:
         content = {"format": FORMAT, "kind": self.kind, "files": sorted(self._files)}
         write_json(self.folder / MARK / _MARK_JSON, content)
 
     def close(self) -> None:
-        """Drop from the inventory what is not there."""
-        there = {name for name in self._files if os.path.lexists(self.folder / name)}
-        if there != self._files:
+        """Drop from the inventory what was never written, once nobody else will write it."""
+        there = self._there()
+        if there != self._files and not self._shared:
             self._files = there
             self._write()
 
@@ -147,8 +165,8 @@ def open_output(
         (folder / MARK).mkdir(parents=True, exist_ok=True)
         _lock(stack, folder, shard)
         check_place(folder, kind, reads)  # again: somebody may have written until we had the lock
-        output = Output(folder, kind, _inventory(folder, kind) or ())
-        output._write()
+        output = Output(folder, kind, shared=shard is not None)
+        output._add(())
         if shard is None:
             output.clear_partials()
         try:
@@ -161,7 +179,8 @@ def open_output(
         output.close()
         if shard is None:
             output.clear_partials()
-            for other in (folder / MARK).glob(f"{_LOCK}-*"):  # of shards, none of which can run now
+            # Of shards, none of which can run now.
+            for other in (*(folder / MARK).glob(f"{_LOCK}-*"), folder / MARK / _CLAIMING):
                 other.unlink(missing_ok=True)
 
 

@@ -236,6 +236,18 @@ def test_shards_write_at_once_but_none_twice_and_nothing_else_meanwhile(tmp_path
     write(tmp_path, "a", shard=Shard(3, 3))
 
 
+def test_what_one_shard_claims_another_does_not_forget(tmp_path):
+    files = [tmp_path / name for name in ("a", "b")]
+    with open_output(tmp_path, "tables", shard=Shard(1, 2)) as first:
+        with open_output(tmp_path, "tables", shard=Shard(2, 2)) as second:
+            first.claim(files)
+            write_bytes(files[0], b"ours")
+            second.claim(files)
+        write_bytes(files[1], b"ours")
+    write(tmp_path, "a", "b")
+    assert names(tmp_path / MARK) == ["lock", "mark.json"]
+
+
 def test_no_shard_starts_while_the_whole_is_written(tmp_path, start):
     start(tmp_path)
     with pytest.raises(InputError, match="is being written"):

@@ -265,7 +265,7 @@ def test_an_image_too_large_for_the_memory_is_refused_before_any_is_decoded(
 ):
     large = tmp_path / "large.png"
     Image.new("RGB", (3000, 2000)).save(large)
-    monkeypatch.setattr("srntt_pipeline.evaluation.restore.read_rgb", None)
+    monkeypatch.setattr("srntt_pipeline.evaluation.restore.read_whole", None)
     for given in ({"lr": large}, {"lr": large, "refs": (large,)}):
         with pytest.raises(
             InputError, match=r"--max-memory: .*large\.png, 3000×2000 px"

@@ -46,7 +46,9 @@ def assert_named(folder: Path, path: Path) -> None:
         for read in (shards.__getitem__, shards.maps) if shards.has_maps else (shards.__getitem__,):
             with pytest.raises(InputError) as caught:
                 read(name)
-            assert str(caught.value).startswith(f"{path} is damaged or foreign; run precompute-sw")
+            line = str(caught.value)
+            assert line.startswith(f"{path} is damaged or foreign (")
+            assert "run precompute-swaps again: it remakes this shard only" in line
             assert "\n" not in str(caught.value)
 
 

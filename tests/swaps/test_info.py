@@ -14,7 +14,7 @@ def test_info_says_what_made_the_shards_and_what_they_weigh(tiny_swaps: Path) ->
     assert f"{tiny_swaps}: 3 pairs in 2 shards by srntt_pipeline 0." in text
     assert "VGG19, random, seed 0 (sha256" in text
     assert "scales [1.0, 0.7], rotations_deg [0.0]" in text
-    size = sum(path.stat().st_size for path in tiny_swaps.iterdir())
+    size = sum(path.stat().st_size for path in tiny_swaps.glob("*.*") if path.is_file())
     in_full = 3 * 48 * 40 * 112 * 4  # 64 + 32 + 16 values a pixel
     assert f"{size / 3e3:.1f} kB a pair" in text
     assert f"would take {in_full / 1e6:.1f} MB, {in_full / size:.0f} times it" in text

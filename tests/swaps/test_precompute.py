@@ -157,10 +157,21 @@ def test_shards_in_any_order_then_merge_make_the_same_bytes(
     out = tmp_path / "out"
     made = [shard(dataset, out, f"{k}/3", store=store) for k in (3, 1, 2)]
     assert made == [1, 2, 1]
-    assert sorted(contents(out)) == [f"shard-0000{number}.h5" for number in range(4)]
+    shards = sorted(path.name for path in out.glob("*.*"))
+    assert shards == [MARK, *(f"shard-0000{number}.h5" for number in range(4))]
     assert merge(dataset, out, store=store) == 4
     run(dataset, tmp_path / "whole", store=store)
     assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_our_shards_of_an_earlier_run_go_and_others_stay(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(dataset, out, pairs_per_shard=1)
+    (out / "shard-00009.h5").write_bytes(b"somebody's")
+    run(dataset, out, pairs_per_shard=4)
+    names = sorted(path.name for path in out.glob("*.h5"))
+    assert names == ["shard-00000.h5", "shard-00009.h5"]
+    assert (out / "shard-00009.h5").read_bytes() == b"somebody's"
 
 
 def test_a_shard_touches_nothing_of_others(dataset: Path, tmp_path: Path) -> None:
