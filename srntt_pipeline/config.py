@@ -666,17 +666,20 @@ def validate(model: type[SectionType], content: object, source: str) -> SectionT
         raise InputError(f"{source}: {'; '.join(lines)}") from None
 
 
+def _shown(given: object) -> str:
+    try:
+        return shortened(repr(given), 80)
+    except ValueError:  # Python prints no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+
+
 def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
     place = [shortened(str(part), 60) for part in problem["loc"]]
     key = ".".join(place)
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ")
         given = problem.get("input")
-        shown = (
-            f" (got {shortened(repr(given), 80)})"
-            if isinstance(given, str | int | float | list)
-            else ""
-        )
+        shown = f" (got {_shown(given)})" if isinstance(given, str | int | float | list) else ""
         where = f"{key}: " if key else ""
         return f"{where}{message[:1].lower()}{message[1:]}{shown}"
     for part in place[:-1]:

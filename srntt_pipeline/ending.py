@@ -98,7 +98,9 @@ class _Command:
 def _cut_off(code: int) -> None:
     """End this process, and those that it has started, which may be too young to `follow`."""
     for child in multiprocessing.active_children():
-        child.kill()
+        if child.pid:
+            with suppress(OSError):  # not `child.kill()`, which joblib's processes lack
+                os.kill(child.pid, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
     os._exit(code)
 
 

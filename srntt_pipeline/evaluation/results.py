@@ -94,6 +94,12 @@ def _read(path: Path) -> list[Row]:
                     row[name] = float(row[name])
                     if math.isnan(row[name]):
                         raise ValueError(f"{name} is no number")
+            if missing := [
+                name
+                for name in ("dataset", "image", "method", "reference", "psnr_db", "ssim")
+                if name not in row
+            ]:
+                raise ValueError(f"it has no column {missing[0]}")
             if row["protocol"] not in PROTOCOLS:
                 raise ValueError(f"protocol {row['protocol']} is unknown")
             row["reference_images"] = int(row["reference_images"])
@@ -111,7 +117,7 @@ def _notes(folders: Sequence[Path]) -> list[str]:
         content = read_json(path, "evaluate again")
         try:
             for note in content["notes"]:
-                datasets.setdefault(note, []).append(content["dataset"])
+                datasets.setdefault(f"{note}", []).append(f"{content['dataset']}")
         except (KeyError, TypeError):
             raise InputError(f"{path}: not what evaluate writes; evaluate again") from None
     return [

@@ -105,7 +105,7 @@ def precompute_swaps(
         check_pairs(pairs, params, matcher, max_memory)
     jobs = shard_jobs(pairs, out, params, encoder.identity, networks, str(chosen), max_memory)
     with open_output(out, "swaps", reads=[dataset], shard=shard) as output:
-        claim(jobs, output)
+        claim(jobs, output, with_index=not shard)
         if merge:
             parts = _check_made(jobs, workers)
         else:
@@ -207,9 +207,9 @@ def float32_agreement(jobs: Sequence[ShardJob], encoder: Encoder) -> float:
     return sum(shares) / len(shares)
 
 
-def claim(jobs: Sequence[ShardJob], output: Output) -> None:
-    """Claim what the jobs, and `finish` after them, write."""
-    output.claim([*(job.path for job in jobs), Path(INDEX)])
+def claim(jobs: Sequence[ShardJob], output: Output, *, with_index: bool = True) -> None:
+    """Claim what the jobs write, and the index that `finish` writes after them."""
+    output.claim([*(job.path for job in jobs), *([Path(INDEX)] if with_index else [])])
 
 
 def finish(

@@ -74,9 +74,7 @@ class Found:
 
 def states_in(out: Path) -> list[Path]:
     """Return the folders of all runs' states in `out`, of most steps first."""
-    root = out / RESUME
-    # Versions before this one had no folder for each run.
-    folders = [path for path in (*root.glob("*/step-*"), *root.glob("step-*")) if is_state(path)]
+    folders = [path for path in (out / RESUME).glob("*/step-*") if is_state(path)]
     ours = ours_in(out, (path / name for path in folders for name in state_files()))
     return sorted({path.parent for path in ours}, key=lambda path: (path.name, path), reverse=True)
 
@@ -159,7 +157,10 @@ def load_state(found: Found, parts: Mapping[str, Part], columns: Sequence[str]) 
     path, state = found.path, found.state
     for name, part in parts.items():
         file = _checked(found, f"{name}.safetensors")
-        tensors = load_tensors(file)
+        try:
+            tensors = load_tensors(file)
+        except InputError as error:
+            raise InputError(f"{error}; {_fix(path)}") from None
         try:
             if isinstance(part, nn.Module):
                 part.load_state_dict(tensors)

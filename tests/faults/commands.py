@@ -13,7 +13,8 @@ from zygote import Zygote
 
 # What of a folder is no result, and why. Nothing else is left out of any comparison.
 NO_RESULT = {
-    ".srntt_pipeline/lock": "names the process that writes or wrote last",
+    ".srntt_pipeline/lock*": "empty; who holds it writes, and shards have one each",
+    ".srntt_pipeline/claiming": "empty; the lock of the inventory that shards share",
 }
 
 _BUILD = (

@@ -87,7 +87,7 @@ def training_states(inputs: Inputs, scratch: Path) -> Target:
     )  # fmt: skip
     done = scratch / "done"
     train_upscaler(inputs.dataset, done, options, device="cpu")
-    (state,) = (done / "resume").iterdir()
+    (state,) = (done / "resume").glob("*/*")
     valid = {path.name: path.read_bytes() for path in state.iterdir()}
     more = options.model_copy(update={"steps": 3})
 
@@ -95,7 +95,7 @@ def training_states(inputs: Inputs, scratch: Path) -> Target:
         out = scratch / "out"
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(done, out)
-        (out / "resume" / state.name / file[0]).write_bytes(file[1])
+        (out / state.relative_to(done) / file[0]).write_bytes(file[1])
         train_upscaler(inputs.dataset, out, more, device="cpu")
 
     names = st.sampled_from(sorted(valid))

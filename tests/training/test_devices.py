@@ -49,6 +49,7 @@ def save_gradients(fabric: Fabric, folder: Path, out: Path) -> None:
     torch.set_num_threads(1)
     job = srntt_job(folder, folder / "swaps", PARAMS, fabric.device)
     trainer = Trainer(fabric, out, PARAMS, job)
+    out.mkdir(parents=True, exist_ok=True)
     trainer._begin()
     found = []
     for phase, batch in trainer.batches_from(0):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from srntt_pipeline.config import UpscalerParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import file_sha256
+from srntt_pipeline.files import MARK, file_sha256
 from srntt_pipeline.training.loop import train_upscaler
 
 PARAMS = UpscalerParams(
@@ -163,9 +163,10 @@ def test_a_state_of_another_version_is_told_and_can_be_replaced(
     folder: Path, state: Path, finished: Path, contents: Any
 ) -> None:
     out = state.parents[2]
-    state = state.rename(out / "resume" / state.name)
     (state / "state.json").write_text('{"made_from": "0f3a", "step": 2}')
-    next(path for path in (out / "resume").iterdir() if path != state).rmdir()
+    mark = out / MARK / "mark.json"
+    mark.write_text(mark.read_text().replace(state.parent.name, "0123456789ab"))
+    state.parent.rename(out / "resume" / "0123456789ab")
     with pytest.raises(InputError, match="is damaged, or of another version"):
         train_upscaler(folder, out, PARAMS, device="cpu")
     train_upscaler(folder, out, PARAMS, device="cpu", overwrite=True)
