@@ -185,11 +185,9 @@ def open_output(
 
 
 def ours_in(folder: Path, paths: Iterable[Path]) -> list[Path]:
-    """Return those of `paths` that the inventory of `folder` names; all, where there is no mark.
+    """Return those of `paths` that the inventory of `folder` names, but none that a link leads to.
 
-    None that a link leads to.
-
-    For those who only read, or who were given the folder by `open_output` in another place.
+    All, where there is no mark. For those who only read, or who were given the folder elsewhere.
     """
     path = folder / MARK / _MARK_JSON
     if not path.is_file():
@@ -213,6 +211,8 @@ def check_place(folder: Path, kind: str, reads: Iterable[Path] = ()) -> None:
                 f"{read} is read by this command and lies inside {folder}, which it writes to; "
                 "name another folder to write to"
             )
+    if (folder / MARK).is_symlink():
+        raise InputError(f"{folder / MARK} is a link, which srntt-pipeline never makes; remove it")
     if not folder.is_dir() or _inventory(folder, kind) is not None:
         return
     for path in sorted(folder.iterdir()):
@@ -236,10 +236,10 @@ def _inventory(folder: Path, kind: str) -> list[str] | None:
     if content.get("kind") != kind:
         held = KINDS.get(str(content.get("kind")), "something else")
         raise InputError(f"{folder} holds {held}, and {KINDS[kind]} would be written there; {fix}")
-    outside = [n for n in files if not isinstance(n, str) or not n or n[0] == "/" or ".." in
-               PurePosixPath(n).parts]  # fmt: skip
-    if outside:
-        raise InputError(f"{path}: names {outside[0]!r}, which is no file in {folder}; {fix}")
+    for name in files:
+        parts = PurePosixPath(name).parts if isinstance(name, str) else ()
+        if not parts or parts[0] == "/" or ".." in parts:
+            raise InputError(f"{path}: names {name!r}, which is no file in {folder}; {fix}")
     return files
 
 
@@ -265,9 +265,9 @@ def _lock(stack: ExitStack, folder: Path, shard: Shard | None) -> None:
     """
     mark = folder / MARK
     own = f"{_LOCK}-{shard.k}-of-{shard.n}" if shard else _LOCK
-    writer = mark / own.replace(_LOCK, "writer").__add__(".json")
+    writer = _writer_file(mark, own)
     _acquire(stack, mark, own, folder)
-    others = [mark / _LOCK] if shard else sorted(mark.glob(f"{_LOCK}-*"))
+    others = [mark / _LOCK] if shard else sorted(mark.glob(f"{_LOCK}-*-of-*[0-9]"))
     for other in others:
         with ExitStack() as probe:
             _acquire(probe, mark, other.name, folder)
@@ -293,9 +293,13 @@ def _acquire(stack: ExitStack, mark: Path, name: str, folder: Path) -> None:
         ) from None
 
 
+def _writer_file(mark: Path, lock: str) -> Path:
+    return mark / (_WRITER if lock == _LOCK else f"{lock}.json")
+
+
 def _writer(mark: Path, lock: str) -> str:
     try:
-        who = json.loads((mark / f"{lock.replace(_LOCK, 'writer')}.json").read_text())
+        who = json.loads(_writer_file(mark, lock).read_text(encoding="utf-8"))
         return f"{who['command']} (process {who['process']} on {who['host']}, since {who['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another run"

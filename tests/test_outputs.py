@@ -143,6 +143,15 @@ def test_a_mark_that_is_none_is_refused(tmp_path, content):
         write(tmp_path / "out", "a")
 
 
+def test_a_mark_that_is_a_link_is_refused(tmp_path, contents):
+    write_bytes(tmp_path / "mine" / "partial" / "letter.txt", b"somebody's")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / MARK).symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="is a link"):
+        write(tmp_path / "out", "a")
+    assert (tmp_path / "mine" / "partial" / "letter.txt").exists()
+
+
 def test_a_run_that_writes_nothing_leaves_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "new", tmp_path / "empty"):

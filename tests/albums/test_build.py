@@ -193,6 +193,56 @@ def test_building_again_changes_nothing(albums, copy, built, contents):
     assert {path: path.stat().st_mtime_ns for path in images} == images
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path, other: path.write_bytes(b""),
+        lambda path, other: path.write_bytes(other.read_bytes()),
+        lambda path, other: path.write_bytes(path.read_bytes()[:-20]),
+        lambda path, other: Image.open(other).save(path),  # as another program writes it
+        lambda path, other: path.unlink(),
+    ],
+    ids=["empty", "another", "cut short", "foreign", "gone"],
+)
+def test_images_are_checked_by_what_they_are_not_by_name(albums, copy, built, contents, spoil):
+    first, second = sorted((copy / "train" / "ref").glob("*.png"))[:2]
+    spoil(first, second)
+    build_cufed5(albums, copy, PARAMS, workers=1)
+    assert contents(copy) == contents(built)
+
+
+@pytest.mark.parametrize("name", ["train/ref", "train/input", "test/CUFED5", "train"])
+def test_a_link_in_place_of_a_folder_is_refused(albums, copy, built, tmp_path, contents, name):
+    """Old images under a new manifest, and images of somebody else, would be the outcome."""
+    moved = tmp_path / "moved"
+    shutil.move(copy / name, moved)
+    (copy / name).symlink_to(moved)
+    before = contents(moved)
+    for params in (PARAMS, PARAMS.model_copy(update={"seed": 5})):
+        with pytest.raises(InputError, match=rf"{name} is a link"):
+            build_cufed5(albums, copy, params, workers=1)
+    assert contents(moved) == before
+    assert contents(copy / "manifests") == contents(built / "manifests")
+
+
+def test_a_stray_image_is_told_and_kept(albums, copy, caplog, save_view):
+    stray = save_view(copy / "train" / "ref" / "77777.png")
+    content = stray.read_bytes()
+    build_cufed5(albums, copy, PARAMS.model_copy(update={"seed": 5}), workers=1)
+    assert stray.read_bytes() == content
+    assert f"{stray} is not of this data set; move it out of there" in caplog.text
+
+
+def test_a_build_that_fails_leaves_the_data_set_that_is_there(copy, built, tmp_path, contents):
+    for name in ("1.jpg", "2.jpg"):
+        (tmp_path / "bad" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "bad" / "a" / name).touch()
+    with pytest.raises(InputError, match=r"rejected\.csv says why"):
+        build_cufed5(tmp_path / "bad", copy, PARAMS, workers=1)
+    kept = {n: c for n, c in contents(copy).items() if "work/" not in n and n != "rejected.csv"}
+    assert kept == {n: c for n, c in contents(built).items() if "work/" not in n}
+
+
 def test_where_the_albums_lie_does_not_matter(
     albums, built, tmp_path, contents, without_pictures, monkeypatch
 ):
