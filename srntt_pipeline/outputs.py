@@ -7,20 +7,17 @@ and not removed. `mark.json` there is the inventory of what was claimed, `lock` 
 out, `writer.json` says who writes, and `partial/` holds what is not whole yet.
 """
 
-import json
 import os
 import shutil
-import socket
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, PARTIAL, read_json, write_json
+from srntt_pipeline.locks import LOCK, WRITER, lock, shard_files
 from srntt_pipeline.shard import Shard
 
 FORMAT = "srntt_pipeline output"
@@ -36,7 +33,7 @@ KINDS = {
 _NOBODYS = frozenset(
     {".gitignore", ".gitkeep", ".ds_store", "thumbs.db", "desktop.ini", "lost+found"}
 )
-_MARK_JSON, _LOCK, _WRITER, _CLAIMING = "mark.json", "lock", "writer.json", "claiming"
+_MARK_JSON, _CLAIMING = "mark.json", "claiming"
 _PATIENCE_S = 60  # for others to write the inventory
 
 
@@ -163,7 +160,7 @@ def open_output(
     is_new = not folder.exists()
     with ExitStack() as stack:
         (folder / MARK).mkdir(parents=True, exist_ok=True)
-        _lock(stack, folder, shard)
+        lock(stack, folder, shard)
         check_place(folder, kind, reads)  # again: somebody may have written until we had the lock
         output = Output(folder, kind, shared=shard is not None)
         output._add(())
@@ -180,8 +177,8 @@ def open_output(
         if shard is None:
             output.clear_partials()
             # Of shards, none of which can run now.
-            for other in (*(folder / MARK).glob(f"{_LOCK}-*"), folder / MARK / _CLAIMING):
-                other.unlink(missing_ok=True)
+            for path in (*shard_files(folder), folder / MARK / _CLAIMING):
+                path.unlink(missing_ok=True)
 
 
 def ours_in(folder: Path, paths: Iterable[Path]) -> list[Path]:
@@ -250,59 +247,11 @@ def _leave(output: Output, is_new: bool) -> None:
     mark = output.folder / MARK
     with suppress(OSError):
         # The lock last: as long as it is there, nobody else has put a mark here.
-        for name in (_MARK_JSON, _WRITER, _LOCK):
+        for name in (_MARK_JSON, WRITER, LOCK):
             (mark / name).unlink(missing_ok=True)
         mark.rmdir()
         if is_new:
             output.folder.rmdir()
-
-
-def _lock(stack: ExitStack, folder: Path, shard: Shard | None) -> None:
-    """Keep other writers out until the stack is closed; raise InputError when there is one.
-
-    Shards lock each other out only where they are the same. Each takes its own lock first and then
-    looks at the others, so of two that start at once at least one sees the other.
-    """
-    mark = folder / MARK
-    own = f"{_LOCK}-{shard.k}-of-{shard.n}" if shard else _LOCK
-    writer = _writer_file(mark, own)
-    _acquire(stack, mark, own, folder)
-    others = [mark / _LOCK] if shard else sorted(mark.glob(f"{_LOCK}-*-of-*[0-9]"))
-    for other in others:
-        with ExitStack() as probe:
-            _acquire(probe, mark, other.name, folder)
-    stack.callback(writer.unlink, missing_ok=True)
-    write_json(
-        writer,
-        {
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]),
-            "process": os.getpid(),
-            "host": socket.gethostname(),
-            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-        },
-    )
-
-
-def _acquire(stack: ExitStack, mark: Path, name: str, folder: Path) -> None:
-    try:
-        stack.enter_context(FileLock(mark / name, blocking=False))
-    except Timeout:
-        raise InputError(
-            f"{folder} is being written by {_writer(mark, name)}; wait until it has ended, or name "
-            "another folder"
-        ) from None
-
-
-def _writer_file(mark: Path, lock: str) -> Path:
-    return mark / (_WRITER if lock == _LOCK else f"{lock}.json")
-
-
-def _writer(mark: Path, lock: str) -> str:
-    try:
-        who = json.loads(_writer_file(mark, lock).read_text(encoding="utf-8"))
-        return f"{who['command']} (process {who['process']} on {who['host']}, since {who['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another run"
 
 
 def check_output_file(
