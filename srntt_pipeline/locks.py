@@ -18,6 +18,7 @@ from srntt_pipeline.files import MARK, write_json
 from srntt_pipeline.shard import Shard
 
 LOCK, WRITER = "lock", "writer.json"
+_PATIENCE_S = 2  # shards that start at once hold the lock for a moment, to see whether it is free
 
 
 def lock(stack: ExitStack, folder: Path, shard: Shard | None) -> None:
@@ -48,7 +49,7 @@ def lock(stack: ExitStack, folder: Path, shard: Shard | None) -> None:
 
 def _acquire(stack: ExitStack, mark: Path, name: str, folder: Path) -> None:
     try:
-        stack.enter_context(FileLock(mark / name, blocking=False))
+        stack.enter_context(FileLock(mark / name, timeout=_PATIENCE_S))
     except Timeout:
         raise InputError(
             f"{folder} is being written by {_writer(mark, name)}; wait until it has ended, or name "

@@ -245,6 +245,15 @@ def test_shards_write_at_once_but_none_twice_and_nothing_else_meanwhile(tmp_path
     write(tmp_path, "a", shard=Shard(3, 3))
 
 
+def test_shards_that_start_at_once_are_not_in_each_others_way(tmp_path):
+    begin = [
+        subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path), f"{k}/8"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        for k in range(1, 9)
+    ]  # fmt: skip
+    assert [process.communicate()[0] for process in begin] == ["in\n"] * 8
+
+
 def test_what_one_shard_claims_another_does_not_forget(tmp_path):
     files = [tmp_path / name for name in ("a", "b")]
     with open_output(tmp_path, "tables", shard=Shard(1, 2)) as first:

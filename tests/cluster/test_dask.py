@@ -52,10 +52,9 @@ def test_a_worker_killed_in_the_middle_of_a_job_changes_no_byte(dask, place, bui
     build = command(
         "build-cufed5", "albums", "dataset", *OPTIONS, "--cluster", killable.address, cwd=place
     )
-    (half_written,) = kill_while_busy(killable.workers, place / "dataset")
+    kill_while_busy(killable.workers, place / "dataset")
     out, err = build.communicate(timeout=60)
     assert build.returncode == 0, err
-    assert "/work/sift/" in half_written
     assert out == ""
     assert "distributed" not in err
     assert contents(place / "dataset") == built
@@ -202,8 +201,8 @@ def test_ones_own_scheduler_with_tls(dask, tmp_path):
     other = distributed.Security.temporary()
     secrets["cert"].write_text(other.tls_client_cert)
     secrets["key"].write_text(other.tls_client_key)
-    refused = rf"^--cluster {started.address}: no Dask scheduler answers there"
-    for file in (config, None):
+    for file, reason in ((config, "no Dask scheduler answers there"), (None, "name tls_ca_file")):
+        refused = rf"^--cluster {started.address}: {reason}"
         with pytest.raises(InputError, match=refused), cluster(started.address, file):
             pass
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import yaml
 from conftest import HERE, OPTIONS, REPOSITORY, command, wait_until
+from PIL import Image
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.swaps.precompute import precompute_swaps
@@ -157,7 +158,7 @@ def test_jobs_that_end_in_the_middle_are_followed_by_others(site, config, built,
     )  # fmt: skip
 
     def a_job_is_running():
-        return list(site.glob("dataset/.srntt_pipeline/partial/*.h5"))
+        return list(site.glob("dataset/work/sift/*.h5"))
 
     wait_until(a_job_is_running, 60, every=0.01)
     ask("scancel", f"--name={JOB_NAME}")
@@ -188,6 +189,11 @@ def listening(pid):
 
 def test_nobody_else_reaches_scheduler_or_workers(site, config, capfd):
     """Another user of the machine has what any process sees, but not the key."""
+    large = site / "albums" / "large" / "00.jpg"  # keeps the workers busy for a minute
+    large.parent.mkdir()
+    Image.effect_noise((4000, 3000), 60).convert("RGB").save(large)
+    for number in range(1, 100):
+        large.with_name(f"{number:02d}.jpg").hardlink_to(large)
     before = set(psutil.pids())
     build = command(
         "build-cufed5", "albums", "dataset", *OPTIONS,
@@ -201,7 +207,7 @@ def test_nobody_else_reaches_scheduler_or_workers(site, config, capfd):
             with suppress(psutil.Error):
                 if "dask_worker" in " ".join(psutil.Process(pid).cmdline()):
                     found.append(pid)
-        return found if any(site.glob("dataset/work/sift/.*.partial.h5")) else None
+        return found if any(site.glob("dataset/work/sift/*.h5")) else None
 
     ours = [build.pid, *wait_until(workers, 90, every=0.02)]
     open_to_all = {a for p in ours for a in listening(p) if not a.ip.startswith(("127.", "::1"))}

@@ -58,6 +58,11 @@ class Ended:
         return f"exit code {self.code}" + "".join(f"\n    | {line}" for line in last)
 
 
+def _text(path: Path) -> str:
+    """Return what a command has said; nothing if it was ended before it opened the file."""
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
 class Running:
     """A command in a session of its own, whose id is its `pid`."""
 
@@ -89,7 +94,7 @@ class Running:
             self._zygote.reap(self.pid)
             raise TimeoutError(f"it did not end within {seconds:.0f} s")
         took = time.monotonic() - self._began
-        out, err = (path.read_text(errors="replace") for path in self._logs)
+        out, err = (_text(path) for path in self._logs)
         code, cpu = self._zygote.reap(self.pid)
         return Ended(code, out, err, took, cpu)
 
