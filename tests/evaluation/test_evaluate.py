@@ -3,9 +3,6 @@ import json
 import math
 import os
 import re
-import signal
-import subprocess
-import sys
 import urllib.parse
 
 import numpy as np
@@ -288,9 +285,9 @@ def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_pro
 ):
     assert set(PROTOCOLS_BY_HAND) == set(PROTOCOLS)
     folder = shared / "data" / "urban100"
-    run(folder, tmp_path, protocol=tuple(PROTOCOLS_BY_HAND), workers=2)
+    run(folder, tmp_path, protocol=tuple(PROTOCOLS_BY_HAND), workers=2, max_images=2)
     images = rows(tmp_path / "per_image.csv")
-    assert len(images) == 4 * len(PROTOCOLS_BY_HAND)
+    assert len(images) == 2 * len(PROTOCOLS_BY_HAND)
     made = {}
     for row in images:
         channel, border, window, matlab = PROTOCOLS_BY_HAND[row["protocol"]]
@@ -310,7 +307,7 @@ def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_pro
     assert list(table) == list(PROTOCOLS_BY_HAND)
     for protocol, row in table.items():
         assert (row["dataset"], row["method"], row["reference"]) == ("Urban100", BICUBIC, "none")
-        assert (row["images"], row["paper_psnr_db"], row["paper_ssim"]) == ("4", "23.14", "0.674")
+        assert (row["images"], row["paper_psnr_db"], row["paper_ssim"]) == ("2", "23.14", "0.674")
         own = [float(image["psnr_db"]) for image in images if image["protocol"] == protocol]
         assert float(row["psnr_db"]) == pytest.approx(np.mean(own), abs=1e-4)
 
@@ -880,46 +877,6 @@ def test_an_output_that_is_a_file_is_refused(cufed, tmp_path):
 def test_one_worker_and_two_write_the_same_bytes(cufed, evaluated, checkpoint, tmp_path, contents):
     run(cufed, tmp_path, checkpoint, workers=2)
     assert contents(tmp_path) == contents(evaluated)
-
-
-KILLED_RUN = """
-import os, signal, sys
-from pathlib import Path
-from srntt_pipeline.config import EvaluateParams
-from srntt_pipeline.evaluation.evaluate import evaluate
-
-replace, saved = os.replace, 0
-
-def replace_or_die(old, new):
-    global saved
-    saved += Path(new).suffix == ".png"
-    if saved == 8:  # within the first group
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(old, new)
-
-os.replace = replace_or_die
-dataset, checkpoint, out = map(Path, sys.argv[1:])
-params = EvaluateParams(protocol="luma")
-evaluate(dataset, out, params, checkpoints=[checkpoint], workers=1, device="cpu")
-"""
-
-
-def test_a_run_killed_in_the_middle_goes_on_to_the_same_bytes(
-    cufed, evaluated, checkpoint, tmp_path, contents
-):
-    command = [sys.executable, "-c", KILLED_RUN, cufed, checkpoint, tmp_path]
-    killed = subprocess.run(command, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    left = {path: path.stat().st_mtime_ns for path in tmp_path.glob("images/*/*/*.png")}
-    assert left
-    assert not (tmp_path / "table.csv").exists()
-
-    run(cufed, tmp_path, checkpoint)
-    assert contents(tmp_path) == contents(evaluated)
-    kept = {
-        path for path, time in left.items() if path.exists() and path.stat().st_mtime_ns == time
-    }
-    assert {path for path in left if not path.name.startswith(".")} == kept
 
 
 def test_images_of_another_checkpoint_are_not_used(cufed, checkpoint, tmp_path, contents):

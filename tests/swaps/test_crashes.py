@@ -1,31 +1,21 @@
-"""Damaged shards and killed writers: noticed, named, made again, never read as data."""
+"""Damaged shards: noticed, named, made again, never read as data."""
 
-import multiprocessing
 import random
 import shutil
-import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import is_intact
-from srntt_pipeline.shard import Shard
-from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 
 Contents = Callable[[Path], dict[str, bytes]]
 STORES = {"tiny_swaps": "correspondence", "tiny_maps": "maps"}
-PARAMS = SwapParams(
-    encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0,), pairs_per_shard=1
-)
 JOB = {"workers": 1, "device": "cpu"}
 
 
@@ -101,61 +91,3 @@ def test_damage_is_made_good_by_another_run(
         precompute_swaps(tiny_dataset, out, params, **JOB)  # type: ignore[arg-type]
         assert contents(out) == contents(whole)
         assert {file: file.stat().st_mtime_ns for file in kept} == kept
-
-
-class Run:
-    """A run in a process of its own; `begun` once it has started and loaded what it needs."""
-
-    def __init__(self, dataset: Path, out: Path, store: str, **options: object) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["srntt_pipeline.swaps.precompute"])
-        params = PARAMS.model_copy(update={"store": store})
-        self.begun = context.Event()
-        self.process = context.Process(
-            target=begin, args=(self.begun, dataset, out, params), kwargs={**JOB, **options}
-        )
-        self.process.start()
-
-    def wait_and_kill(self, seconds: float) -> int | None:
-        """Kill it so many seconds after it has begun, if it is not done; return its exit code."""
-        assert self.begun.wait(60)
-        self.process.join(seconds)
-        self.process.kill()
-        self.process.join()
-        return self.process.exitcode
-
-
-def begin(begun: Event, dataset: Path, out: Path, params: SwapParams, **options: object) -> None:
-    load_encoder("random", 0, torch.device("cpu"))
-    begun.set()
-    precompute_swaps(dataset, out, params, **options)  # type: ignore[arg-type]
-
-
-def seconds_undisturbed(dataset: Path, out: Path, store: str) -> float:
-    """Return how long the work itself takes."""
-    run = Run(dataset, out, store)
-    assert run.begun.wait(60)
-    began = time.monotonic()
-    assert run.wait_and_kill(60) == 0
-    return time.monotonic() - began
-
-
-def test_a_killed_array_task_costs_at_most_the_shard_in_hand(
-    tiny_dataset: Path, tmp_path: Path, contents: Contents
-) -> None:
-    duration = seconds_undisturbed(tiny_dataset, tmp_path / "undisturbed", "correspondence")
-    out, rng = tmp_path / "out", random.Random(1)
-    tasks = [Shard(1, 2), Shard(2, 2)]
-    for _ in range(4):
-        running = [Run(tiny_dataset, out, "correspondence", shard=task) for task in tasks]
-        for run in running:
-            assert run.begun.wait(60)
-        time.sleep(duration * rng.random())
-        before = {path: path.stat().st_mtime_ns for path in out.glob("shard-*.h5")}
-        for run in running:
-            run.wait_and_kill(0)
-    for task in tasks:
-        assert Run(tiny_dataset, out, "correspondence", shard=task).wait_and_kill(60) == 0
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert Run(tiny_dataset, out, "correspondence", merge=True).wait_and_kill(60) == 0
-    assert contents(out) == contents(tmp_path / "undisturbed")
