@@ -88,6 +88,9 @@ class Output:
         self._check_places(names)
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
+        self._remove_empty(names)
+
+    def _remove_empty(self, names: Iterable[str]) -> None:
         for parent in sorted({p for name in names for p in _parents(name)}, reverse=True):
             with suppress(OSError):
                 (self.folder / parent).rmdir()
@@ -213,11 +216,16 @@ def check_place(folder: Path, kind: str, reads: Iterable[Path] = ()) -> None:
     if not folder.is_dir() or _inventory(folder, kind) is not None:
         return
     for path in sorted(folder.iterdir()):
-        if path.name != MARK and path.name.lower() not in _NOBODYS:
+        if _counts(path):
             raise InputError(
                 f"{folder} is not empty, and srntt-pipeline did not write what is in it "
                 f"({path.name}, for one); name an empty or a new folder"
             )
+
+
+def _counts(path: Path) -> bool:
+    """Tell whether what lies in a folder makes it one that is not empty."""
+    return path.name != MARK and path.name.lower() not in _NOBODYS
 
 
 def _inventory(folder: Path, kind: str) -> list[str] | None:
@@ -242,8 +250,11 @@ def _inventory(folder: Path, kind: str) -> list[str] | None:
 
 def _leave(output: Output, is_new: bool) -> None:
     """Take the mark back from a folder into which nothing was written; remove the folder if new."""
-    if any(os.path.lexists(output.folder / name) for name in output._files):
+    if output._there():
         return
+    output._remove_empty(output._files)
+    if any(_counts(path) for path in output.folder.iterdir()):
+        return  # such as a folder that some library made
     mark = output.folder / MARK
     with suppress(OSError):
         # The lock last: as long as it is there, nobody else has put a mark here.

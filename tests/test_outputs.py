@@ -143,6 +143,17 @@ def test_a_mark_that_is_none_is_refused(tmp_path, content):
         write(tmp_path / "out", "a")
 
 
+def test_a_run_that_only_made_folders_can_be_started_again(tmp_path):
+    """On a full disk a folder can be made, and no file in it."""
+    for left in ("claimed", "other"):
+        with pytest.raises(ZeroDivisionError), open_output(tmp_path, "tables") as output:
+            output.claim([tmp_path / "claimed" / "a"])
+            (tmp_path / left).mkdir()
+            raise ZeroDivisionError
+        assert (tmp_path / "other").exists() == (left == "other")
+    write(tmp_path, "claimed/a")
+
+
 def test_a_mark_that_is_a_link_is_refused(tmp_path, contents):
     write_bytes(tmp_path / "mine" / "partial" / "letter.txt", b"somebody's")
     (tmp_path / "out").mkdir()

@@ -31,7 +31,7 @@ from srntt_pipeline.evaluation.tables import Row, paper_notes, summarise, write_
 from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.files import write_json
 from srntt_pipeline.layout import EvaluationSet, Unread, read_test_set
-from srntt_pipeline.outputs import open_output
+from srntt_pipeline.outputs import check_place, open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
 from srntt_pipeline.text import valid
@@ -60,6 +60,7 @@ def evaluate(
     and numbers that are there are not computed again, be they of a killed run or of one with other
     checkpoints or protocols. Raises InputError.
     """
+    check_place(out, "evaluation", [dataset, *checkpoints])  # said before anything is loaded
     protocols = get_protocols(params.protocol)
     chosen = choose_device(device)
     test_set = read_test_set(dataset)

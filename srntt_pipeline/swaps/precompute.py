@@ -26,7 +26,7 @@ from srntt_pipeline.images import (
 )
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.memory import MAX_MEMORY, image_bytes, share
-from srntt_pipeline.outputs import Output, open_output
+from srntt_pipeline.outputs import Output, check_place, open_output
 from srntt_pipeline.parallel import ahead, run_all
 from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
@@ -96,6 +96,7 @@ def precompute_swaps(
     at least 1.5 GiB; no result depends on it. Where it is too little for a pair, none is matched.
     Raises InputError.
     """
+    check_place(out, "swaps", [dataset])  # said before anything is loaded
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
     encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
