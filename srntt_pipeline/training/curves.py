@@ -7,7 +7,8 @@ leaves no step twice, and nothing that lies there, damaged or not, is read.
 import errno
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.outputs import ours_in
 from srntt_pipeline.training.job import Schedule
 from srntt_pipeline.training.objective import NAMES
@@ -79,14 +81,14 @@ class Curves:
         if not self._begun:
             self._waiting[step] = image
         elif self._live:
-            with naming(self._out / PICTURES / f"{step}.png"):
+            with self._writing(self._out / PICTURES / f"{step}.png"):
                 self._live.log_image(f"sample/{step}.png", image)
 
     def close(self) -> None:
         """Write the last values."""
         if not self._live:
             return
-        with naming(self._out / SUMMARY):
+        with self._writing(self._out / SUMMARY):
             self._live.make_summary()
             try:
                 self._live.end()
@@ -95,13 +97,26 @@ class Curves:
                     raise
                 log.warning("Curves in %s are not reported (%s)", self._out / FOLDER, error)
 
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        """Raise InputError as `naming` does, and leave no half of `path` or of the summary."""
+        try:
+            with naming(path):
+                yield
+        except InputError:
+            # DVCLive writes in place; the next run makes them anew.
+            for half in (path, self._out / SUMMARY):
+                with suppress(OSError):
+                    half.unlink(missing_ok=True)
+            raise
+
     def _add(self, group: str, row: Row) -> None:
         if not self._live:
             return
         self._live.step = int(str(row["step"]))
         for name, value in row.items():
             if name not in ("step", "phase") and value is not None:
-                with naming(self._out / METRICS / group / f"{name}.tsv"):
+                with self._writing(self._out / METRICS / group / f"{name}.tsv"):
                     self._live.log_metric(f"{group}/{name}", float(value))
 
 
