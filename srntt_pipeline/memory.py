@@ -1,8 +1,8 @@
 """What a process takes, counted from the sizes of its images before one of them is decoded.
 
-All that grows with an image is counted here in bytes for each of its pixels, measured with
-`benchmarks/max_memory.py`. What can be cut to fit (windows, tiles, buffers) gets what is left of
-the bound.
+All that grows with an image is counted here in bytes for each of its pixels: by the sizes of
+arrays, and decoding as measured (`benchmarks/max_memory.py` measures whole runs). What can be cut
+to fit (windows, tiles, buffers) gets what is left of the bound.
 """
 
 import ctypes
