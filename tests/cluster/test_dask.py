@@ -163,7 +163,7 @@ def test_a_long_list_of_jobs_is_handed_out_bit_by_bit(on_cluster, monkeypatch):
 
     monkeypatch.setattr(backend, "submit", counting_submit)
     assert run(square, range(1200)) == [i * i for i in range(1200)]
-    assert 100 < most[0] <= 1000
+    assert 100 < most[0] < 1200  # about a thousand; two threads count
 
 
 def test_worker_with_other_versions_is_refused(on_cluster, monkeypatch):
