@@ -258,7 +258,7 @@ def write_png(
 def read_made_from(path: Path) -> str | None:
     """Return what `write_png` was given as `made_from`; None for other files, or for none."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:  # reads the header alone
+        with open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:  # its header
             return image.info.get(MADE_FROM)
     except (OSError, SyntaxError):
         return None

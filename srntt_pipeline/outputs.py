@@ -189,12 +189,10 @@ def ours_in(folder: Path, paths: Iterable[Path]) -> list[Path]:
 
     All, where there is no mark. For those who only read, or who were given the folder elsewhere.
     """
-    path = folder / MARK / _MARK_JSON
-    if not path.is_file():
+    files = _inventory(folder)
+    if files is None:
         return list(paths)
-    content = read_json(path, f"name another folder than {folder}")
-    files = content.get("files") if isinstance(content, dict) else None
-    names = set(map(str, files)) if isinstance(files, list) else set()
+    names = set(files)
     found = [path for path in paths if path.relative_to(folder).as_posix() in names]
     linked = {parent for path in found for parent in path.parents if parent != folder and
               parent.is_relative_to(folder) and parent.is_symlink()}  # fmt: skip
@@ -228,8 +226,11 @@ def _counts(path: Path) -> bool:
     return path.name != MARK and path.name.lower() not in _NOBODYS
 
 
-def _inventory(folder: Path, kind: str) -> list[str] | None:
-    """Return the names of our files in a folder that carries our mark, else None."""
+def _inventory(folder: Path, kind: str = "") -> list[str] | None:
+    """Return the names of our files in a folder that carries our mark, else None.
+
+    Raises InputError for a mark that is none, or that is of another `kind`, where one is given.
+    """
     path = folder / MARK / _MARK_JSON
     if not path.is_file():
         return None
@@ -238,7 +239,7 @@ def _inventory(folder: Path, kind: str) -> list[str] | None:
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, list) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not the mark of a folder that srntt-pipeline wrote; {fix}")
-    if content.get("kind") != kind:
+    if kind and content.get("kind") != kind:
         held = KINDS.get(str(content.get("kind")), "something else")
         raise InputError(f"{folder} holds {held}, and {KINDS[kind]} would be written there; {fix}")
     for name in files:

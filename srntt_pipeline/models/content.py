@@ -68,9 +68,7 @@ class ContentExtractor(nn.Module):
 
 def bicubic(lr: Tensor) -> Tensor:
     """Return LR↑ [N, 3, 4h, 4w] of LR [N, 3, h, w]."""
-    # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑. In mixed
-    # precision LR comes in bfloat16, for which a CPU has none.
-    lr = lr.to(torch.promote_types(lr.dtype, torch.float32))
+    # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑.
     return F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
 
 
