@@ -57,9 +57,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         else:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(partial)):
+        if isinstance(error, OSError) and _is_within(error.filename, partial):
             raise _named(error, path) from None
         raise
+
+
+def _is_within(name: object, partial: Path) -> bool:
+    """Tell whether an error is of the temporary path, or what is in it; errors may name no file."""
+    return name is None or (isinstance(name, str) and Path(name).is_relative_to(partial))
 
 
 def _partial(path: Path) -> Path:

@@ -23,7 +23,7 @@ from srntt_pipeline.file_types import (
     suffix_of,
     why_not_read,
 )
-from srntt_pipeline.files import read_json
+from srntt_pipeline.files import read_csv, read_json
 from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
@@ -194,10 +194,10 @@ def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: P
     if not manifest.is_file():
         return
     try:
-        with manifest.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            named = {"_".join(row[column] for column in columns) + ".png" for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        (_, header), *rows = read_csv(manifest)
+        places = [header.index(column) for column in columns]
+        named = {"_".join(row[place] for place in places) + ".png" for _, row in rows}
+    except (OSError, ValueError, IndexError, csv.Error):
         raise InputError(
             f"{manifest}: not a manifest of images; restore it, or move {manifest.parent} away"
         ) from None

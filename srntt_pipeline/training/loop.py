@@ -15,6 +15,7 @@ from srntt_pipeline.training.job import Job, srntt_job, upscaler_job
 from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.results import planned_files
 from srntt_pipeline.training.trainer import Trainer
+from srntt_pipeline.training.writing import naming
 
 
 def train(
@@ -110,4 +111,6 @@ def _train(
         return trainer.run()
     with open_output(out, "model", reads=[job.dataset, *job.reads]) as output:
         output.claim(planned_files(job))
-        return trainer.run()
+        # Of a process that `launch` started, an OSError would be told with its traceback.
+        with naming():
+            return trainer.run()

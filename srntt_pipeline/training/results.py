@@ -14,7 +14,6 @@ from srntt_pipeline.training.curves import SUMMARY, TABLES, pictures
 from srntt_pipeline.training.earlier import CARD
 from srntt_pipeline.training.job import Job
 from srntt_pipeline.training.state import VALIDATION_COLUMNS, Progress, planned_states, state_files
-from srntt_pipeline.training.writing import naming
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +40,12 @@ def write_results(
         dataset=job.data_hash,
         metrics=metrics,
     )
-    with naming(path):
-        save_checkpoint(path, network, info)
+    save_checkpoint(path, network, info)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    with naming(out / CARD):
-        write_card(out, path, job, params, info, device=kind)
-    with naming(out / "loss.csv"):
-        write_bytes(out / "loss.csv", csv_bytes(job.columns, state.losses))
-    with naming(out / "validation.csv"):
-        write_bytes(out / "validation.csv", csv_bytes(VALIDATION_COLUMNS, state.validations))
-    with naming(out / "metrics.json"):
-        write_json(out / "metrics.json", metrics)
+    write_card(out, path, job, params, info, device=kind)
+    write_bytes(out / "loss.csv", csv_bytes(job.columns, state.losses))
+    write_bytes(out / "validation.csv", csv_bytes(VALIDATION_COLUMNS, state.validations))
+    write_json(out / "metrics.json", metrics)
     log.info(
         "Wrote %s after %d steps: validation %.2f dB, bicubic %.2f dB",
         path, state.step, *metrics.values(),

@@ -21,6 +21,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import (
     csv_bytes,
     file_sha256,
+    read_csv,
     read_json,
     whole_file,
     write_bytes,
@@ -28,7 +29,6 @@ from srntt_pipeline.files import (
 )
 from srntt_pipeline.outputs import ours_in
 from srntt_pipeline.training.job import Job, Schedule
-from srntt_pipeline.training.writing import naming
 
 Part = nn.Module | torch.optim.Optimizer
 Row = dict[str, int | float | str | None]
@@ -120,7 +120,7 @@ def save_state(out: Path, job: Job, progress: Progress, parts: Mapping[str, Part
     """Write the state to `out`: each part's tensors and the curves; then remove all others."""
     target = out / RESUME / job.run / _folder(progress.step)
     if not is_state(target):
-        with naming(target), whole_file(target) as partial:
+        with whole_file(target) as partial:
             for name, part in parts.items():
                 save_tensors(partial / f"{name}.safetensors", _tensors(part))
             write_bytes(partial / LOSSES, csv_bytes(job.columns, progress.losses))
@@ -197,8 +197,7 @@ def _checked(found: Found, name: str) -> Path:
 def _rows(found: Found, name: str, columns: Sequence[str]) -> list[Row]:
     file = _checked(found, name)
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            header, *cells = csv.reader(lines, strict=True)
+        header, *cells = [row for _, row in read_csv(file)]
         if header != list(columns):
             raise ValueError(f"its columns are not {', '.join(columns)}")
         return [_row(dict(zip(columns, row, strict=True))) for row in cells]

@@ -8,13 +8,15 @@ from srntt_pipeline.errors import InputError
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Raise InputError that names `path` where the system refuses to write it (a full disk)."""
-    # A full disk is told when a file is written to or closed, and such an error names no file.
+def naming(path: Path | None = None) -> Iterator[None]:
+    """Raise InputError that names the file where the system refuses to write it (a full disk).
+
+    `path`: the file, where an error may not name it, as those of other libraries do not.
+    """
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"{path}: {error.strerror or error}; when that is mended, run again: training goes on "
-            "from its last state"
+            f"{path or error.filename or 'input/output'}: {error.strerror or error}; when that is mended, run again: "
+            "training goes on from its last state"
         ) from None
