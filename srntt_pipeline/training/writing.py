@@ -16,7 +16,8 @@ def naming(path: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        name = path or error.filename or "input/output"
         raise InputError(
-            f"{path or error.filename or 'input/output'}: {error.strerror or error}; when that is mended, run again: "
-            "training goes on from its last state"
+            f"{name}: {error.strerror or error}; when that is mended, run again: training goes on "
+            "from its last state"
         ) from None
