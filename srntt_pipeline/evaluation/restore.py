@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -167,12 +167,13 @@ def super_resolve(
     InputError.
     """
     check_output_file(out, ".png", [lr, *refs], lambda path: read_made_from(path) is not None)
-    for path in (lr, *refs):
-        if not any(read_size(path)):  # what is wrong with it is told before networks are loaded
-            read_whole(path, grey=True)
+    stored = {path: read_size(path) for path in (lr, *refs)}
+    for path, size in stored.items():
+        if not any(size):  # HEIC; or what is wrong with it is told before networks are loaded
+            stored[path] = read_whole(path, grey=True).pixels.shape[:2]
     restorer = load_restorer(checkpoint, device, files)
-    long_side = params.reference_long_side_px or SCALE * max(read_size(lr))
-    _check_memory(restorer, lr, refs, long_side, max_memory)
+    long_side = params.reference_long_side_px or SCALE * max(stored[lr])
+    _check_memory(restorer, lr, refs, stored, long_side, max_memory)
     given = read_whole(lr, min_side=MIN_LR_SIDE_PX, grey=True)
     image, profile = given.pixels, _usable(given.profile, lr)
     height, width = image.shape[:2]
@@ -184,15 +185,14 @@ def super_resolve(
 
 
 def _check_memory(
-    restorer: Restorer, lr: Path, refs: Sequence[Path], long_side: int, max_memory: int
+    restorer: Restorer,
+    lr: Path,
+    refs: Sequence[Path],
+    stored: Mapping[Path, Size],
+    long_side: int,
+    max_memory: int,
 ) -> None:
-    """Raise InputError where images of the sizes in these files' headers do not fit `max_memory`.
-
-    A file without such a header counts as none: reading it says what is wrong with it.
-    """
-    stored = {path: read_size(path) for path in (lr, *refs)}
-    if not all(map(any, stored.values())):
-        return
+    """Raise InputError where images of the `stored` sizes do not fit the bound."""
     sizes = [shrunk_size(stored[ref], long_side) for ref in refs] or [stored[lr]]
     decoding = max(memory.decoding_bytes(size, path) for path, size in stored.items())
     least = max(
