@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,7 @@ def decode_whole(
     with _lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            image = _opened(content)
+            image = _opened(io.BytesIO(content))
             odd = _odd_mode(image, content, grey)
         except Exception as error:  # Pillow's plugins raise almost anything on damaged bytes
             raise unusable(_why_not_opened(content, error)) from None
@@ -145,14 +145,16 @@ def decode_whole(
     return Decoded(pixels, profile if isinstance(profile, bytes) and profile else None)
 
 
-def _opened(content: bytes) -> Image.Image:
+def _opened(file: BinaryIO) -> Image.Image:
     """Return the image as Pillow opens it; its pixels are not decoded yet."""
-    if HAS_HEIF and kind_of(content[:HEAD]) == "HEIC":
+    kind = kind_of(file.read(HEAD))
+    file.seek(0)
+    if HAS_HEIF and kind == "HEIC":
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-        return Image.open(io.BytesIO(content), formats=["HEIF"])
-    return Image.open(io.BytesIO(content), formats=_FORMATS)
+        return Image.open(file, formats=["HEIF"])
+    return Image.open(file, formats=_FORMATS)
 
 
 def _why_not_opened(content: bytes, error: Exception) -> str:
@@ -233,7 +235,7 @@ def read_size(path: Path) -> tuple[int, int]:
     (0, 0) where it tells none, or more than MAX_MEGAPIXELS: `decode` then says what is wrong.
     """
     try:
-        with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+        with open_regular(path) as file, _opened(file) as image:
             fits = image.width * image.height <= MAX_MEGAPIXELS * 1e6
             return (image.height, image.width) if fits else (0, 0)
     except Exception:  # as in `decode`

@@ -20,6 +20,7 @@ from srntt_pipeline.images import (
     downscale,
     limit_long_side,
     read_rgb,
+    read_size,
     read_whole,
     resize,
     upscale,
@@ -131,6 +132,7 @@ def test_heic_is_read_with_the_extra_and_upright(tmp_path):
     exif[0x0112] = 6
     pillow_heif.from_pillow(smooth).save(tmp_path / "a.heic", quality=95)
     image = read_rgb(tmp_path / "a.heic")
+    assert read_size(tmp_path / "a.heic") == image.shape[:2]
     assert np.abs(image.astype(int) - np.asarray(smooth)).mean() < 6
     pillow_heif.from_pillow(smooth).save(tmp_path / "b.heic", quality=95, exif=exif.tobytes())
     np.testing.assert_array_equal(read_rgb(tmp_path / "b.heic"), np.rot90(image, -1))

@@ -169,8 +169,8 @@ def super_resolve(
     check_output_file(out, ".png", [lr, *refs], lambda path: read_made_from(path) is not None)
     stored = {path: read_size(path) for path in (lr, *refs)}
     for path, size in stored.items():
-        if not any(size):  # HEIC; or what is wrong with it is told before networks are loaded
-            stored[path] = read_whole(path, grey=True).pixels.shape[:2]
+        if not any(size):  # what is wrong with it is told before networks are loaded
+            read_whole(path, grey=True)
     restorer = load_restorer(checkpoint, device, files)
     long_side = params.reference_long_side_px or SCALE * max(stored[lr])
     _check_memory(restorer, lr, refs, stored, long_side, max_memory)

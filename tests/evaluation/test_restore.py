@@ -372,3 +372,17 @@ def test_a_checkpoint_that_was_trained_anew_is_read_anew(restore, tmp_path):
     save_tiny(given, seed=2)
     after = restore(given=given, out=tmp_path / "after.png").read_bytes()
     assert after != before
+
+
+def test_heic_is_taken_as_lr_and_as_reference(restore, images, tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    for name in ("lr", "ref"):
+        heif.from_pillow(Image.open(images / f"{name}.png").convert("RGB")).save(
+            tmp_path / f"{name}.heic", quality=100
+        )
+    given = tmp_path / "lr.heic", [tmp_path / "ref.heic"]
+    sr = pixels(restore(*given))
+    height, width = pixels(images / "lr.png").shape[:2]
+    assert sr.shape == (4 * height, 4 * width, 3)
+    # References are shrunk to SR's size, which LR's header tells.
+    np.testing.assert_array_equal(sr, pixels(restore(*given, side=4 * max(height, width))))
