@@ -12,7 +12,6 @@ from typing import Protocol
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -20,7 +19,7 @@ from srntt_pipeline.config import LoopParams
 from srntt_pipeline.ending import follow
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
-from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes
+from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
@@ -165,12 +164,9 @@ class Patches(Dataset[dict[str, Tensor]]):
 def check_sizes(pairs: Sequence[TrainPair], patch_px: int) -> None:
     """Raise InputError for a pair too small for a patch, by the size in the header of its file."""
     for pair in pairs:
-        try:
-            with Image.open(pair.hr) as image:
-                side = min(image.size)
-        except Exception:  # whoever decodes the image says what is wrong with it
-            continue
-        if side // SCALE < patch_px // SCALE:
+        side = min(read_size(pair.hr))
+        # Of a file without a header, whoever decodes it says what is wrong with it.
+        if side and side // SCALE < patch_px // SCALE:
             raise _too_small(pair.hr, patch_px)
 
 

@@ -245,8 +245,6 @@ def check_swaps(shards: Shards, variant: Variant) -> None:
 def load_content(path: Path, params: TrainParams) -> Checkpoint:
     """Return the `sisr` checkpoint at `path`; raise InputError unless it fits the network."""
     checkpoint = load_checkpoint(path)
-    if not all(t.isfinite().all() for t in checkpoint.model.parameters()):
-        raise InputError(f"--content {checkpoint.path}: holds NaN or infinite weights")
     if checkpoint.info.model != SISR:
         raise InputError(
             f"--content {checkpoint.path}: is {checkpoint.info.model}; expected a sisr checkpoint, "

@@ -168,8 +168,6 @@ def load_state(found: Found, parts: Mapping[str, Part], columns: Sequence[str]) 
                 _unflatten(part, tensors)
         except (RuntimeError, ValueError):
             raise InputError(f"{file}: its tensors do not fit the network; {_fix(path)}") from None
-        if isinstance(part, nn.Module) and not all(t.isfinite().all() for t in part.parameters()):
-            raise InputError(f"{file} holds NaN or infinite weights; {_fix(path)}")
     losses = _rows(found, LOSSES, columns)
     validations = _rows(found, VALIDATIONS, VALIDATION_COLUMNS)
     if [row["step"] for row in losses] != list(range(1, len(losses) + 1)):
