@@ -14,7 +14,8 @@ from timing import parse, processor
 
 from srntt_pipeline.images import crop_to_multiple, downscale, read_rgb, upscale
 from srntt_pipeline.layout import read_train_pairs
-from srntt_pipeline.swaps.encoder import LAYERS, load_encoder
+from srntt_pipeline.maps import LAYERS
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import Augmentation
 from srntt_pipeline.swaps.swap import correspond, swap_features
 

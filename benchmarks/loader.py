@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.images import crop_to_multiple, downscale, read_rgb, write_png
 from srntt_pipeline.layout import TRAIN_INPUT, TRAIN_REF, TrainPair, read_train_pairs
+from srntt_pipeline.maps import LAYERS, to_tensor
 from srntt_pipeline.swaps.convert import convert_shards
 from srntt_pipeline.swaps.dataset import SwappedPair, SwappedPairs
-from srntt_pipeline.swaps.encoder import LAYERS, load_encoder, to_tensor
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 

@@ -26,7 +26,8 @@ from timing import parse, processor, seconds
 from usual import LOOPED, match_looped
 
 from srntt_pipeline.images import crop_to_multiple
-from srntt_pipeline.swaps.encoder import LAYERS, load_encoder
+from srntt_pipeline.maps import LAYERS
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import augmentations
 
 OURS = "ours"

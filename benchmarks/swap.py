@@ -6,8 +6,9 @@ from timing import compare, parse
 from usual import swap_folded, swap_looped
 
 from srntt_pipeline.images import downscale, upscale
+from srntt_pipeline.maps import CELLS
 from srntt_pipeline.swaps.correspondence import match
-from srntt_pipeline.swaps.encoder import CELLS, load_encoder
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import down_up
 from srntt_pipeline.swaps.swap import swap
 

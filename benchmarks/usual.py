@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from srntt_pipeline.maps import CELLS, Maps
 from srntt_pipeline.swaps.correspondence import Correspondence, patch_count, patch_norms
-from srntt_pipeline.swaps.encoder import CELLS, Maps
 
 LOOPED = 20  # LR patches that the loop is timed on
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from srntt_pipeline.albums.manifest import TABLES
+from srntt_pipeline.albums.manifest_rows import TABLES
 from srntt_pipeline.albums.origin import ORIGIN, Origin
 
 PAGE = Path(__file__).with_name("manifest.schema.json")

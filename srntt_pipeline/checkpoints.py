@@ -24,8 +24,8 @@ from srntt_pipeline.files import (
     write_bytes,
     write_json,
 )
+from srntt_pipeline.maps import EncoderIdentity
 from srntt_pipeline.models import build_model, model_names
-from srntt_pipeline.swaps.encoder import EncoderIdentity
 from srntt_pipeline.tensors import load_tensors, tensor_shapes
 
 FORMAT = "srntt_pipeline checkpoint"

@@ -16,10 +16,10 @@ from click.core import ParameterSource
 
 import srntt_pipeline
 from srntt_pipeline import config
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.cluster import cluster
 from srntt_pipeline.console import reporting, say, say_line
 from srntt_pipeline.parallel import default_workers
-from srntt_pipeline.shard import Shard
 from srntt_pipeline.training import CACHE_GIB
 
 if typing.TYPE_CHECKING:
@@ -270,8 +270,8 @@ def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> Non
     run(out, params, workers=workers)
 
 
-def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Shard | None:
-    return None if text is None else Shard.parse(text)
+def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> ArrayPart | None:
+    return None if text is None else ArrayPart.parse(text)
 
 
 @cli.command()
@@ -306,7 +306,7 @@ def build_cufed5(
     params: config.BuildParams,
     workers: int,
     device: str,
-    shard: Shard | None,
+    shard: ArrayPart | None,
     merge: bool,
 ) -> None:
     """Build a CUFED5-style data set from photo albums.
@@ -380,7 +380,7 @@ def precompute_swaps(
     workers: int,
     device: str,
     max_memory: int,
-    shard: Shard | None,
+    shard: ArrayPart | None,
     merge: bool,
 ) -> None:
     """Match the training pairs' VGG19 features and store the swaps.
@@ -550,7 +550,7 @@ def super_resolve(
     Example:  srntt-pipeline super-resolve small.png --ref a.jpg --ref b.jpg --checkpoint model -o
     large.png
     """
-    from srntt_pipeline.evaluation.restore import super_resolve as run
+    from srntt_pipeline.methods.srntt import super_resolve as run
 
     run(
         lr, refs, checkpoint, out, params, device=device, files=files, max_memory=max_memory

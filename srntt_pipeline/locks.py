@@ -13,15 +13,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, write_json
-from srntt_pipeline.shard import Shard
 
 LOCK, WRITER = "lock", "writer.json"
 _PATIENCE_S = 2  # shards that start at once hold the lock for a moment, to see whether it is free
 
 
-def lock(stack: ExitStack, folder: Path, shard: Shard | None) -> None:
+def lock(stack: ExitStack, folder: Path, shard: ArrayPart | None) -> None:
     """Keep other writers out until the stack is closed; raise InputError when there is one.
 
     Shards lock each other out only where they are the same. Each takes its own lock first and then

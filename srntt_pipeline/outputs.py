@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, PARTIAL, read_json, write_json
 from srntt_pipeline.locks import LOCK, WRITER, lock, shard_files
-from srntt_pipeline.shard import Shard
 
 FORMAT = "srntt_pipeline output"
 KINDS = {
@@ -151,7 +151,7 @@ def _parents(name: str) -> list[str]:
 
 @contextmanager
 def open_output(
-    folder: Path, kind: str, *, reads: Iterable[Path] = (), shard: Shard | None = None
+    folder: Path, kind: str, *, reads: Iterable[Path] = (), shard: ArrayPart | None = None
 ) -> Iterator[Output]:
     """Give the folder to write to; nobody else writes to it meanwhile.
 

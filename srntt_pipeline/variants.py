@@ -7,6 +7,8 @@ srntt-relu3, srntt-relu12; Figure 7: srntt-no-texture.
 from dataclasses import dataclass
 from typing import Literal
 
+from srntt_pipeline.maps import LAYERS
+
 VariantName = Literal[
     "srntt",
     "srntt-l2",
@@ -18,7 +20,6 @@ VariantName = Literal[
     "srntt-relu12",
     "srntt-no-texture",
 ]
-LAYERS = ("relu3_1", "relu2_1", "relu1_1")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from srntt_pipeline.albums.manifest import TABLES
+from srntt_pipeline.albums.manifest_rows import TABLES
 from srntt_pipeline.config import ClusterConfig, SwapParams, read_cluster_config
+from srntt_pipeline.maps import CELLS, EncoderIdentity
 from srntt_pipeline.swaps.correspondence import match
-from srntt_pipeline.swaps.encoder import CELLS, EncoderIdentity
 from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, write_index, write_shard
 from srntt_pipeline.swaps.swap import swap
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.diff import diff_manifests
-from srntt_pipeline.albums.manifests import read_manifests
+from srntt_pipeline.albums.manifest import read_manifests
 from srntt_pipeline.albums.rebuild import rebuild_cufed5
 from srntt_pipeline.albums.stats import manifest_stats
 from srntt_pipeline.config import BuildParams, EvaluateParams, TablesParams

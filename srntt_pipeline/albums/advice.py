@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from srntt_pipeline.albums.levels import level_name
-from srntt_pipeline.albums.manifest import TrainRow
+from srntt_pipeline.albums.manifest_rows import TrainRow
 from srntt_pipeline.albums.near_duplicates import NearDuplicate
 from srntt_pipeline.albums.pairs import Counts
 from srntt_pipeline.albums.survey import CountedAlbum, Survey, count_histogram

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.albums import manifest, summary
+from srntt_pipeline.albums import manifest_rows, summary
 from srntt_pipeline.albums.advice import advise
 from srntt_pipeline.albums.cufed import Labels, read_labels
 from srntt_pipeline.albums.dataset import write_dataset
 from srntt_pipeline.albums.levels import level_name
-from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow
-from srntt_pipeline.albums.manifests import CONTACT_SHEET, MATCH_COUNTS, make_manifest
+from srntt_pipeline.albums.manifest import CONTACT_SHEET, MATCH_COUNTS, make_manifest
+from srntt_pipeline.albums.manifest_rows import Rejected, TestRow, TrainRow
 from srntt_pipeline.albums.near_duplicates import NearDuplicate, find_near_duplicates
 from srntt_pipeline.albums.origin import origin_of
 from srntt_pipeline.albums.photos import check_outside, find_albums
@@ -72,9 +72,9 @@ def _build(
     rejected = [*unreadable, *collection.rejected]
     if not collection.pairs.any():
         # Not in manifests/, where it would no longer be the table that an older origin vouches for.
-        path = out / manifest.REJECTED
+        path = out / manifest_rows.REJECTED
         output.claim([path])
-        write_bytes(path, manifest.manifest_bytes(Rejected, rejected))
+        write_bytes(path, manifest_rows.manifest_bytes(Rejected, rejected))
         raise InputError(
             f"{albums}: no album has two usable photos; {path} says why each photo was rejected"
         )
@@ -113,7 +113,7 @@ def _build(
     )  # fmt: skip
     data = make_manifest(train, test, rejected, origin)
     output.claim([MATCH_COUNTS])
-    output.remove([Path(manifest.REJECTED)])
+    output.remove([Path(manifest_rows.REJECTED)])
     folders = {album.name: album.folder for album in found}
     report = write_dataset(output, data, folders, workers)
     summary.plot_match_counts(out / MATCH_COUNTS, collection.histogram, params)

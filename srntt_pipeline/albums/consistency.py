@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from srntt_pipeline.albums.levels import level_name, levels_by_bands
-from srntt_pipeline.albums.manifest import TEST, TRAIN, TestRow
-from srntt_pipeline.albums.manifests import Manifest
+from srntt_pipeline.albums.manifest import Manifest
+from srntt_pipeline.albums.manifest_rows import TEST, TRAIN, TestRow
 from srntt_pipeline.albums.missing import photos_of_pair
 from srntt_pipeline.albums.origin import Origin
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from srntt_pipeline import layout
 from srntt_pipeline.albums import summary
-from srntt_pipeline.albums.manifests import (
+from srntt_pipeline.albums.manifest import (
     CONTACT_SHEET,
     MANIFESTS,
     Manifest,

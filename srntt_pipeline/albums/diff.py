@@ -6,8 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.albums.manifest import REJECTED, TEST, TRAIN, Rejected, TestRow, TrainRow
-from srntt_pipeline.albums.manifests import Manifest, read_manifests
+from srntt_pipeline.albums.manifest import Manifest, read_manifests
+from srntt_pipeline.albums.manifest_rows import REJECTED, TEST, TRAIN, Rejected, TestRow, TrainRow
 from srntt_pipeline.albums.missing import count
 from srntt_pipeline.text import printable
 

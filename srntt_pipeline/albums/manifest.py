@@ -1,230 +1,119 @@
-"""The manifest is the data set: which photo, which box, which partner, which level.
+"""The folder `manifests/`: three tables, and the origin that vouches for them."""
 
-The images are cut from it afterwards (`pixels`), so whoever has the photos can rebuild a data set
-whose photos can't be passed on (`rebuild`). This module alone knows the format of the tables, and
-`origin` that of the file beside them. The rows below define it: what is read is checked against
-them, and `docs/manifest.schema.json` is made from them.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import csv
-import dataclasses
-import typing
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypeVar
-
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-
-from srntt_pipeline.config import LARGEST_PX
+from srntt_pipeline import layout
+from srntt_pipeline.albums.manifest_rows import (
+    MISSING,
+    REJECTED,
+    TEST,
+    TRAIN,
+    Rejected,
+    TestRow,
+    TrainRow,
+    manifest_bytes,
+    read_manifest,
+)
+from srntt_pipeline.albums.origin import ORIGIN, Origin, read_origin
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import csv_bytes, read_csv
-from srntt_pipeline.text import shortened
+from srntt_pipeline.files import file_sha256, json_bytes, sha256, write_bytes
+from srntt_pipeline.outputs import Output
 
-TRAIN, TEST, REJECTED, MISSING = "train.csv", "test.csv", "rejected.csv", "missing.csv"
-
-
-def _inside(path: str) -> str:
-    """Refuse a path that leads out of the albums' folder: a manifest may come from anywhere."""
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise ValueError("leads out of the albums folder")
-    return path
-
-
-Album = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=4096,
-        description="Folder of the photos below ALBUMS, `/` between nested ones.",
-    ),
-    AfterValidator(_inside),
-]
-Event = Annotated[
-    str, Field(description="Event types of the album, sorted, joined by `; `; empty: unknown.")
-]
-Photo = Annotated[str, Field(pattern=r"^[^/\x00]+$", max_length=255), AfterValidator(_inside)]
-Sha256 = Annotated[
-    str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the photo's file, hexadecimal.")
-]
-# Bounds are far above what is built: what a foreign manifest says must not take all memory.
-Pixel = Annotated[int, Field(ge=0, le=LARGEST_PX)]
-Count = Annotated[int, Field(ge=0, le=10**9)]
-Importance = Annotated[
-    float | None,
-    Field(
-        allow_inf_nan=False,
-        description="Importance of the photo in its album, where CUFED tells it; else none.",
-    ),
-]
-
-
-class _Row:
-    """What all rows share: an order in which "none" comes first."""
-
-    def __lt__(self, other: Any) -> bool:
-        return _order(self) < _order(other)
-
-
-def _order(row: Any) -> list[tuple[Any, ...]]:
-    cells = (getattr(row, field.name) for field in dataclasses.fields(row))
-    return [() if cell is None else (cell,) for cell in cells]
+MANIFESTS = Path("manifests")
+MATCH_COUNTS, CONTACT_SHEET = Path("match_counts.png"), Path("contact_sheet.png")
 
 
 @dataclass(frozen=True)
-class TrainRow(_Row):
-    """A training pair: two square crops of one size, cut from two photos of one album.
+class Manifest:
+    """A data set's tables, sorted, and their origin; `files` is what they are written as."""
 
-    Boxes are given by their top left corner, px, in the photos at working size.
+    train: list[TrainRow]
+    test: list[TestRow]
+    rejected: list[Rejected]
+    origin: Origin
+    files: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def groups(self) -> int:
+        """The number of test groups."""
+        return len({row.group for row in self.test})
+
+
+def make_manifest(
+    train: list[TrainRow], test: list[TestRow], rejected: list[Rejected], origin: Origin
+) -> Manifest:
+    """Return the manifest of these rows, whose hashes are put into `origin`."""
+    tables = {
+        TRAIN: manifest_bytes(TrainRow, train),
+        TEST: manifest_bytes(TestRow, test),
+        REJECTED: manifest_bytes(Rejected, rejected),
+    }
+    hashes = {name: sha256(content) for name, content in tables.items()}
+    origin = origin.model_copy(update={"sha256": hashes})
+    files = tables | {ORIGIN: json_bytes(origin.model_dump(mode="json"))}
+    return Manifest(sorted(train), sorted(test), sorted(rejected), origin, files)
+
+
+def is_of(out: Path, manifest: Manifest) -> bool:
+    """Return whether the data set `out` was made, or begun, from `manifest`."""
+    written = out / MANIFESTS / ORIGIN
+    return written.is_file() and written.read_bytes() == manifest.files[ORIGIN]
+
+
+def write_manifests(output: Output, manifest: Manifest) -> None:
+    """Write the manifest of a data set; images of another one are removed first.
+
+    Only images that the folder's inventory names: others are not ours.
     """
-
-    name: Annotated[
-        str,
-        Field(pattern="^[0-9]{1,12}$", description="File name of both crops, without `.png`."),
-    ]
-    album: Album
-    event: Event
-    level: Annotated[
-        str,
-        Field(pattern="^L[1-9]$", description="Level of the photo pair: L1 (most matches), L2, …"),
-    ]
-    matches: Annotated[
-        Count, Field(description="Best SIFT matches of the HR photo in the reference photo.")
-    ]
-    crop_matches: Annotated[
-        Count,
-        Field(
-            description="Of these, with one end inside the HR crop and the other inside the "
-            "reference crop."
-        ),
-    ]
-    size_px: Annotated[
-        int, Field(ge=16, le=LARGEST_PX, multiple_of=4, description="Side of both crops, px.")
-    ]
-    hr_photo: Annotated[Photo, Field(description="File name in the album of HR's photo.")]
-    hr_x_px: Annotated[Pixel, Field(description="Left edge of the HR crop, px.")]
-    hr_y_px: Annotated[Pixel, Field(description="Top edge of the HR crop, px.")]
-    hr_sha256: Sha256
-    hr_importance: Importance
-    ref_photo: Annotated[
-        Photo, Field(description="File name in the album of the reference's photo.")
-    ]
-    ref_x_px: Annotated[Pixel, Field(description="Left edge of the reference crop, px.")]
-    ref_y_px: Annotated[Pixel, Field(description="Top edge of the reference crop, px.")]
-    ref_sha256: Sha256
+    out = output.folder
+    if not is_of(out, manifest):
+        images = (layout.TRAIN_INPUT, layout.TRAIN_REF, layout.TEST)
+        output.remove_others([], [place.as_posix() for place in images])
+    if manifest.origin.rebuilt_from is None:
+        output.remove([MANIFESTS / MISSING])  # what an earlier rebuild lacked
+    output.claim(MANIFESTS / name for name in manifest.files)
+    for name, content in manifest.files.items():
+        write_bytes(out / MANIFESTS / name, content)
 
 
-@dataclass(frozen=True)
-class TestRow(_Row):
-    """An image of a test group, a whole photo: `k` 0 is HR, k ≥ 1 the reference of level Lk."""
-
-    __test__ = False  # not a test, whatever pytest makes of its name
-
-    group: Annotated[
-        str, Field(pattern="^[0-9]{1,12}$", description="The group; its images are `GROUP_K.png`.")
-    ]
-    k: Annotated[int, Field(ge=0, le=9, description="0: HR; k ≥ 1: the reference of level Lk.")]
-    album: Album
-    event: Event
-    level: Annotated[str, Field(pattern="^(HR|L[1-9])$", description="`HR`, L1, L2, …")]
-    matches: Annotated[
-        int | None,
-        Field(
-            ge=0, le=10**9, description="Best SIFT matches of HR in this photo; none for HR itself."
-        ),
-    ]
-    photo: Annotated[Photo, Field(description="File name in the album.")]
-    sha256: Sha256
-    importance: Importance
+def folder_of(path: Path) -> Path:
+    """Return the folder of a manifest: `path` itself, or `manifests/` in the data set `path`."""
+    return path / MANIFESTS if (path / MANIFESTS).is_dir() else path
 
 
-@dataclass(frozen=True)
-class Rejected(_Row):
-    """A file that was found but not used, and why."""
+def read_manifests(path: Path) -> Manifest:
+    """Read the manifest in a folder, or that of a data set.
 
-    album: Annotated[str, Field(description="Folder of the file below ALBUMS.")]
-    photo: Annotated[str, Field(description="File name in the album.")]
-    reason: Annotated[str, Field(min_length=1, description="Why it was not used.")]
-
-
-@dataclass(frozen=True)
-class Missing(_Row):
-    """A photo that a rebuild looked for in vain, and what that costs."""
-
-    album: Album
-    photo: Annotated[Photo, Field(description="File name in the album.")]
-    problem: Annotated[
-        str, Field(min_length=1, description="`missing`, `changed`, or why it cannot be read.")
-    ]
-    train_pairs: Annotated[Count, Field(description="Training pairs that need this photo.")]
-    test_groups: Annotated[Count, Field(description="Test groups that need this photo.")]
-    sha256: Sha256
-
-
-Row = TypeVar("Row", TrainRow, TestRow, Rejected, Missing)
-TABLES: dict[str, type[Any]] = {
-    TRAIN: TrainRow,
-    TEST: TestRow,
-    REJECTED: Rejected,
-    MISSING: Missing,
-}
-_COLUMNS = {
-    row_type: [field.name for field in dataclasses.fields(row_type)] for row_type in TABLES.values()
-}
-# Columns whose cells may be empty for "none".
-_OPTIONAL = {
-    row_type: {
-        name
-        for name, kind in typing.get_type_hints(row_type).items()
-        if type(None) in typing.get_args(kind)
-    }
-    for row_type in TABLES.values()
-}
-_ADAPTERS = {row_type: TypeAdapter(row_type) for row_type in TABLES.values()}
+    Raises InputError that names the file when one is missing, is not what it should be, or is not
+    the table that its origin vouches for.
+    """
+    folder = folder_of(path)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name the manifests/ folder of a data set")
+    origin = read_origin(folder)
+    for name in (TRAIN, TEST, REJECTED):
+        if problem := edited(folder, name, origin):
+            raise InputError(problem)
+    return Manifest(
+        sorted(read_manifest(TrainRow, folder / TRAIN)),
+        sorted(read_manifest(TestRow, folder / TEST)),
+        sorted(read_manifest(Rejected, folder / REJECTED)),
+        origin,
+        {name: (folder / name).read_bytes() for name in (TRAIN, TEST, REJECTED, ORIGIN)},
+    )
 
 
-def manifest_bytes(row_type: type[Row], rows: Iterable[Row]) -> bytes:
-    """Return `rows` as the CSV that a manifest file holds: sorted, one line each."""
-    return csv_bytes(_COLUMNS[row_type], map(vars, sorted(rows)))
-
-
-def read_manifest(row_type: type[Row], path: Path) -> list[Row]:
-    """Read a manifest file; raise InputError that names the file and place when it is not one."""
-    line = 0
-    try:
-        table, columns = read_csv(path), _COLUMNS[row_type]
-        _, header = next(table, (0, None))
-        if header != columns:
-            raise InputError(
-                f"{path}: not a manifest of this version: its header is "
-                f"{shortened(str(header), 200)}, expected {','.join(columns)}"
-            )
-        rows = []
-        for line, cells in table:  # noqa: B007 - told when a row is wrong
-            rows.append(_row(row_type, cells))
-        return rows
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        place = f"line {line}: " if line else ""
-        raise InputError(f"{path}: {place}cannot read the manifest ({_first(error)})") from None
-
-
-def _row(row_type: type[Row], cells: list[str]) -> Row:
-    columns = _COLUMNS[row_type]
-    if len(cells) != len(columns):
-        raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
-    values = {
-        column: None if cell == "" and column in _OPTIONAL[row_type] else cell
-        for column, cell in zip(columns, cells, strict=True)
-    }
-    row: Row = _ADAPTERS[row_type].validate_python(values)
-    return row
-
-
-def _first(error: Exception) -> str:
-    """Return what is wrong in a few words; of a row, the first wrong cell with its column."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    problem = error.errors()[0]
-    message = problem["msg"].removeprefix("Value error, ")
-    given = shortened(repr(problem["input"]), 80)
-    return f"{problem['loc'][0]}: {message[:1].lower()}{message[1:]}, got {given}"
+def edited(folder: Path, name: str, origin: Origin) -> str | None:
+    """Return what to say when a table is not the one that `origin` vouches for, else None."""
+    path = folder / name
+    if not path.is_file():
+        return f"{path} is missing; restore it"
+    digest, recorded = file_sha256(path), origin.sha256.get(name)
+    if digest == recorded:
+        return None
+    return (
+        f"{path} is not the table that {ORIGIN} was written with: it was edited, or its line ends "
+        f"were changed; restore it, or, if the edit is meant, set its hash in {ORIGIN} to {digest}"
+    )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srntt_pipeline.albums.elsewhere import find_elsewhere
-from srntt_pipeline.albums.manifest import Missing, TestRow, TrainRow
-from srntt_pipeline.albums.manifests import Manifest
+from srntt_pipeline.albums.manifest import Manifest
+from srntt_pipeline.albums.manifest_rows import Missing, TestRow, TrainRow
 from srntt_pipeline.albums.photos import album_folder
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.parallel import run_all

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srntt_pipeline.albums.folders import Folder, walk
-from srntt_pipeline.albums.manifest import Rejected
+from srntt_pipeline.albums.manifest_rows import Rejected
 from srntt_pipeline.colour import (
     BROKEN,
     BrokenProfile,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import PIL
 
-from srntt_pipeline.albums.manifest import TestRow, TrainRow
+from srntt_pipeline.albums.manifest_rows import TestRow, TrainRow
 from srntt_pipeline.albums.photos import PhotoChecks, read_photo
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint

@@ -17,11 +17,11 @@ from srntt_pipeline.albums.counts import CountJob, count_pairs, is_counted
 from srntt_pipeline.albums.photos import Album, PhotoChecks, check_outside, find_albums
 from srntt_pipeline.albums.sift import SiftJob, extract, is_extracted
 from srntt_pipeline.albums.survey import CountedAlbum
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
-from srntt_pipeline.shard import Shard
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ def prepare_shard(
     albums: Path,
     out: Path,
     params: BuildParams,
-    shard: Shard,
+    shard: ArrayPart,
     *,
     workers: int,
     device: str = "auto",

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from srntt_pipeline.albums.dataset import write_dataset
-from srntt_pipeline.albums.manifest import MISSING, Missing, manifest_bytes
-from srntt_pipeline.albums.manifests import (
+from srntt_pipeline.albums.manifest import (
     CONTACT_SHEET,
     MANIFESTS,
     MATCH_COUNTS,
@@ -20,6 +19,7 @@ from srntt_pipeline.albums.manifests import (
     make_manifest,
     read_manifests,
 )
+from srntt_pipeline.albums.manifest_rows import MISSING, Missing, manifest_bytes
 from srntt_pipeline.albums.missing import count, find_photos, rows_without, told
 from srntt_pipeline.albums.origin import RebuiltFrom, current_versions
 from srntt_pipeline.albums.photos import album_folder, check_outside

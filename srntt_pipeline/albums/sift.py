@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from srntt_pipeline.albums.manifest import Rejected
+from srntt_pipeline.albums.manifest_rows import Rejected
 from srntt_pipeline.albums.photos import Album, PhotoChecks, take_photo
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.errors import UnusableImage

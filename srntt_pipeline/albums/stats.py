@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from srntt_pipeline.albums.manifests import Manifest, read_manifests
+from srntt_pipeline.albums.manifest import Manifest, read_manifests
 from srntt_pipeline.files import csv_bytes, write_bytes
 from srntt_pipeline.outputs import check_output_file
 from srntt_pipeline.text import printable

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srntt_pipeline.albums.levels import level_name
-from srntt_pipeline.albums.manifest import TestRow, TrainRow
-from srntt_pipeline.albums.manifests import Manifest
+from srntt_pipeline.albums.manifest import Manifest
+from srntt_pipeline.albums.manifest_rows import TestRow, TrainRow
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import read_rgb

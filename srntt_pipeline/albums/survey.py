@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from srntt_pipeline.albums.counts import read_counts
-from srntt_pipeline.albums.manifest import Rejected
+from srntt_pipeline.albums.manifest_rows import Rejected
 from srntt_pipeline.albums.pairs import Counts, Pairs
 from srntt_pipeline.albums.sift import AlbumIndex, read_index
 from srntt_pipeline.config import BuildParams

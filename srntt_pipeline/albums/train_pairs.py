@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from srntt_pipeline.albums.crops import corresponding_crops
 from srntt_pipeline.albums.levels import level_name
-from srntt_pipeline.albums.manifest import TrainRow
+from srntt_pipeline.albums.manifest_rows import TrainRow
 from srntt_pipeline.albums.matching import best_matches
 from srntt_pipeline.albums.pairs import Pairs
 from srntt_pipeline.albums.selection import share_out

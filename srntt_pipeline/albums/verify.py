@@ -8,8 +8,8 @@ import numpy as np
 
 from srntt_pipeline import layout
 from srntt_pipeline.albums.consistency import inconsistencies
-from srntt_pipeline.albums.manifest import REJECTED, TABLES, TEST, TRAIN, read_manifest
-from srntt_pipeline.albums.manifests import MANIFESTS, Manifest, edited, folder_of, read_manifests
+from srntt_pipeline.albums.manifest import MANIFESTS, Manifest, edited, folder_of, read_manifests
+from srntt_pipeline.albums.manifest_rows import REJECTED, TABLES, TEST, TRAIN, read_manifest
 from srntt_pipeline.albums.missing import count, find_photos, photos_of, told
 from srntt_pipeline.albums.origin import ORIGIN, Origin, read_origin
 from srntt_pipeline.albums.photos import PhotoChecks, album_folder, read_photo

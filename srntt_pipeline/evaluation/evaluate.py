@@ -12,7 +12,14 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.gallery import page_files
 from srntt_pipeline.evaluation.measure import GroupJob, measure_group
-from srntt_pipeline.evaluation.methods import (
+from srntt_pipeline.evaluation.paper import canonical_dataset
+from srntt_pipeline.evaluation.paths import TABLES, output_files
+from srntt_pipeline.evaluation.perceptual import read_metrics
+from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
+from srntt_pipeline.evaluation.tables import Row, paper_notes, summarise, write_tables
+from srntt_pipeline.files import write_json
+from srntt_pipeline.layout import EvaluationSet, Unread, read_test_set
+from srntt_pipeline.methods.method import (
     ALL,
     BEST,
     BICUBIC,
@@ -22,15 +29,8 @@ from srntt_pipeline.evaluation.methods import (
     Method,
     read_methods,
 )
-from srntt_pipeline.evaluation.paper import canonical_dataset
-from srntt_pipeline.evaluation.paths import TABLES, output_files
-from srntt_pipeline.evaluation.perceptual import read_metrics
-from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
-from srntt_pipeline.evaluation.restore import Restorer, load_restorer
-from srntt_pipeline.evaluation.tables import Row, paper_notes, summarise, write_tables
-from srntt_pipeline.evaluation.warp import HR_WARP
-from srntt_pipeline.files import write_json
-from srntt_pipeline.layout import EvaluationSet, Unread, read_test_set
+from srntt_pipeline.methods.srntt import Restorer, load_restorer
+from srntt_pipeline.methods.warp import HR_WARP
 from srntt_pipeline.outputs import check_place, open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.figures import save_figure
 from srntt_pipeline.files import fingerprint, read_json, sha256, write_json
 from srntt_pipeline.images import RGB, downscale
+from srntt_pipeline.methods.srntt import Restorer
 from srntt_pipeline.swaps.show import Match, draw
 
 CURVES = ("loss.csv", "validation.csv")

@@ -5,15 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from srntt_pipeline.degradation import Making, make_hr
 from srntt_pipeline.evaluation.figures import draw_curves, draw_match
 from srntt_pipeline.evaluation.page import PAGE, Description, Picture, Shown, facts
 from srntt_pipeline.evaluation.paths import GRIDS, PER_IMAGE, image_path, slug
-from srntt_pipeline.evaluation.protocols import Making, Protocol, make_hr
-from srntt_pipeline.evaluation.restore import Restorer
-from srntt_pipeline.evaluation.warp import HR_WARP
+from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.figures import spread
 from srntt_pipeline.images import RGB, read_rgb, write_png
 from srntt_pipeline.layout import Group
+from srntt_pipeline.methods.srntt import Restorer
+from srntt_pipeline.methods.warp import HR_WARP
 from srntt_pipeline.outputs import Output
 from srntt_pipeline.text import short_name
 

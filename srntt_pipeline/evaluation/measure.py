@@ -6,15 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from srntt_pipeline.degradation import make_hr
 from srntt_pipeline.errors import InputError, UnusableImage
-from srntt_pipeline.evaluation.methods import Method
 from srntt_pipeline.evaluation.paths import measured_path
 from srntt_pipeline.evaluation.perceptual import Metric, check_size, distance
 from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, Picture, Pictures
-from srntt_pipeline.evaluation.protocols import Protocol, make_hr
+from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.files import fingerprint, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
 from srntt_pipeline.layout import Group, Unread
+from srntt_pipeline.methods.method import Method
 from srntt_pipeline.swaps.matcher import NetworkFiles
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 

@@ -8,15 +8,6 @@ from typing import Any
 import pandas as pd
 
 from srntt_pipeline.config import TablesParams
-from srntt_pipeline.evaluation.methods import (
-    ALL,
-    BICUBIC,
-    LR,
-    NONE,
-    OURS,
-    reference_rank,
-    takes_references,
-)
 from srntt_pipeline.evaluation.paper import (
     PAPER_IMAGES,
     PAPER_PROTOCOLS,
@@ -35,8 +26,17 @@ from srntt_pipeline.evaluation.table_formats import (
     to_markdown,
 )
 from srntt_pipeline.evaluation.tables import COMPARISON_COLUMNS, Row
-from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.methods.method import (
+    ALL,
+    BICUBIC,
+    LR,
+    NONE,
+    OURS,
+    reference_rank,
+    takes_references,
+)
+from srntt_pipeline.methods.warp import HR_WARP
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.text import markdown
 

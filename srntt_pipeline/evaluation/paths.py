@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from srntt_pipeline.evaluation.protocols import PAPER_MAKING, Making
+from srntt_pipeline.degradation import PAPER_MAKING, Making
 from srntt_pipeline.files import fingerprint
 
 PER_IMAGE = "per_image.csv"

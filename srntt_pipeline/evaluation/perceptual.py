@@ -22,7 +22,7 @@ from srntt_pipeline.config import EvaluateParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.images import RGB
-from srntt_pipeline.swaps.encoder import to_tensor
+from srntt_pipeline.maps import to_tensor
 from srntt_pipeline.tensors import check_finite, read_weights
 
 _NETWORKS: dict[str, Any] = {

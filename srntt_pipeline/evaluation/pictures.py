@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 
 import srntt_pipeline
-from srntt_pipeline.evaluation.methods import (
+from srntt_pipeline.degradation import Making, bicubic, make_hr, make_lr
+from srntt_pipeline.evaluation.paths import image_path
+from srntt_pipeline.files import file_sha256, fingerprint, sha256
+from srntt_pipeline.images import RGB, SCALE, read_made_from, read_rgb, write_png
+from srntt_pipeline.layout import Group
+from srntt_pipeline.methods.method import (
     ALL,
     BEST,
     BICUBIC,
@@ -24,13 +29,8 @@ from srntt_pipeline.evaluation.methods import (
     Method,
     takes_references,
 )
-from srntt_pipeline.evaluation.paths import image_path
-from srntt_pipeline.evaluation.protocols import Making, bicubic, make_hr, make_lr
-from srntt_pipeline.evaluation.restore import Restorer, load_restorer
-from srntt_pipeline.evaluation.warp import HR_WARP, warp_hr
-from srntt_pipeline.files import file_sha256, fingerprint, sha256
-from srntt_pipeline.images import RGB, SCALE, read_made_from, read_rgb, write_png
-from srntt_pipeline.layout import Group
+from srntt_pipeline.methods.srntt import Restorer, load_restorer
+from srntt_pipeline.methods.warp import HR_WARP, warp_hr
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.matcher import NetworkFiles

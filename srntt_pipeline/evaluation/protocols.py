@@ -7,30 +7,19 @@ them stand in one table, `PROTOCOLS`; common to all is that SR is clipped and ro
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from srntt_pipeline.degradation import KERNELS, Kernel, Making
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.imresize import imresize
-from srntt_pipeline.images import RGB, SCALE, crop_to_multiple, downscale, upscale
+from srntt_pipeline.images import RGB, SCALE
 
-Kernel = Literal["pillow", "matlab"]
 # The references of one number per method and image; each: all rows of Table 2.
 References = Literal["each", "all", "stitched", "best"]
 
-
-class Making(NamedTuple):
-    """What decides pictures rather than numbers: protocols that agree in it share pictures."""
-
-    kernel: Kernel
-    multiple: int
-
-
-# The paper's numbers need Pillow's bicubic (its Urban100 column, to the last digit).
-PAPER_MAKING = Making("pillow", SCALE)
 
 # ITU-R BT.601 luma of R, G, B in 0…255: 16…235.
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
@@ -133,7 +122,6 @@ class Protocol:
 _COLUMNS = (
     "channel", "border_px", "ssim_window", "kernel", "crop_multiple", "rounding", "references",
 )  # fmt: skip
-KERNELS: dict[Kernel, str] = {"pillow": "Pillow bicubic", "matlab": "MATLAB bicubic"}
 
 _GAUSSIAN: Literal["gaussian 11×11"] = "gaussian 11×11"
 PROTOCOLS = {
@@ -200,22 +188,3 @@ def get_protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
     if not names:
         raise InputError(f"no protocol to measure by; known: {', '.join(PROTOCOLS)}")
     return tuple(get_protocol(name) for name in dict.fromkeys(names))
-
-
-def make_hr(photo: RGB, making: Making) -> RGB:
-    """Return the HR image of `photo`, uint8 [H, W, 3]: cut at right and bottom."""
-    return crop_to_multiple(photo, making.multiple)
-
-
-def make_lr(hr: RGB, making: Making) -> RGB:
-    """Return the LR of `hr`, uint8 with sides that are multiples of 4: bicubic ↓4."""
-    if making.kernel == "pillow":
-        return downscale(hr)
-    return imresize(hr, hr.shape[0] // SCALE, hr.shape[1] // SCALE)
-
-
-def bicubic(lr: RGB, making: Making) -> RGB:
-    """Return the baseline: `lr`, uint8 [h, w, 3], by bicubic ↑4."""
-    if making.kernel == "pillow":
-        return upscale(lr)
-    return imresize(lr, lr.shape[0] * SCALE, lr.shape[1] * SCALE)

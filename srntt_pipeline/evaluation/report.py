@@ -8,15 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from srntt_pipeline.degradation import Making, make_hr
 from srntt_pipeline.evaluation.gallery import describe, forget_others
-from srntt_pipeline.evaluation.methods import takes_references
 from srntt_pipeline.evaluation.page import write_page
 from srntt_pipeline.evaluation.paths import GRIDS, image_path
-from srntt_pipeline.evaluation.protocols import Making, Protocol, make_hr
-from srntt_pipeline.evaluation.restore import Restorer
+from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import RGB, read_rgb
 from srntt_pipeline.layout import Group
+from srntt_pipeline.methods.method import takes_references
+from srntt_pipeline.methods.srntt import Restorer
 from srntt_pipeline.outputs import Output
 
 _MOST_GRIDS = 8

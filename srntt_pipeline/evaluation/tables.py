@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from srntt_pipeline.evaluation.methods import NONE, reference_rank
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE, paper_number
 from srntt_pipeline.evaluation.paths import PER_IMAGE, slug
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
@@ -20,6 +19,7 @@ from srntt_pipeline.evaluation.table_formats import (
     to_markdown,
 )
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.methods.method import NONE, reference_rank
 from srntt_pipeline.text import markdown
 
 Row = dict[str, Any]

@@ -72,7 +72,7 @@ def bicubic(lr: Tensor) -> Tensor:
     return F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
 
 
-def to_image(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
+def from_tail(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
     """Return the image [N, 3, 4h, 4w], about [0, 1], that a tail's `output` stands for.
 
     With `bicubic_skip` the output is what LR↑ lacks, else the image itself, bounded by tanh. `lr`:
@@ -104,4 +104,4 @@ class SISR(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """Return SR [N, 3, 4h, 4w], about [0, 1], not clipped, of LR [N, 3, h, w] in [0, 1]."""
         output = self.content.sisr_tail(self.content(lr * 2 - 1))
-        return to_image(output, lr, self.bicubic_skip)
+        return from_tail(output, lr, self.bicubic_skip)

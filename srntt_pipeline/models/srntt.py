@@ -10,18 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from srntt_pipeline.maps import CHANNELS
 from srntt_pipeline.models.content import (
     ContentExtractor,
     conv,
+    from_tail,
     residual_body,
-    to_image,
     upscale_2x,
 )
 from srntt_pipeline.models.registry import register
 from srntt_pipeline.variants import VARIANTS
-
-# Swapped maps join from LR size upwards: relu3_1 at LR size, relu2_1 at ×2, relu1_1 at ×4.
-MAP_CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
 
 
 class TextureTransfer(nn.Module):
@@ -58,17 +56,17 @@ class SRNTT(nn.Module):
         bicubic_skip: bool = False,
         weight_maps: bool = False,
         batch_norm: bool = False,
-        layers: Sequence[str] = tuple(MAP_CHANNELS),
+        layers: Sequence[str] = tuple(CHANNELS),
     ) -> None:
         super().__init__()
-        if not set(layers) <= set(MAP_CHANNELS):
-            raise ValueError(f"layers {list(layers)}: not all of {list(MAP_CHANNELS)}")
+        if not set(layers) <= set(CHANNELS):
+            raise ValueError(f"layers {list(layers)}: not all of {list(CHANNELS)}")
         self.bicubic_skip, self.weight_maps = bicubic_skip, weight_maps
         self.content = ContentExtractor(channels, blocks[0], batch_norm)
         self.transfer = nn.ModuleDict(
             {
                 layer: TextureTransfer(channels, depth, count, batch_norm)
-                for (layer, depth), count in zip(MAP_CHANNELS.items(), blocks[1:], strict=True)
+                for (layer, depth), count in zip(CHANNELS.items(), blocks[1:], strict=True)
                 if layer in layers
             }
         )
@@ -77,7 +75,7 @@ class SRNTT(nn.Module):
         )
         self.tail = nn.Sequential(conv(channels, channels // 2), conv(channels // 2, 3))
         # Maps of different layers and encoders differ by orders of magnitude; see set_map_scales.
-        for layer in MAP_CHANNELS:
+        for layer in CHANNELS:
             self.register_buffer(f"{layer}_scale", torch.ones(()))
 
     def set_map_scales(self, deviations: dict[str, float]) -> None:
@@ -92,7 +90,7 @@ class SRNTT(nn.Module):
         [N, 128, 2h, 2w], relu1_1 [N, 64, 4h, 4w]; `weight`: S*, [N, 1, h, w] in [0, 1].
         """
         x = self.extract(lr)
-        for layer in MAP_CHANNELS:
+        for layer in CHANNELS:
             x = self.join(layer, x, maps[layer], weight)
         return self.finish(x, lr)
 
@@ -120,9 +118,9 @@ class SRNTT(nn.Module):
 
     def finish(self, x: Tensor, lr: Tensor) -> Tensor:
         """Return SR [N, 3, 4h, 4w] from the last ψ [N, C, 4h, 4w]."""
-        return to_image(self.tail(x), lr, self.bicubic_skip)
+        return from_tail(self.tail(x), lr, self.bicubic_skip)
 
     def sisr(self, lr: Tensor) -> Tensor:
         """Return SR from LR alone, by the content extractor and its own tail (the warm-up)."""
         output = self.content.sisr_tail(self.content(lr * 2 - 1))
-        return to_image(output, lr, self.bicubic_skip)
+        return from_tail(output, lr, self.bicubic_skip)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB
-from srntt_pipeline.swaps.encoder import Encoder, Maps
+from srntt_pipeline.maps import Maps
+from srntt_pipeline.swaps.encoder import Encoder
 
 _Key = tuple[str, tuple[int, ...], tuple[str, ...]]
 

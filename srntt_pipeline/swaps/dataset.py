@@ -10,7 +10,8 @@ from torch.utils.data import Dataset, get_worker_info
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.swaps.encoder import Encoder, Maps, to_tensor
+from srntt_pipeline.maps import Maps, to_tensor
+from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.references import ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
 from srntt_pipeline.swaps.stored import check_lr, check_ref

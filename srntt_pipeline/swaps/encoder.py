@@ -3,7 +3,6 @@
 import functools
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -14,49 +13,15 @@ from torchvision.models.vgg import VGG19_Weights, cfgs, make_layers
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
+from srntt_pipeline.maps import CELLS, CHANNELS, INDEX, LAYERS, EncoderIdentity, Maps, to_tensor
 from srntt_pipeline.swaps.windows import STRIDE, windows
 from srntt_pipeline.tensors import check_tensor, read_weights
-
-LAYERS = ("relu3_1", "relu2_1", "relu1_1")
-CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
-# Cells of a layer under one position of relu3_1, along each side; relu3_1 itself is HR / STRIDE.
-CELLS = {"relu3_1": 1, "relu2_1": 2, "relu1_1": 4}
-# Values of all layers under one position of relu3_1.
-VALUES = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
-
-Maps = dict[str, Tensor]
 
 # Images of one size that go through together. On a CPU one at a time is fastest (docs/shards.md).
 _BATCH_PIXELS = {"cpu": 1, "cuda": 64 * 160 * 160}
 
-# Index of each layer among torchvision's vgg19().features.
-INDEX = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29}
 _LENGTH = INDEX["relu3_1"] + 1
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
-
-
-@dataclass(frozen=True)
-class EncoderIdentity:
-    """Which encoder made an output: its source and the hash of the parameters in use.
-
-    `sha256` covers the parameters up to conv3_1 only, so a whole VGG19 file and one cut off there
-    have the same.
-    """
-
-    source: str
-    sha256: str
-
-    def __str__(self) -> str:
-        return f"VGG19, {self.source} (sha256 {self.sha256[:12]})"
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the parameters are random, not learnt."""
-        return self.source.startswith("random")
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the identity as JSON-able fields."""
-        return asdict(self)
 
 
 class Encoder(nn.Module):
@@ -145,11 +110,6 @@ def maps_of(features: nn.Sequential, images: Tensor, layers: Collection[str]) ->
         if index in names:
             maps[names[index]] = x
     return maps
-
-
-def to_tensor(image: RGB) -> Tensor:
-    """Return `image`, uint8 [H, W, 3], as float32 [3, H, W] in [0, 1]."""
-    return torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous().float() / 255
 
 
 @functools.lru_cache(maxsize=2)

@@ -28,8 +28,9 @@ from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, resize
+from srntt_pipeline.maps import to_tensor
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_norms
-from srntt_pipeline.swaps.encoder import Encoder, to_tensor
+from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up
 from srntt_pipeline.swaps.windows import STRIDE
 from srntt_pipeline.tensors import check_tensor, read_weights

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from srntt_pipeline.config import SwapParams, validate
 from srntt_pipeline.errors import InputError, first_problem, one_line
 from srntt_pipeline.files import open_regular, read_json
-from srntt_pipeline.swaps.encoder import EncoderIdentity
+from srntt_pipeline.maps import EncoderIdentity
 
 FORMAT, VERSION = "srntt_pipeline swaps", 2
 INDEX = "index.json"

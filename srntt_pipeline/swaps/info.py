@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srntt_pipeline.swaps.encoder import VALUES
+from srntt_pipeline.maps import VALUES
 from srntt_pipeline.swaps.references import Augmentation, versions
 from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap
 

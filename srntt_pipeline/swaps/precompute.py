@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import srntt_pipeline
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
@@ -25,12 +26,12 @@ from srntt_pipeline.images import (
     read_size,
 )
 from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.maps import VALUES, EncoderIdentity
 from srntt_pipeline.memory import MAX_MEMORY, image_bytes, share
 from srntt_pipeline.outputs import Output, check_place, open_output
 from srntt_pipeline.parallel import ahead, run_all
-from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.encoder import VALUES, Encoder, EncoderIdentity, load_encoder
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
 from srntt_pipeline.swaps.pair_memory import check_pairs, largest, pair_memory
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
@@ -84,7 +85,7 @@ def precompute_swaps(
     workers: int,
     device: str = "auto",
     max_memory: int = MAX_MEMORY,
-    shard: Shard | None = None,
+    shard: ArrayPart | None = None,
     merge: bool = False,
 ) -> int:
     """Write the swaps of the training pairs of `dataset` as HDF5 shards; return how many.

@@ -20,7 +20,7 @@ from srntt_pipeline.errors import InputError, one_line
 from srntt_pipeline.files import file_sha256, sha256, write_json
 from srntt_pipeline.hdf5 import add_dataset, child, intact_text, sealed_file
 from srntt_pipeline.images import read_bytes
-from srntt_pipeline.swaps.encoder import LAYERS, EncoderIdentity, Maps
+from srntt_pipeline.maps import LAYERS, EncoderIdentity, Maps
 from srntt_pipeline.swaps.index import AGAIN, FORMAT, INDEX, VERSION, read_index
 from srntt_pipeline.swaps.stored import TYPES, StoredSwap, read_maps, read_swap
 

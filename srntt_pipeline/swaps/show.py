@@ -30,9 +30,10 @@ from srntt_pipeline.images import (
     read_rgb,
 )
 from srntt_pipeline.layout import read_train_pairs
+from srntt_pipeline.maps import CELLS, Maps, to_image, to_tensor
 from srntt_pipeline.outputs import check_output_file
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence
-from srntt_pipeline.swaps.encoder import CELLS, Maps, load_encoder, to_tensor
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.matcher import check_networks, load_matcher
 from srntt_pipeline.swaps.references import (
     MIN_SIDE_PX,
@@ -202,7 +203,7 @@ def paste(match: Match) -> RGB:
 
     cpu = match.found.index.cpu(), match.found.score.cpu(), match.found.weight.cpu()
     pasted = swap(Correspondence(*cpu, match.found.shapes), pixels)["relu1_1"]
-    return np.rint(pasted.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    return to_image(pasted)
 
 
 def colour_code(ref: npt.NDArray[np.int64], x: npt.NDArray[np.float64],

@@ -13,8 +13,8 @@ import torch
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import child, read_array, read_text
+from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, Maps
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_count
-from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS, Maps
 from srntt_pipeline.swaps.references import Augmentation, version_shape
 
 TYPES: dict[str, npt.DTypeLike] = {"index": np.uint32, "score": np.float32}

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.images import RGB, upscale
+from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, Maps
 from srntt_pipeline.memory import MAX_MEMORY, release, share
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, Search, join, patch_count
-from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, LAYERS, Encoder, Maps
+from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.references import Augmentation, Mask, augment, down_up, valid_patches
 from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.windows import STRIDE, Window, windows

@@ -14,7 +14,7 @@ from srntt_pipeline.checkpoints import load_checkpoint, weights_file
 from srntt_pipeline.config import BICUBIC
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE, upscale
-from srntt_pipeline.swaps.encoder import to_tensor
+from srntt_pipeline.maps import to_image, to_tensor
 
 MODEL = "sisr"
 # LR pixels along each side that a tile gives. What lies around it goes through the network too:
@@ -78,8 +78,7 @@ class Upscaler:
             raise InputError(f"--upscaler: {self} gives values that are no numbers; use another")
         rows = slice(SCALE * (top - first_row), SCALE * (bottom - first_row))
         columns = slice(SCALE * (left - first_column), SCALE * (right - first_column))
-        wanted = values[:, rows, columns].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-        return np.rint(wanted * 255).astype(np.uint8)
+        return to_image(values[:, rows, columns])
 
 
 def load_upscaler(name: str, device: torch.device) -> Upscaler:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from srntt_pipeline.images import RGB
+from srntt_pipeline.maps import CELLS, CHANNELS, VALUES, Maps
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder, maps_bytes
 from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_count
-from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, VALUES, Encoder, Maps
+from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.references import Augmentation, augment
 from srntt_pipeline.swaps.swap import Swapped, swap_layers, weight_map
 from srntt_pipeline.swaps.windows import SEES, SIDE, STRIDE, Window

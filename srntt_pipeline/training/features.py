@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
-from srntt_pipeline.swaps.encoder import INDEX, Encoder, load_encoder, maps_of, vgg19
+from srntt_pipeline.maps import INDEX
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder, maps_of, vgg19
 from srntt_pipeline.swaps.shards import Shards
 
 

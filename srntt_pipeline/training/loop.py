@@ -13,7 +13,7 @@ from srntt_pipeline.outputs import check_place, open_output
 from srntt_pipeline.training import CACHE_GIB
 from srntt_pipeline.training.job import Job, srntt_job, upscaler_job
 from srntt_pipeline.training.launch import launch
-from srntt_pipeline.training.results import planned_files
+from srntt_pipeline.training.products import planned_files
 from srntt_pipeline.training.trainer import Trainer
 from srntt_pipeline.training.writing import naming
 

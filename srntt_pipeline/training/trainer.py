@@ -13,10 +13,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.models import build_model
 from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.parallel import progress
-from srntt_pipeline.swaps.encoder import LAYERS
 from srntt_pipeline.training.curves import Curves
 from srntt_pipeline.training.data import map_deviations, step_batches
 from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
@@ -28,7 +28,7 @@ from srntt_pipeline.training.objective import (
     losses,
     mean_values,
 )
-from srntt_pipeline.training.results import write_results
+from srntt_pipeline.training.products import write_results
 from srntt_pipeline.training.state import Part, Progress, Row, load_state, save_state
 from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
 

@@ -17,15 +17,15 @@ from srntt_pipeline.albums import summary
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.counts import count_matches
 from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
-from srntt_pipeline.albums.manifest import Rejected, TestRow, TrainRow, read_manifest
+from srntt_pipeline.albums.manifest_rows import Rejected, TestRow, TrainRow, read_manifest
 from srntt_pipeline.albums.photos import PhotoChecks
 from srntt_pipeline.albums.pixels import Cut, CutJob, cut_photo
 from srntt_pipeline.albums.prepare import prepare_shard
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import BuildParams, DemoAlbumsParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
 from srntt_pipeline.layout import read_test_set, read_train_pairs
-from srntt_pipeline.shard import Shard
 
 PARAMS = BuildParams(
     long_side_px=160, crop_px=64, levels=2, levels_by="quantiles", train_pairs=10, test_groups=2
@@ -313,7 +313,7 @@ def test_build_killed_after_a_change_of_parameters_goes_on_to_the_right_bytes(
 
 def prepare(albums, out, *shards):
     for shard in shards:
-        prepare_shard(albums, out, PARAMS, Shard.parse(shard), workers=1)
+        prepare_shard(albums, out, PARAMS, ArrayPart.parse(shard), workers=1)
 
 
 def merge(albums, out, params=PARAMS):

@@ -5,7 +5,7 @@ import pytest
 
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.cufed import Labels, read_labels
-from srntt_pipeline.albums.manifest import TestRow, TrainRow, read_manifest
+from srntt_pipeline.albums.manifest_rows import TestRow, TrainRow, read_manifest
 from srntt_pipeline.errors import InputError
 
 

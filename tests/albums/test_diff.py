@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from srntt_pipeline.albums.diff import diff_manifests
-from srntt_pipeline.albums.manifests import make_manifest, read_manifests, write_manifests
+from srntt_pipeline.albums.manifest import make_manifest, read_manifests, write_manifests
 from srntt_pipeline.outputs import open_output
 
 

@@ -4,7 +4,7 @@ import cv2
 import PIL
 import pytest
 
-from srntt_pipeline.albums.manifests import read_manifests
+from srntt_pipeline.albums.manifest import read_manifests
 from srntt_pipeline.albums.origin import origin_of, read_origin
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError

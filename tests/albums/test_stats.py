@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srntt_pipeline.albums.manifests import make_manifest, read_manifests
+from srntt_pipeline.albums.manifest import make_manifest, read_manifests
 from srntt_pipeline.albums.stats import manifest_stats, stats, union_area
 from srntt_pipeline.errors import InputError
 

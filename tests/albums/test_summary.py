@@ -7,7 +7,7 @@ from PIL import Image
 
 from srntt_pipeline.albums import summary
 from srntt_pipeline.albums.build import build_cufed5
-from srntt_pipeline.albums.manifest import TrainRow, read_manifest
+from srntt_pipeline.albums.manifest_rows import TrainRow, read_manifest
 from srntt_pipeline.config import BuildParams
 
 

@@ -18,8 +18,8 @@ from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.evaluate import evaluate
 from srntt_pipeline.evaluation.pictures import stitch
 from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol
-from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.layout import read_test_set
+from srntt_pipeline.methods.srntt import Restorer
 from srntt_pipeline.models import build_model, registry
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.windowed import WindowedSwap

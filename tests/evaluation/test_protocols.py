@@ -9,15 +9,9 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from srntt_pipeline.degradation import bicubic, make_hr, make_lr
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.protocols import (
-    PROTOCOLS,
-    bicubic,
-    get_protocol,
-    get_protocols,
-    make_hr,
-    make_lr,
-)
+from srntt_pipeline.evaluation.protocols import PROTOCOLS, get_protocol, get_protocols
 
 # What each protocol promises, written down anew: channel, border, SSIM window.
 EXPECTED = {

@@ -19,7 +19,7 @@ from target import Target
 
 from srntt_pipeline.albums.cufed import read_labels
 from srntt_pipeline.albums.diff import diff_manifests
-from srntt_pipeline.albums.manifests import read_manifests
+from srntt_pipeline.albums.manifest import read_manifests
 from srntt_pipeline.albums.stats import manifest_stats
 from srntt_pipeline.albums.verify import verify
 from srntt_pipeline.config import ClusterConfig, Params, read_cluster_config, read_params

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, LAYERS, Encoder, load_encoder
+from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, Encoder, load_encoder
 
 RELU3_1_BYTES = 256 * 4 * 4 * 4  # of an image of 16×16 px
 

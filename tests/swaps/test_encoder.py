@@ -12,8 +12,9 @@ from torchvision.models.vgg import cfgs, make_layers
 from torchvision.transforms.v2 import functional as T  # noqa: N812
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.maps import CHANNELS
 from srntt_pipeline.swaps import windows
-from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, CHANNELS, Encoder, load_encoder
+from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, Encoder, load_encoder
 
 CPU = torch.device("cpu")
 TORCHVISION = VGG19_Weights.IMAGENET1K_V1.transforms()  # knows ImageNet's mean and deviation

@@ -16,13 +16,14 @@ from torchvision.models.optical_flow import raft_large, raft_small
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.config import MatchParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.restore import Restorer
 from srntt_pipeline.images import RGB
 from srntt_pipeline.layout import read_train_pairs
+from srntt_pipeline.maps import CELLS, LAYERS
+from srntt_pipeline.methods.srntt import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps import flow as module
 from srntt_pipeline.swaps.dataset import SwappedPairs
-from srntt_pipeline.swaps.encoder import CELLS, LAYERS, load_encoder
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.flow import Flow, Raft, correspondence_at, dis, load_flow, patches_at
 from srntt_pipeline.swaps.info import shards_info
 from srntt_pipeline.swaps.matcher import NetworkFiles, load_matcher

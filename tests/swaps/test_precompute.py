@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
-from srntt_pipeline.shard import Shard
 from srntt_pipeline.swaps import precompute, windows
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
@@ -142,7 +142,9 @@ def test_a_reference_that_pairs_share_is_encoded_once(
 
 def shard(dataset: Path, out: Path, text: str, **changes: object) -> int:
     params = PARAMS.model_copy(update=changes)
-    return precompute_swaps(dataset, out, params, workers=1, device="cpu", shard=Shard.parse(text))
+    return precompute_swaps(
+        dataset, out, params, workers=1, device="cpu", shard=ArrayPart.parse(text)
+    )
 
 
 def merge(dataset: Path, out: Path, **changes: object) -> int:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.maps import CELLS, CHANNELS, EncoderIdentity
 from srntt_pipeline.swaps.correspondence import Correspondence, match, patch_count
-from srntt_pipeline.swaps.encoder import CELLS, CHANNELS, EncoderIdentity
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
     Shards,

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from srntt_pipeline.images import downscale, upscale
-from srntt_pipeline.swaps.encoder import CELLS, LAYERS, VALUES, load_encoder
+from srntt_pipeline.maps import CELLS, LAYERS, VALUES
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.swap import correspond, swap_features
 from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap

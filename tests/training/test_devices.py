@@ -17,8 +17,9 @@ from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.config import TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
+from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.swaps.dataset import SwappedPairs
-from srntt_pipeline.swaps.encoder import LAYERS, load_encoder
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import Patches, StepSampler, batches
 from srntt_pipeline.training.job import srntt_job

@@ -15,7 +15,7 @@ from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.training.job import upscaler_job
 from srntt_pipeline.training.loop import train, train_upscaler
-from srntt_pipeline.training.results import planned_files
+from srntt_pipeline.training.products import planned_files
 from srntt_pipeline.training.trainer import Trainer
 
 PARAMS = UpscalerParams(

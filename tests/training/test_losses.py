@@ -13,9 +13,10 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
+from srntt_pipeline.maps import CELLS, LAYERS
 from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.swaps.dataset import SwappedPairs
-from srntt_pipeline.swaps.encoder import CELLS, LAYERS, load_encoder
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.features import INDEX, LossFeatures, load_features
 from srntt_pipeline.training.losses import (

@@ -21,13 +21,14 @@ from torch.utils.data import default_collate
 from srntt_pipeline.checkpoints import load_checkpoint, save_checkpoint
 from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.restore import load_restorer
 from srntt_pipeline.files import MARK, file_sha256
 from srntt_pipeline.layout import read_train_pairs
+from srntt_pipeline.maps import LAYERS
+from srntt_pipeline.methods.srntt import load_restorer
 from srntt_pipeline.models import SISR, build_model
 from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.swaps.dataset import SwappedPairs
-from srntt_pipeline.swaps.encoder import LAYERS, load_encoder
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.training import objective, trainer

@@ -6,7 +6,7 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.evaluation.imresize import imresize
+from srntt_pipeline.imresize import imresize
 
 
 def numbers(text, rows):

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from srntt_pipeline.images import RGB, SCALE
-from srntt_pipeline.models.srntt import MAP_CHANNELS, SRNTT
-from srntt_pipeline.swaps.encoder import CELLS, to_tensor
+from srntt_pipeline.maps import CELLS, CHANNELS, to_image, to_tensor
+from srntt_pipeline.models.srntt import SRNTT
 from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, block_bytes, encoding_bytes
 from srntt_pipeline.swaps.windows import Window
 
@@ -82,7 +82,7 @@ def stages(model: SRNTT) -> dict[str, Stage]:
         lr = like.new_zeros(1, 3, _PROBE, _PROBE)
         found = {}
         found[EXTRACT], x = stage(0, model.extract, lr)
-        for layer, channels in MAP_CHANNELS.items():
+        for layer, channels in CHANNELS.items():
             side = _PROBE * CELLS[layer]
             maps = like.new_zeros(1, channels, side, side)
             found[layer], x = stage(0, model.join, layer, x, maps, lr[:, :1])
@@ -141,7 +141,7 @@ class Tiling:
     def _bytes(self, side: int) -> int:
         """Return the peak of a tile inside of the image: maps, and what the worst stage takes."""
         windows = self.windows(self._middle(side))
-        values = {layer: MAP_CHANNELS[layer] * CELLS[layer] ** 2 for layer in MAP_CHANNELS}
+        values = {layer: CHANNELS[layer] * CELLS[layer] ** 2 for layer in CHANNELS}
         maps = sum(windows[layer].positions * values[layer] * _FLOAT_BYTES for layer in values)
         working = max(windows[name].positions * stage.bytes for name, stage in self._stages.items())
         return maps + max(maps, working)  # they are gathered with a copy
@@ -168,9 +168,8 @@ def super_resolve(model: SRNTT, lr: RGB, swapped: WindowedSwap, tiling: Tiling) 
     sr = np.empty((SCALE * height, SCALE * width, 3), np.uint8)
     for tile in tiling.tiles:
         found = _tile(model, lr, swapped, tiling.windows(tile), tile)
-        values = found.clamp(0, 1).permute(1, 2, 0).cpu().numpy()
         rows = slice(SCALE * tile.top, SCALE * tile.bottom)
-        sr[rows, SCALE * tile.left : SCALE * tile.right] = np.rint(values * 255)
+        sr[rows, SCALE * tile.left : SCALE * tile.right] = to_image(found)
     return sr
 
 
@@ -179,12 +178,12 @@ def _tile(
 ) -> Tensor:
     """Return SR [3, 4h, 4w] of a tile, not clipped."""
     device = next(model.parameters()).device
-    found = swapped.swap({layer: windows[layer] for layer in MAP_CHANNELS})
+    found = swapped.swap({layer: windows[layer] for layer in CHANNELS})
     here = windows[EXTRACT]
     whole = to_tensor(lr[here.top : here.bottom, here.left : here.right])[None].to(device)
     x = model.extract(whole)
     at = here
-    for layer in MAP_CHANNELS:
+    for layer in CHANNELS:
         window = windows[layer]
         x = window.of(x, at, CELLS[layer])
         maps = found.maps.pop(layer)[None]

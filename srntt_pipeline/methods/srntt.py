@@ -13,8 +13,6 @@ from srntt_pipeline.colour import BrokenProfile, convert, told_from_srgb
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation import tiles
-from srntt_pipeline.evaluation.tiles import Tiling
 from srntt_pipeline.images import (
     RGB,
     SCALE,
@@ -26,6 +24,8 @@ from srntt_pipeline.images import (
     write_png,
 )
 from srntt_pipeline.memory import Size
+from srntt_pipeline.methods import tiles
+from srntt_pipeline.methods.tiles import Tiling
 from srntt_pipeline.models import SRNTT
 from srntt_pipeline.outputs import check_output_file
 from srntt_pipeline.swaps.correspondence import Correspondence

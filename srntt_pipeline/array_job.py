@@ -11,14 +11,14 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Shard:
+class ArrayPart:
     """Part `k` of `n`, from 1 on; the `n` parts of a sequence have each of its items once."""
 
     k: int
     n: int
 
     @classmethod
-    def parse(cls, text: str) -> "Shard":
+    def parse(cls, text: str) -> "ArrayPart":
         """Read `k/n`; raise InputError when it is none."""
         found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         if found:

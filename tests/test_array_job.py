@@ -2,22 +2,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.shard import Shard
 
 
 @given(st.lists(st.integers()), st.integers(1, 20))
 def test_shards_have_each_item_once_and_are_of_much_the_same_size(items, n):
-    parts = [Shard(k, n).of(items) for k in range(1, n + 1)]
+    parts = [ArrayPart(k, n).of(items) for k in range(1, n + 1)]
     assert sorted(item for part in parts for item in part) == sorted(items)
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1
 
 
 def test_text_is_read_and_written():
-    assert Shard.parse("3/16") == Shard(3, 16)
-    assert str(Shard(3, 16)) == "3/16"
-    assert Shard.parse("3/16").of(range(40)) == range(2, 40, 16)
+    assert ArrayPart.parse("3/16") == ArrayPart(3, 16)
+    assert str(ArrayPart(3, 16)) == "3/16"
+    assert ArrayPart.parse("3/16").of(range(40)) == range(2, 40, 16)
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_text_is_read_and_written():
 )
 def test_other_text_is_refused(text):
     with pytest.raises(InputError, match=r"k/n with k from 1 to n, such as 3/16$") as error:
-        Shard.parse(text)
+        ArrayPart.parse(text)
     assert str(error.value).startswith(f"--shard {text}: ")

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from srntt_pipeline.evaluation import tiles
-from srntt_pipeline.evaluation.tiles import Tiling, stages, super_resolve
 from srntt_pipeline.images import downscale, upscale
+from srntt_pipeline.maps import CELLS, to_tensor
+from srntt_pipeline.methods import tiles
+from srntt_pipeline.methods.tiles import Tiling, stages, super_resolve
 from srntt_pipeline.models import SRNTT, build_model
-from srntt_pipeline.swaps.encoder import CELLS, load_encoder, to_tensor
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.swap import correspond, swap_features
 from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, encoding_bytes
@@ -175,10 +176,11 @@ def test_eight_bit_sr_is_the_rounded_whole(matched):
 PEAK = """
 import sys, numpy as np, torch
 from pathlib import Path
-from srntt_pipeline.evaluation.tiles import Tiling, super_resolve
+from srntt_pipeline.methods.tiles import Tiling, super_resolve
 from srntt_pipeline.models import SRNTT
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.encoder import CELLS, load_encoder
+from srntt_pipeline.maps import CELLS
+from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import Augmentation
 from srntt_pipeline.swaps.windowed import WindowedSwap
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.albums.manifest import (
+from srntt_pipeline.albums.manifest_rows import (
     Missing,
     Rejected,
     TestRow,

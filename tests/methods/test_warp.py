@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.evaluation import warp as warp_module
-from srntt_pipeline.evaluation.warp import warp_hr
+from srntt_pipeline.methods import warp as warp_module
+from srntt_pipeline.methods.warp import warp_hr
 from srntt_pipeline.seeds import generator
 
 HEIGHT, WIDTH = 60, 90

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from srntt_pipeline.checkpoints import CheckpointInfo, checkpoints_in, load_checkpoint
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.warp import HR_WARP
 from srntt_pipeline.files import fingerprint
+from srntt_pipeline.methods.warp import HR_WARP
 from srntt_pipeline.variants import VARIANTS
 
 BICUBIC, SISR = "Bicubic", " (SISR)"

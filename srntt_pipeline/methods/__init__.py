@@ -1,0 +1,1 @@
+"""From LR and references to SR: the one door from evaluation to networks."""
