@@ -457,11 +457,20 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
 @click.option(
+    "--method",
+    "methods",
+    metavar="SOURCE",
+    multiple=True,
+    help="What is measured beside bicubic; repeat for more. A checkpoint; a folder of checkpoints; "
+    "NAME=FOLDER of SR images made elsewhere; NAME=package.module:Class; or the name of an "
+    "installed entry point of the group srntt_pipeline.methods (docs/adding.md).",
+)
+@click.option(
     "--checkpoint",
     "checkpoints",
     type=_PATH,
     multiple=True,
-    help="What train wrote; repeat for more methods; without it, bicubic alone.",
+    help="The short form for a method that train wrote.",
 )
 @parameters(config.EvaluateParams, "evaluate")
 @click.option(
@@ -478,6 +487,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 def evaluate(
     dataset: Path,
     out: Path,
+    methods: tuple[str, ...],
     checkpoints: tuple[Path, ...],
     params: config.EvaluateParams,
     workers: int,
@@ -489,9 +499,9 @@ def evaluate(
     DATASET is in CUFED5 layout (built here or downloaded; its root or its test/CUFED5), or a folder
     of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, comparisons.csv (paired
     tests), per_image.csv, index.html, metrics.json, plots/, grids/ and images/. What an earlier run
-    left there is used again, be it of other checkpoints or protocols.
+    left there is used again, be it of other methods or protocols.
 
-    Example:  srntt-pipeline evaluate dataset results --checkpoint model --protocol rgb
+    Example:  srntt-pipeline evaluate dataset results --method model --method theirs=their_images
     """
     from srntt_pipeline.evaluation.evaluate import evaluate as run
 
@@ -499,7 +509,7 @@ def evaluate(
         dataset,
         out,
         params,
-        checkpoints=checkpoints,
+        methods=[*methods, *checkpoints],
         workers=workers,
         device=device,
         files=files,
@@ -545,12 +555,13 @@ def super_resolve(
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
-    LR may have any size from 3 px a side on. Without --ref, LR is its own reference.
+    LR may have any size from 3 px a side on. The network may be any that train wrote; without
+    --ref, LR is its own reference where it needs one.
 
     Example:  srntt-pipeline super-resolve small.png --ref a.jpg --ref b.jpg --checkpoint model -o
     large.png
     """
-    from srntt_pipeline.methods.srntt import super_resolve as run
+    from srntt_pipeline.methods.super_resolve import super_resolve as run
 
     run(
         lr, refs, checkpoint, out, params, device=device, files=files, max_memory=max_memory
