@@ -15,7 +15,7 @@ from srntt_pipeline.evaluation.gallery import page_files
 from srntt_pipeline.evaluation.measure import GroupJob, GroupRows, measure_costs, measure_group
 from srntt_pipeline.evaluation.notes import not_run_notes, not_run_of, unread_notes
 from srntt_pipeline.evaluation.paper import canonical_dataset, paper_rows
-from srntt_pipeline.evaluation.paths import TABLES, output_files
+from srntt_pipeline.evaluation.paths import TABLES, image_path, output_files
 from srntt_pipeline.evaluation.perceptual import read_metrics
 from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES
 from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
@@ -157,7 +157,7 @@ def _files(
     given = [(LR_IMAGE, NONE), *((REFERENCES, reference) for reference in references)]
     names = [group.name for group in test_set.groups]
     makings = {protocol.making for protocol in protocols}
-    if len(set(output_files(["x"], [*given, *shown], []))) < len({*given, *shown}):
+    if len({image_path(*one, "x") for one in (*given, *shown)}) < len({*given, *shown}):
         raise InputError(
             f"--method: two of {', '.join(method.name for method in methods)} would have one "
             "folder for their images; give one another name with NAME=…"

@@ -216,7 +216,7 @@ def _cost(job: GroupJob, method: Method, earlier: Mapping[str, Any]) -> dict[str
     if earlier.get("made_from") == made_from:
         return dict(earlier)
     try:
-        cost = asdict(measure_cost(method, images.fresh_scene, reference))
+        cost = asdict(measure_cost(method, images.scene, reference))
     except CannotRun:
         return row  # the notes say why
     return (

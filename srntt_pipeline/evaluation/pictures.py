@@ -67,10 +67,6 @@ class Pictures:
     @cached_property
     def scene(self) -> Scene:
         """What methods see of the group. Raises InputError."""
-        return self.fresh_scene()
-
-    def fresh_scene(self) -> Scene:
-        """Return the scene as if no method had seen it: nothing is shared."""
         references = {
             level: read_rgb(path, min_side=MIN_SIDE_PX, grey=True)
             for level, path in self.group.refs.items()

@@ -2,7 +2,6 @@
 
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,8 @@ class Cost:
 
     `parameters`: weights of the network. `multiply_adds_per_pixel`: of SR, as PyTorch counts them
     over all that it computes for the image, encoder and tiles' halos too; what runs outside of
-    PyTorch, as the search does on a CPU, is not in it. `seconds_per_image`: of one run alone, after
-    one that warms up. `peak_memory_mib`: above what the process held before, its weights among
+    PyTorch, as the search does on a CPU, is not in it. `seconds_per_image`: of one run alone, with
+    the network loaded before. `peak_memory_mib`: above what the process held before, its weights among
     that. `cost_device`: the processor, and the threads it ran on.
     """
 
@@ -32,34 +31,28 @@ class Cost:
     cost_device: str = ""
 
 
-def measure_cost(method: Method, scene: Callable[[], Scene], reference: str) -> Cost:
-    """Return the cost of `method` on one image; `scene` makes it anew, so that nothing is shared.
+def measure_cost(method: Method, scene: Scene, reference: str) -> Cost:
+    """Return the cost of `method` on a scene that no method has seen, so that nothing is shared.
 
     Raises CannotRun as the method does.
     """
-    first = scene()
-    pixels = first.lr.shape[0] * first.lr.shape[1] * 16
-    first.images(reference)
-    with FlopCounterMode(display=False) as counted:
-        method.super_resolve(first, reference)
-    del first
-    second = scene()
-    second.images(reference)
+    method.notes(scene.device)  # loads its network
+    scene.images(reference)
     memory.release()
-    peak = _Peak(second.device)
-    started = time.perf_counter()
-    method.super_resolve(second, reference)
-    if second.device != "cpu":
-        torch.cuda.synchronize(second.device)
-    seconds = time.perf_counter() - started
-    flops = counted.get_total_flops()
-    bytes_ = peak.bytes()
+    peak = _Peak(scene.device)
+    with FlopCounterMode(display=False) as counted:
+        started = time.perf_counter()
+        sr = method.super_resolve(scene, reference)
+        if scene.device != "cpu":
+            torch.cuda.synchronize(scene.device)
+        seconds = time.perf_counter() - started
+    flops, bytes_ = counted.get_total_flops(), peak.bytes()
     return Cost(
         method.parameters(),
-        round(flops / 2 / pixels, 1) if flops else None,
+        round(flops / 2 / (sr.shape[0] * sr.shape[1]), 1) if flops else None,
         float(f"{seconds:.3g}"),
         None if bytes_ is None else round(bytes_ / 2**20),
-        device_words(second.device),
+        device_words(scene.device),
     )
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Network(Method):
     """
 
     name: str
-    checkpoint: Path
+    checkpoint: Path = field()
     weights_sha256: str
     model: str
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ class Srntt(Method):
     """
 
     name: str
-    checkpoint: Path
-    made_by: str
-    shares: str
+    checkpoint: Path = field()
+    made_by: str = field()
+    shares: str = field()
     alone: bool = False
     files: NetworkFiles = AS_NAMED
 

@@ -19,7 +19,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import CELLS, LAYERS
-from srntt_pipeline.methods.srntt import Restorer
+from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps import flow as module
 from srntt_pipeline.swaps.dataset import SwappedPairs

@@ -15,7 +15,7 @@ from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_che
 from srntt_pipeline.cli import cli
 from srntt_pipeline.config import MatchParams, SwapParams, TrainParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.methods.srntt import Restorer
+from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps import upscaler as module
 from srntt_pipeline.swaps.convert import convert_shards

@@ -24,7 +24,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, file_sha256
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import LAYERS
-from srntt_pipeline.methods.srntt import load_restorer
+from srntt_pipeline.methods.restorer import load_restorer
 from srntt_pipeline.models import SISR, build_model
 from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.swaps.dataset import SwappedPairs
