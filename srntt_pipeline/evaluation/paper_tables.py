@@ -37,9 +37,9 @@ from srntt_pipeline.methods.method import (
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.text import markdown
 
-BICUBIC="Bicubic"
-OURS=()
-takes_references=lambda n: " (SISR)" not in n
+BICUBIC = "Bicubic"
+OURS = ()
+takes_references = lambda n: " (SISR)" not in n
 log = logging.getLogger(__name__)
 
 TITLES = {

@@ -20,8 +20,8 @@ class Cost:
     `parameters`: weights of the network. `multiply_adds_per_pixel`: of SR, as PyTorch counts them
     over all that it computes for the image, encoder and tiles' halos too; what runs outside of
     PyTorch, as the search does on a CPU, is not in it. `seconds_per_image`: of one run alone, with
-    the network loaded before. `peak_memory_mib`: above what the process held before, its weights among
-    that. `cost_device`: the processor, and the threads it ran on.
+    the network loaded before. `peak_memory_mib`: above what the process held before, the weights
+    among that. `cost_device`: the processor, and the threads it ran on.
     """
 
     parameters: int | None = None
@@ -36,7 +36,7 @@ def measure_cost(method: Method, scene: Scene, reference: str) -> Cost:
 
     Raises CannotRun as the method does.
     """
-    method.notes(scene.device)  # loads its network
+    method.prepare(scene, reference)
     scene.images(reference)
     memory.release()
     peak = _Peak(scene.device)

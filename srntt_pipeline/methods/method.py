@@ -79,6 +79,10 @@ class Method:
         """
         return []
 
+    def prepare(self, scene: "Scene", reference: str) -> None:
+        """Do what is done once for images of such sizes; it is no part of the cost of an image."""
+        self.notes(scene.device)
+
     def parameters(self) -> int | None:
         """Return how many weights it has; None where there are none."""
         return None

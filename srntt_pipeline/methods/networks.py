@@ -73,6 +73,11 @@ class Network(Method):
         except RuntimeError as error:  # such as one that wants larger images
             raise CannotRun(f"{what}: {one_line(str(error))}") from None
 
+    def prepare(self, scene: Scene, reference: str) -> None:
+        """Find out what the network takes, and how far it sees where it does not fit."""
+        loaded, images = _load(self.checkpoint, scene.device), scene.images(reference)
+        loaded.plan(scene.lr.shape[:2], images, scene.max_memory or SR_MEMORY)
+
     def notes(self, device: str) -> list[str]:
         """Return which checkpoint made its numbers."""
         info = _load(self.checkpoint, device).checkpoint.info
@@ -116,28 +121,30 @@ class _Loaded:
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self.checkpoint = checkpoint
         checkpoint.model.to(device)
-        self._bytes: int | None = None
-        self._sees: Sight | None = None
+        # By the sizes of the references.
+        self._bytes: dict[tuple[Size, ...], int] = {}
+        self._sees: dict[tuple[Size, ...], Sight] = {}
 
     def plan(self, size: Size, images: Sequence[RGB], max_memory: int) -> _Plan:
         """Return how LR of that size is run with these references in so many bytes."""
         height, width = size
         run, model = _run(images), self.checkpoint.model
-        if self._bytes is None or images:
-            self._bytes = bytes_per_pixel(model, run)
-        sizes = [size, *(image.shape[:2] for image in images)]
+        sizes = tuple(image.shape[:2] for image in images)
+        if sizes not in self._bytes:
+            self._bytes[sizes] = bytes_per_pixel(model, run)
+        taken = self._bytes[sizes]
         sr = SCALE * height, SCALE * width
-        beside = memory.START_MEMORY + memory.image_bytes(sizes) + memory.written_bytes(sr)
+        held = memory.image_bytes([size, *sizes]) + memory.written_bytes(sr)
+        beside = memory.START_MEMORY + held
         # The rest is for the holes that the allocator leaves between buffers of many sizes.
         room = (max_memory - beside) * 2 // 3
-        if self._bytes * height * width <= room:
-            sees = WHOLE
-        elif images:
-            sees = sight(model, run)
-        else:
-            sees = self._sees = self._sees or sight(model, run)
-        side = tile_side(height, width, self._bytes, sees, room)
-        least = beside + least_bytes(height, width, self._bytes, sees) * 3 // 2
+        sees = WHOLE
+        if taken * height * width > room:
+            if sizes not in self._sees:
+                self._sees[sizes] = sight(model, run)
+            sees = self._sees[sizes]
+        side = tile_side(height, width, taken, sees, room)
+        least = beside + least_bytes(height, width, taken, sees) * 3 // 2
         return _Plan(run, sees, side, least)
 
 

@@ -589,7 +589,9 @@ def test_checkpoints_of_one_method_are_told_apart_by_their_hash(cufed, checkpoin
     for label, path in zip(labels, (checkpoint, other), strict=True):
         alone = by_method(run(cufed, tmp_path / path.parent.name, path, **chosen))
         assert table[label, "L1"]["psnr_db"] == alone[SRNTT, "L1"]["psnr_db"]
-        assert table[label.replace(SRNTT, SISR), "none"]["psnr_db"] == alone[SISR, "none"]["psnr_db"]
+        assert (
+            table[label.replace(SRNTT, SISR), "none"]["psnr_db"] == alone[SISR, "none"]["psnr_db"]
+        )
         assert label in (out / "table.md").read_text()
 
 
