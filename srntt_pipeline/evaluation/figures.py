@@ -65,17 +65,15 @@ def draw_match(images: Pictures, methods: Sequence[Method], title: str, path: Pa
     By the first of `methods` that matches patches; returns False, and draws nothing, where none
     does. Drawn only where `path` is not that picture already: the JSON beside it says of what.
     """
-    for method in methods:
-        made_from = fingerprint(
-            [images.scene.made_from(ALL), method.identity(images.scene, ALL), title]
-        )
-        described = path.with_suffix(".json")
-        known = path.exists() and described.exists()
-        if known and read_json(described, "delete it") == made_from:
-            return True
-        match = method.match(images.scene, images.hr)
-        if match:
-            save_figure(draw(match, title), path)
-            write_json(described, made_from)
-            return True
-    return False
+    method = next((method for method in methods if method.matches), None)
+    if method is None:
+        return False
+    made_from = fingerprint(
+        [images.scene.made_from(ALL), method.identity(images.scene, ALL), title]
+    )
+    described = path.with_suffix(".json")
+    known = path.exists() and described.exists()
+    if not known or read_json(described, "delete it") != made_from:
+        save_figure(draw(method.match(images.scene, images.hr), title), path)
+        write_json(described, made_from)
+    return True

@@ -37,13 +37,15 @@ class Method:
 
     `name`: its row in tables. `checkpoint`: the weights it was trained to, whose folder has the
     curves that the page shows. `shares`: methods for which it is equal find what one of them left
-    in `Scene.share`; empty: nothing is shared. `is_weighed`: whether its cost can be measured here.
+    in `Scene.share`; empty: nothing is shared. `is_weighed`: whether its cost can be measured here; `matches`:
+    whether it matches patches, so that `match` has something to draw.
     """
 
     name: str
     checkpoint: Path | None = None
     shares: str = ""
     is_weighed: bool = True
+    matches: bool = False
 
     @property
     def reads(self) -> list[Path]:
@@ -91,12 +93,9 @@ class Method:
         """Return what the page says that it was made of: nested names and values."""
         return {}
 
-    def match(self, scene: "Scene", hr: RGB) -> "Match | None":
-        """Return what the patches of LR were matched with in all references, to be drawn by `hr`.
-
-        None for methods that match no patches.
-        """
-        return None
+    def match(self, scene: "Scene", hr: RGB) -> "Match":
+        """Return what the patches of LR were matched with in all references, to be drawn by `hr`."""
+        raise NotImplementedError
 
     def least_memory(self, lr: Size, refs: Sequence[Size], device: str) -> int:
         """Return the bytes below which a process cannot super-resolve images of these sizes."""

@@ -38,6 +38,9 @@ class Srntt(Method):
     alone: bool = False
     files: NetworkFiles = AS_NAMED
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matches", not self.alone)
+
     def takes(self, reference: str) -> bool:
         """Tell whether it takes the reference: any, or none at all."""
         return self.alone == (reference == NONE)
@@ -113,10 +116,8 @@ class Srntt(Method):
         """Return what the checkpoint's JSON says."""
         return self._restorer("cpu").checkpoint.info.model_dump(mode="json")
 
-    def match(self, scene: Scene, hr: RGB) -> Match | None:
+    def match(self, scene: Scene, hr: RGB) -> Match:
         """Return what the patches of LR were matched with in all references together."""
-        if self.alone or not scene.references:
-            return None
         restorer = self._restorer(scene.device)
         found = self._correspondence(scene, restorer, ALL)
         lr_up = restorer.matcher.upscaler(scene.lr)

@@ -8,14 +8,15 @@ from srntt_pipeline.methods.bicubic import Bicubic
 from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.methods.cost import measure_cost
 from srntt_pipeline.methods.method import Method
+from tests.tiny_networks import save_as
 
 LR = np.zeros((24, 30, 3), np.uint8)
 
 
-def test_multiply_adds_and_weights_are_those_of_the_convolutions(tiny, tmp_path):
+def test_multiply_adds_and_weights_are_those_of_the_convolutions(tmp_path):
     """By hand, for each LR pixel: 3×3 convolutions at LR size, at ×2 and at ×4."""
     channels = 6
-    path = tiny(tmp_path / "sisr.safetensors", "sisr", {"channels": channels, "blocks": 2})
+    path = save_as(tmp_path / "sisr.safetensors", "sisr", {"channels": channels, "blocks": 2})
     cost = measure_cost(of_checkpoint(path), Scene(LR), "none")
     at_lr = 3 * channels + 2 * 2 * channels**2 + channels**2
     up = 4 * channels**2 * (1 + 4)

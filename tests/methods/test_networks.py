@@ -10,24 +10,25 @@ from srntt_pipeline.methods import CannotRun, Scene, networks
 from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.models import registry
 from tests.methods.methods_of_ours import MeanColour
+from tests.tiny_networks import save_as
 
 SISR = {"channels": 4, "blocks": 1}
 
 
 @pytest.fixture
-def sisr(tiny, tmp_path):
-    return tiny(tmp_path / "sisr.safetensors", "sisr", SISR)
+def sisr(tmp_path):
+    return save_as(tmp_path / "sisr.safetensors", "sisr", SISR)
 
 
 @pytest.fixture
-def mean_colour(tiny, tmp_path, monkeypatch):
+def mean_colour(tmp_path, monkeypatch):
     """Call with `one` or `many`: a network on so many raw references."""
 
     def save(references="many", share=0.5):
         monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
         register = registry.register("mean", inputs="images", row="Mean", references=references)
         register(MeanColour)
-        return tiny(tmp_path / "mean.safetensors", "mean", {"share": share})
+        return save_as(tmp_path / "mean.safetensors", "mean", {"share": share})
 
     return save
 
@@ -81,9 +82,9 @@ def test_a_network_that_gives_no_numbers_is_told(mean_colour, photograph):
     networks._load_once.cache_clear()
 
 
-def test_a_checkpoint_trained_anew_is_another(sisr, tiny):
+def test_a_checkpoint_trained_anew_is_another(sisr):
     before = of_checkpoint(sisr)
-    tiny(sisr, "sisr", SISR, seed=1)
+    save_as(sisr, "sisr", SISR, seed=1)
     after = of_checkpoint(sisr)
     scene = Scene(np.zeros((3, 3, 3), np.uint8))
     assert before.identity(scene, "none") != after.identity(scene, "none")

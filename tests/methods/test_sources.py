@@ -11,6 +11,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods import Scene
 from srntt_pipeline.methods.sources import read_methods
 from tests.methods.methods_of_ours import Nearest
+from tests.tiny_networks import save_srntt
 
 MODULE = """
 import numpy as np
@@ -87,28 +88,26 @@ def test_two_methods_of_one_name_are_refused(module):
     assert names(f"Night={module}:Black", f"Day={module}:Black") == ["Night", "Day"]
 
 
-def test_a_folder_of_images_is_a_method_and_one_of_checkpoints_are_several(tmp_path, tiny_srntt):
+def test_a_folder_of_images_is_a_method_and_one_of_checkpoints_are_several(tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     Image.new("RGB", (8, 8)).save(images / "a.png")
-    models = tiny_srntt(tmp_path / "models" / "a" / "srntt-l2.safetensors").parents[1]
+    models = save_srntt(tmp_path / "models" / "a" / "srntt-l2.safetensors").parents[1]
     assert names(f"Theirs={images}", str(models)) == ["Theirs", "SRNTT-l2 (SISR)", "SRNTT-l2"]
     assert names(f"Mine={models}/a") == ["Mine"]
     with pytest.raises(InputError, match="no checkpoint in this folder"):
         read_methods([str(images)])
 
 
-def test_a_checkpoint_stands_for_the_papers_sisr_unless_one_was_trained_for_it(
-    tmp_path, tiny_srntt
-):
-    path = tiny_srntt(tmp_path / "srntt-l2.safetensors")
+def test_a_checkpoint_stands_for_the_papers_sisr_unless_one_was_trained_for_it(tmp_path):
+    path = save_srntt(tmp_path / "srntt-l2.safetensors")
     sisr, srntt = read_methods([path])
     assert (sisr.name, srntt.name) == ("SRNTT-l2 (SISR)", "SRNTT-l2")
     assert [m.takes("none") for m in (sisr, srntt)] == [True, False]
     assert [m.takes("all") for m in (sisr, srntt)] == [False, True]
     assert srntt == replace(sisr, name="SRNTT-l2", alone=False)
-    trained = tiny_srntt(tmp_path / "other" / "x.safetensors", model="srntt-l2-sisr", seed=1)
+    trained = save_srntt(tmp_path / "other" / "x.safetensors", model="srntt-l2-sisr", seed=1)
     (alone,) = read_methods([trained])
     assert (alone.name, alone.takes("none"), alone.takes("LR")) == ("SRNTT-l2 (SISR)", True, False)
     assert names(path, trained) == ["SRNTT-l2", "SRNTT-l2 (SISR)"]
-    assert names(tiny_srntt(tmp_path / "srntt.safetensors", model="srntt")) == ["SRNTT"]
+    assert names(save_srntt(tmp_path / "srntt.safetensors", model="srntt")) == ["SRNTT"]

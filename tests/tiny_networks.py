@@ -1,33 +1,14 @@
-from collections.abc import Callable
+"""Tiny networks of random weights, saved as if they had been trained."""
+
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
 from srntt_pipeline.config import SwapParams, TrainParams
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps.encoder import load_encoder
-
-
-@pytest.fixture(scope="session")
-def tiny_srntt() -> Callable[..., Path]:
-    """Save a tiny SRNTT of random weights as if trained; return its path."""
-
-    def save(path: Path, model: str = "srntt-l2", seed: int = 0) -> Path:
-        sizes = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True}
-        swaps = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
-        identity = load_encoder("random", 0, torch.device("cpu")).identity
-        return save_as(path, model, sizes, seed, encoder=identity, swaps=swaps)
-
-    return save
-
-
-@pytest.fixture(scope="session")
-def tiny() -> Callable[..., Path]:
-    """Save a tiny network on images of random weights as if trained; return its path."""
-    return save_as
 
 
 def save_as(path: Path, model: str, sizes: dict[str, Any], seed: int = 0, **known: Any) -> Path:
@@ -40,3 +21,11 @@ def save_as(path: Path, model: str, sizes: dict[str, Any], seed: int = 0, **know
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, build_model(model, sizes), info)
     return path
+
+
+def save_srntt(path: Path, model: str = "srntt-l2", seed: int = 0) -> Path:
+    """Save a tiny SRNTT of the variant `model`, with the maps of a random encoder."""
+    sizes = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True}
+    swaps = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
+    identity = load_encoder("random", 0, torch.device("cpu")).identity
+    return save_as(path, model, sizes, seed, encoder=identity, swaps=swaps)
