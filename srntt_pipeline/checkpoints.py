@@ -66,7 +66,7 @@ class CheckpointInfo(BaseModel):
     format: str = FORMAT
     software: str = f"srntt_pipeline {srntt_pipeline.__version__}"
     model: str
-    recipe: str
+    recipe: str = ""
     sizes: dict[str, Any]
     step: Annotated[int, Field(ge=0)]
     encoder: EncoderIdentity | None
@@ -77,35 +77,19 @@ class CheckpointInfo(BaseModel):
     metrics: dict[str, float | None]
     weights_sha256: str = ""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_before_recipes(cls, content: Any) -> Any:
-        """Add the recipe, which files did not name when each kind of model had but one."""
-        if not isinstance(content, dict) or "recipe" in content:
-            return content
-        train = content.get("train")
-        of_model = "sisr" if content.get("model") == "sisr" else "srntt"
-        return {**content, "recipe": train.recipe if isinstance(train, Recipe) else of_model}
-
     @field_validator("train", mode="plain")
     @classmethod
     def _of_recipe(cls, value: Any, info: ValidationInfo) -> Recipe:
         """Return the parameters as the section of their recipe."""
-        if "recipe" not in info.data:
-            raise ValueError("of no known recipe")
-        section = get_recipe(info.data["recipe"])
-        if isinstance(value, section):
+        if isinstance(value, Recipe):
             return value
+        # Files of before the recipes name none: each kind of model had but one.
+        of_model = "sisr" if info.data.get("model") == "sisr" else "srntt"
         try:
+            section = get_recipe(info.data.get("recipe") or of_model)
             return section.model_validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             raise ValueError(first_problem(error)) from None
-
-    @field_validator("recipe")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            return get_recipe(name).recipe
         except InputError as error:
             raise ValueError(one_line(str(error))) from None
 
@@ -113,6 +97,9 @@ class CheckpointInfo(BaseModel):
     def _named(self) -> "CheckpointInfo":
         if self.swaps and self.swaps.networks != set(self.networks):
             raise ValueError(f"networks {self.networks}, but swaps use {self.swaps.networks}")
+        if self.recipe not in ("", self.train.recipe):
+            raise ValueError(f"recipe {self.recipe}, but parameters of {self.train.recipe}")
+        self.recipe = self.train.recipe
         return self
 
 

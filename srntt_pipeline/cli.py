@@ -402,18 +402,27 @@ def precompute_swaps(
     )
 
 
+_AFTER_RECIPE = (
+    "name the recipe first: SRNTT is trained by `srntt-pipeline train srntt DATASET SWAPS OUT`"
+)
+
+
 class Recipes(Pipeline):
     """Recipes of training; what is none of them is refused with what to write instead."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the recipe; raise UsageError for options before it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(f"{error.option_name}: {_AFTER_RECIPE}", ctx) from None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Return the command of a recipe; raise UsageError for another word."""
         if args and args[0] not in self.commands:
             known = ", ".join(self.commands)
-            raise click.UsageError(
-                f"{args[0]}: no such recipe (known: {known}); SRNTT is trained by "
-                "`srntt-pipeline train srntt DATASET SWAPS OUT`",
-                ctx,
-            )
+            told = f"{args[0]}: no such recipe (known: {known}); {_AFTER_RECIPE}"
+            raise click.UsageError(told, ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -452,7 +461,7 @@ def _add_recipe(name: str, recipe: type[Recipe]) -> None:
 
     Example:  srntt-pipeline train {name} dataset {"swaps " if with_maps else ""}model --steps 2000
     """
-    decorators = [
+    decorators: list[Any] = [
         click.argument("dataset", type=_PATH),
         *([click.argument("swaps", type=_PATH)] if with_maps else []),
         click.argument("out", type=_PATH),

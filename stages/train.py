@@ -10,11 +10,10 @@ from srntt_pipeline.training.loop import train
 
 if __name__ == "__main__":
     with reporting():
-        if len(sys.argv) < 5:
-            raise InputError(
-                f"{sys.argv[0]}: expected PARAMS RECIPE DATASET OUT [SWAPS] KEY=VALUE…"
-            )
-        params, recipe, dataset, out, *rest = sys.argv[1:]
+        script, *arguments = sys.argv
+        if len(arguments) < 4:
+            raise InputError(f"{script}: expected PARAMS RECIPE DATASET OUT [SWAPS] KEY=VALUE…")
+        params, recipe, dataset, out, *rest = arguments
         section = recipe_params(read_params(Path(params)), recipe)
         swaps = [Path(rest.pop(0))] if rest and "=" not in rest[0] else []
         settings = override(section, rest)

@@ -14,9 +14,10 @@ from srntt_pipeline.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.models import build_model
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True, "weight_maps": False}
 
@@ -30,7 +31,7 @@ def save(folder: Path, seed: int = 0, **changes: object) -> Path:
         step=7,
         encoder={"source": "random, seed 0", "sha256": "e" * 64},
         swaps=SwapParams(scales=(1.0, 0.5)),
-        train=TrainParams(**sizes, steps=7),
+        train=SrnttRecipe(**sizes, steps=7),
         dataset="d" * 64,
         metrics={"validation_psnr_db": 23.5},
     )

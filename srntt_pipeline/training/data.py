@@ -165,7 +165,7 @@ class Patches(Dataset[dict[str, Tensor]]):
 
 
 def whole_pair(pairs: Source, index: int, inputs: Inputs) -> dict[str, Tensor]:
-    """Return `lr` and `hr` of a pair; with `inputs` of `maps`, `weight` and its maps by layer too."""
+    """Return `lr` and `hr` of a pair, and for `inputs` of `maps` its `weight` and maps by layer."""
     if inputs == "maps":
         pair = pairs[index]
         return {"lr": pair["lr"], "hr": pair["hr"], "weight": pair["weight"], **pair["maps"]}

@@ -33,7 +33,7 @@ _Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 @recipe("srntt")
 class SrnttRecipe(ContentOptions, Recipe):
-    """`train.srntt`: variant, sizes, losses and schedule of SRNTT (paper 3.2–3.4)."""
+    """`train.srntt`: SRNTT, by its variant, sizes, losses and schedule (paper 3.2–3.4)."""
 
     variant: VariantName = Field(
         "srntt-l2",
