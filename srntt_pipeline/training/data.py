@@ -5,7 +5,8 @@ Neither the number of loader workers nor that of devices changes a batch.
 
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -246,6 +247,18 @@ def step_batches(
         len(patches), params.batch_size, steps.start, steps.stop, params.seed, rank, world
     )
     return batches(patches, sampler, workers)
+
+
+def drawn(loader: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+    """Yield the batches of a loader; raise InputError in one line, also out of its workers."""
+    try:
+        yield from loader
+    except (InputError, RuntimeError) as error:
+        # PyTorch tells what a worker raised in a text with its traceback, the line itself last.
+        told = re.findall(r"^srntt_pipeline\.errors\.\w+: (.*)", str(error), re.MULTILINE)
+        if not (told and str(error).startswith("Caught ")):
+            raise
+        raise InputError(told[-1]) from None
 
 
 def _begin(parent: int, worker: int) -> None:

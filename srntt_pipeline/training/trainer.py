@@ -18,7 +18,7 @@ from srntt_pipeline.models import build_model
 from srntt_pipeline.parallel import progress
 from srntt_pipeline.training.critic_trainer import CriticTrainer
 from srntt_pipeline.training.curves import Curves
-from srntt_pipeline.training.data import map_deviations, step_batches
+from srntt_pipeline.training.data import drawn, map_deviations, step_batches
 from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
 from srntt_pipeline.training.job import Job
 from srntt_pipeline.training.objective import Diverged, assert_finite, losses, mean_values
@@ -164,9 +164,9 @@ class Trainer:
                 critics[-1].steps if critics else 0, self.job.sources.references,
                 fabric.global_rank, fabric.world_size, self.loader_workers,
             )  # fmt: skip
-            loader = fabric.setup_dataloaders(made, use_distributed_sampler=False)
+            loader: Any = fabric.setup_dataloaders(made, use_distributed_sampler=False)
             waiting = time.perf_counter()
-            for step, batch in enumerate(loader, start_of_group + 1):
+            for step, batch in enumerate(drawn(loader), start_of_group + 1):
                 now = time.perf_counter()
                 self.waited += now - waiting
                 self.seconds += now - waiting

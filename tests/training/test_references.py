@@ -10,7 +10,7 @@ from PIL import Image
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.layout import read_train_pairs
-from srntt_pipeline.training.data import HrImages, Patches
+from srntt_pipeline.training.data import HrImages, Patches, StepSampler, batches, drawn
 from srntt_pipeline.training.recipes import RawReferences
 from srntt_pipeline.training.references import ReferenceImages, check_references, collate
 
@@ -125,6 +125,20 @@ def test_what_cannot_be_cut_as_hr_is_is_named(tmp_path: Path, size: tuple[int, i
         check_references(pairs, RawReferences(references="cut"))
     check_references(pairs, RawReferences(references="pad"))
     check_references(pairs[:2], RawReferences(references="cut"))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_a_loader_worker_refuses_is_one_line(tmp_path: Path, damaged: bool) -> None:
+    folder = pictures(tmp_path, [(20, 12), (20, 12), (12, 20)])
+    told = "^references of 20×12 and 12×20 px"
+    if damaged:
+        (folder / "train" / "ref" / "1.png").write_bytes(b"no picture")
+        told = r"ref/1\.png: "
+    made = patches(folder, False, references="whole")
+    with pytest.raises(InputError, match=told) as caught:
+        list(drawn(batches(made, StepSampler(3, 3, 0, 1, seed=0), workers=1)))
+    assert "\n" not in str(caught.value)
+    assert "Traceback" not in str(caught.value)
 
 
 def test_a_reference_that_has_changed_is_named(tmp_path: Path) -> None:
