@@ -6,9 +6,10 @@ from typing import Any
 import torch
 
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
-from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 
 def save_as(path: Path, model: str, sizes: dict[str, Any], seed: int = 0, **known: Any) -> Path:
@@ -16,7 +17,7 @@ def save_as(path: Path, model: str, sizes: dict[str, Any], seed: int = 0, **know
     torch.manual_seed(seed)
     given = {"encoder": None, "swaps": None, **known}
     info = CheckpointInfo(
-        model=model, sizes=sizes, step=3, train=TrainParams(), dataset="", metrics={}, **given
+        model=model, sizes=sizes, step=3, train=SrnttRecipe(), dataset="", metrics={}, **given
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, build_model(model, sizes), info)

@@ -1,4 +1,4 @@
-"""The models by name."""
+"""The networks by name: how each is built, what it is fed with, and its row in tables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,33 +6,36 @@ from typing import Any, Literal, TypeVar
 
 from torch import nn
 
+Build = Callable[..., nn.Module]
 Inputs = Literal["lr", "maps", "images"]
+Model = TypeVar("Model", bound=Build)
+
+_MOST = {"channels": 4096, "blocks": 256}  # far beyond what a machine could train
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A network as the registry knows it.
+    """A network of the registry.
 
-    `build`: its class; `inputs`: what it is fed with, LR alone (`lr`), LR and swapped maps
-    (`maps`), or LR and raw references (`images`); `row`: its row in tables; `references`: whether
-    a network fed with raw references takes `one` at a time, or `many`.
+    `inputs`: what `forward` takes: `lr`, LR [N, 3, h, w] in [0, 1] alone; `maps`, LR, swapped maps
+    by layer and their weight, as SRNTT; `images`, LR and a list of references [N, 3, H, W] in
+    [0, 1]. It returns SR [N, 3, 4h, 4w], about [0, 1]. `row`: what tables call it; `references`:
+    how many a network on images can take at once.
     """
 
-    build: Callable[..., nn.Module]
+    build: Build
     inputs: Inputs
     row: str
-    references: Literal["one", "many"] = "many"
+    references: Literal["one", "many"] = "one"
 
 
 _MODELS: dict[str, Entry] = {}
-_MOST = {"channels": 4096, "blocks": 256}  # far beyond what a machine could train
-Model = TypeVar("Model", bound=Callable[..., nn.Module])
 
 
 def register(
-    name: str, *, inputs: Inputs, row: str, references: Literal["one", "many"] = "many"
+    name: str, *, inputs: Inputs, row: str, references: Literal["one", "many"] = "one"
 ) -> Callable[[Model], Model]:
-    """Register a network's class under `name`; the rest as in `Entry`."""
+    """Register a network under `name`; the rest is described at `Entry`."""
 
     def add(model: Model) -> Model:
         _MODELS[name] = Entry(model, inputs, row, references)
@@ -42,7 +45,7 @@ def register(
 
 
 def entry(name: str) -> Entry:
-    """Return what is known of the model `name`; raise KeyError for a strange one."""
+    """Return what the registry holds of a network; raise KeyError for a strange name."""
     return _MODELS[name]
 
 

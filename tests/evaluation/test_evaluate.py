@@ -13,7 +13,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
-from srntt_pipeline.config import EvaluateParams, SwapParams, TrainParams
+from srntt_pipeline.config import EvaluateParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.evaluate import evaluate
@@ -24,6 +24,7 @@ from srntt_pipeline.methods.scene import stitch
 from srntt_pipeline.models import build_model, registry
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.windowed import WindowedSwap
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 COLUMNS = [
@@ -54,7 +55,7 @@ def save_tiny(path, seed=0):
         step=7,
         encoder=load_encoder("random", 0, CPU).identity.as_dict(),
         swaps=SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,)),
-        train=TrainParams(),
+        train=SrnttRecipe(),
         dataset="",
         metrics={},
     )

@@ -10,13 +10,14 @@ from PIL import Image
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.colour import convert
-from srntt_pipeline.config import SuperResolveParams, SwapParams, TrainParams
+from srntt_pipeline.config import SuperResolveParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.matcher import NetworkFiles
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 
@@ -36,7 +37,7 @@ def save_tiny(path, encoder="random", seed=0, zero_tail=False, **swap_params):
         step=0,
         encoder=load_encoder(encoder, 0, CPU).identity.as_dict(),
         swaps=SwapParams(**given),
-        train=TrainParams(),
+        train=SrnttRecipe(),
         dataset="",
         metrics={},
     )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.cli import cli
-from srntt_pipeline.config import MatchParams, SwapParams, TrainParams
+from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
@@ -28,6 +28,7 @@ from srntt_pipeline.swaps.references import Augmentation, augment
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.upscaler import load_upscaler
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 Contents = Callable[[Path], dict[str, bytes]]
@@ -42,7 +43,7 @@ def save_model(
     network = build_model(name, sizes)
     given = {"encoder": None, "swaps": None, **known}
     info = CheckpointInfo(
-        model=name, sizes=sizes, step=0, train=TrainParams(), dataset="", metrics={}, **given
+        model=name, sizes=sizes, step=0, train=SrnttRecipe(), dataset="", metrics={}, **given
     )
     save_checkpoint(path, network, info)
     return str(path)
