@@ -327,10 +327,10 @@ def build_cufed5(
         return
     _refuse(["allow_missing"], "without --manifest")
     if shard:
-        from srntt_pipeline.albums.prepare import prepare_shard
+        from srntt_pipeline.albums.prepare import prepare_part
 
         _refuse(["merge"], "with --shard: first all shards, then --merge")
-        prepare_shard(albums, out, params, shard, workers=workers, device=device)
+        prepare_part(albums, out, params, shard, workers=workers, device=device)
     else:
         from srntt_pipeline.albums.build import build_cufed5 as run
 
@@ -402,7 +402,7 @@ def precompute_swaps(
         workers=workers,
         device=device,
         max_memory=max_memory,
-        shard=shard,
+        part=shard,
         merge=merge,
     )
 

@@ -48,7 +48,7 @@ def build_cufed5(
     `match_counts.png` and `contact_sheet.png`. `work/` keeps features and counts per album: a run
     that was killed, or has other thresholds, starts from there. The same photos, parameters and
     library versions give the same bytes, whatever `workers` and `device`, which counts matches.
-    `merge` makes no features and counts but takes those that `prepare_shard` has made.
+    `merge` makes no features and counts but takes those that `prepare_part` has made.
 
     Raises InputError when `albums` has no usable pair of photos, or `merge` finds an album whose
     features or counts are missing or of other photos or parameters.

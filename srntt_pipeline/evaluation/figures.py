@@ -10,7 +10,8 @@ from srntt_pipeline.figures import save_figure
 from srntt_pipeline.files import fingerprint, read_json, sha256, write_json
 from srntt_pipeline.images import RGB, downscale
 from srntt_pipeline.methods.srntt import Restorer
-from srntt_pipeline.swaps.show import Match, draw
+from srntt_pipeline.swaps.match_figure import draw
+from srntt_pipeline.swaps.match_sources import Match
 
 CURVES = ("loss.csv", "validation.csv")
 _NO_CURVE = ("step", "phase")

@@ -205,7 +205,7 @@ class Pictures:
     def _best(self, method: Method, restorer: Restorer) -> str:
         """Return the level of the highest mean S*; of equal ones the first."""
         means = {
-            level: float(self._correspondence(method, restorer, level).weight.mean())
+            level: float(self._correspondence(method, restorer, level).cosine.mean())
             for level in self.group.refs
         }
         return max(means, key=lambda level: means[level])

@@ -76,9 +76,9 @@ class Restorer:
     ) -> Correspondence:
         """Return the correspondence of LR↑ with all versions of `refs`.
 
-        `max_memory`: bytes, as `Matcher.correspond` takes them.
+        `max_memory`: bytes, as `Matcher.match` takes them.
         """
-        return self.matcher.correspond(lr, refs, max_memory=max_memory)
+        return self.matcher.match(lr, refs, max_memory=max_memory)
 
     def least_memory(self, lr: Size, refs: Sequence[Size]) -> int:
         """Return the bytes that a process takes to super-resolve images of these sizes."""

@@ -12,8 +12,8 @@ from srntt_pipeline.memory import Size
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation, versions
-from srntt_pipeline.swaps.swap import correspond
 from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
 
@@ -41,8 +41,8 @@ AS_NAMED = NetworkFiles()
 class Matcher:
     """Matching by `encoder`, of LR↑ and Ref↓↑ by `upscaler`, with `versions` of each reference.
 
-    `precision`: of the products, as in `swap.correspond`. With `flow`, patches are not compared: it
-    tells where they are.
+    `precision`: of the products, as `match_maps` takes it. With `flow`, patches are not compared:
+    it tells where they are.
     """
 
     encoder: Encoder
@@ -75,7 +75,7 @@ class Matcher:
         """Return the bytes below which a process can't match images of these sizes."""
         return memory.LEAST_TO_MATCH + self.taken(lr, refs)
 
-    def correspond(
+    def match(
         self, lr: RGB, refs: Sequence[RGB], *, max_memory: int | None = None
     ) -> Correspondence:
         """Return the correspondence of LR↑ with all versions of `refs`, by reference first.
@@ -89,8 +89,8 @@ class Matcher:
         memory.check(room, least, f"LR of {size[1]}×{size[0]} px")
         lr_up = self.upscaler(lr)
         if self.flow:
-            return self.flow.correspond(lr_up, refs, self.encoder, self.upscaler)
-        return correspond(
+            return self.flow.follow(lr_up, refs, self.encoder, self.upscaler)
+        return match_images(
             lr_up,
             refs,
             self.versions,

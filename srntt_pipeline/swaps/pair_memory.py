@@ -7,10 +7,9 @@ from srntt_pipeline import memory
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.images import SCALE, read_size
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.maps import VALUES
+from srntt_pipeline.maps import STRIDE, VALUES
 from srntt_pipeline.swaps.matcher import Matcher
 from srntt_pipeline.swaps.references import ref_file
-from srntt_pipeline.swaps.windows import STRIDE
 
 # Swapped maps, float32, and once more their largest layer: of HR and of the version in hand.
 _MAPS = VALUES // STRIDE**2 * 4 + 256

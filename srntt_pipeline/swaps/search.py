@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-PATCH = 3
-HALO = PATCH - 1
+from srntt_pipeline.swaps.patches import HALO, PATCH, patch_at
+
 FLOAT_BYTES = 4
 
 Floats = npt.NDArray[np.float32]
@@ -97,8 +97,7 @@ def best_in(
             parts = [rows * part // threads for part in range(threads + 1)]
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(search, itertools.pairwise(parts)))
-    ref_width = ref.shape[2]
-    return score, index // ref_width * (ref_width - HALO) + index % ref_width
+    return score, patch_at(index, ref.shape[2])
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

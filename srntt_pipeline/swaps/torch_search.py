@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from srntt_pipeline.swaps import triton_search
-from srntt_pipeline.swaps.search import HALO, PATCH
+from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 
 Precision = Literal["float32", "tf32", "float16", "bfloat16"]
 
@@ -46,6 +46,7 @@ def _best_in(
 ) -> tuple[Tensor, Tensor]:
     """Return score and index of the best match, tile by tile of LR and Ref rows."""
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
+    patches = PatchNumbers([(ref.shape[1], ref.shape[2])])
     best = factors.new_full((rows, columns), -torch.inf)
     index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
     tile = tile_rows(lr.shape[2], ref.shape[2], min(room, _TILE_BYTES[lr.device.type]))
@@ -58,7 +59,7 @@ def _best_in(
             score, local = _best_of_tile(products, factors[band], penalties[band])
             better = score > best[top:bottom]
             best[top:bottom] = torch.where(better, score, best[top:bottom])
-            found = local + ref_top * factors.shape[1]
+            found = local + patches.numbers(0, ref_top, 0)
             index[top:bottom] = torch.where(better, found, index[top:bottom])
     return best, index
 

@@ -529,7 +529,7 @@ def test_the_best_reference_is_that_of_the_highest_mean_weight(
             k: float(
                 restorer.correspond(
                     lr, [pixels(cufed / "test/CUFED5" / f"{name}_{k}.png")]
-                ).weight.mean()
+                ).cosine.mean()
             )
             for k in levels
         }

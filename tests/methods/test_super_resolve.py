@@ -158,7 +158,7 @@ def test_correspondences_of_single_references_merge_to_that_of_all(checkpoint, i
     assert merged.shapes == together.shapes
     assert torch.equal(merged.index, together.index)
     assert torch.equal(merged.score, together.score)
-    assert torch.equal(merged.weight, together.weight)
+    assert torch.equal(merged.cosine, together.cosine)
 
 
 def alpha(path, view):

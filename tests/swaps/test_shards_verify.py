@@ -82,12 +82,12 @@ def test_indices_beyond_the_patches(swaps: Path) -> None:
     assert findings(swaps) == [f"{problem}; {AGAIN}"]
 
 
-def test_scores_beyond_one(swaps: Path) -> None:
+def test_cosines_beyond_one(swaps: Path) -> None:
     def change(pair: h5py.Group) -> None:
-        pair["score"][0, 0] = 1.5
+        pair["cosine"][0, 0] = 1.5
 
     path = change_shard(swaps, change)
-    assert findings(swaps) == [f"{path}, 0: scores beyond 0 and 1; {AGAIN}"]
+    assert findings(swaps) == [f"{path}, 0: cosines beyond 0 and 1; {AGAIN}"]
 
 
 def test_maps_of_another_size(tiny_maps: Path, tmp_path: Path) -> None:

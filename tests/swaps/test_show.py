@@ -9,7 +9,8 @@ from PIL import Image
 
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
 from srntt_pipeline.swaps.show import (
     Match,
@@ -63,7 +64,7 @@ def test_overlapping_patches_are_averaged() -> None:
     ]
     index = torch.from_numpy(rng.integers(0, len(places), (5, 7)))
     match = matched(np.zeros((28, 36, 3), np.uint8), refs, index, tried)
-    assert patch_count(match.found.shapes) == len(places)
+    assert PatchNumbers(match.found.shapes).count == len(places)
     sums, counts = np.zeros((28, 36, 3)), np.zeros((28, 36, 1))
     for row in range(5):
         for column in range(7):
@@ -95,7 +96,8 @@ def test_sources_lead_back_to_the_reference_as_given(number: int) -> None:
         [int(version[4 * r : 4 * r + 12, 4 * c : 4 * c + 12].sum()) for c in range(width - 2)]
         for r in range(height - 2)
     ]
-    first = patch_count([tuple(s // 4 for s in augment(ref, v).shape[:2]) for v in tried[:number]])
+    before = [tuple(s // 4 for s in augment(ref, v).shape[:2]) for v in tried[:number]]
+    first = PatchNumbers(before).count
     index = torch.tensor([[first + int(np.argmax(sums))]])
     found = sources(matched(np.zeros((12, 12, 3), np.uint8), [ref], index, tried))
     assert found.version.item() == number
