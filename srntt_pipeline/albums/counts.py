@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from srntt_pipeline.albums.matching import best_matches, match_all_pairs, verified
+from srntt_pipeline.albums.all_pairs import match_all_pairs
+from srntt_pipeline.albums.matching import best_matches, verified
 from srntt_pipeline.albums.sift import SiftFeatures, detect, read_features, read_index
 from srntt_pipeline.config import Matching
 from srntt_pipeline.files import fingerprint, write_bytes

@@ -6,7 +6,7 @@ photos (paper section 4). Cross-checked nearest neighbours do not: on the releas
 counts do not fall from level to level, the ratio test's do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.albums.sift import SiftFeatures
 from srntt_pipeline.config import Matching
-from srntt_pipeline.device import device_name
 
 Descriptors = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
@@ -95,26 +94,6 @@ def match_both_ways(a: Descriptors, b: Descriptors, matching: Matching) -> tuple
         Nearest(forth.place, forth.is_match & (nearest_of_a == nearest_of_b[forth.place])),
         Nearest(back.place, back.is_match & (nearest_of_b == nearest_of_a[back.place])),
     )
-
-
-def match_all_pairs(
-    photos: Sequence[SiftFeatures], matching: Matching, device: str, split: int | None = None
-) -> Iterator[PairMatches]:
-    """Yield the best matches of every pair of an album's photos, found on `device`.
-
-    With `split`, only of the pairs of one of the first `split` photos with one of the rest. The
-    same on every device: `auto`, `cpu`, `cuda`, `cuda:1`, … Matches are not yet verified.
-    """
-    device = device_name(device)
-    if device != "cpu":
-        from srntt_pipeline.albums import matching_cuda  # all else here does without PyTorch
-
-        yield from matching_cuda.match_all_pairs(photos, matching, device, split)
-        return
-    for a, partners in pairs_of(len(photos), split):
-        for b in partners:
-            both = match_both_ways(photos[a].descriptors, photos[b].descriptors, matching)
-            yield PairMatches(a, b, *both)
 
 
 def pairs_of(photos: int, split: int | None) -> Iterator[tuple[int, range]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from srntt_pipeline.albums.crops import corresponding_crops
+from srntt_pipeline.albums.crops import draw_crop_pairs
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest_rows import TrainRow
 from srntt_pipeline.albums.matching import best_matches
@@ -200,7 +200,7 @@ def _rows(
 ) -> list[TrainRow]:
     params = job.params
     matched = best_matches(hr_features, ref_features, params.matching)
-    crops = corresponding_crops(
+    crops = draw_crop_pairs(
         hr_features.xy[matched[:, 0]],
         ref_features.xy[matched[:, 1]],
         (hr.height, hr.width),

@@ -10,17 +10,11 @@ from PIL import Image
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.match_figure import colour_code, draw, source_map
+from srntt_pipeline.swaps.match_sources import Match, paste, sources
 from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
-from srntt_pipeline.swaps.show import (
-    Match,
-    colour_code,
-    draw,
-    paste,
-    show_match,
-    source_map,
-    sources,
-)
+from srntt_pipeline.swaps.show import show_match
 
 PLAIN = [Augmentation(1.0, 0.0)]
 RANDOM = MatchParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
@@ -127,7 +121,7 @@ def test_the_picture_holds_what_it_promises() -> None:
     figure = draw(match, "title")
     titles = [axis.get_title().split("\n")[0] for axis in figure.axes]
     assert [title.split(",")[0].split(":")[0] for title in titles] == [
-        "LR↑", "Ref 1", "Ref 2", "score (cosine)", "rebuilt from Ref patches",
+        "LR↑", "Ref 1", "Ref 2", "cosine of the match", "rebuilt from Ref patches",
         "where each LR patch was found", "its colour code", "its colour code",
         "version of the reference", "HR",
     ]  # fmt: skip
