@@ -292,9 +292,9 @@ def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Only the Kth part of features and counts; other shards can run at once, elsewhere.",
+    help="Only the Kth part of features and counts; other parts can run at once, elsewhere.",
 )
-@click.option("--merge", is_flag=True, help="Build from what the shards have left in OUT/work.")
+@click.option("--merge", is_flag=True, help="Build from what the parts have left in OUT/work.")
 @parameters(config.BuildParams, "build")
 @workers_options
 @device_option
@@ -329,7 +329,7 @@ def build_cufed5(
     if shard:
         from srntt_pipeline.albums.prepare import prepare_part
 
-        _refuse(["merge"], "with --shard: first all shards, then --merge")
+        _refuse(["merge"], "with --shard: first all parts, then --merge")
         prepare_part(albums, out, params, shard, workers=workers, device=device)
     else:
         from srntt_pipeline.albums.build import build_cufed5 as run
@@ -364,11 +364,9 @@ def train_upscaler(dataset: Path, out: Path, params: config.UpscalerParams, **op
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Only every Nth shard file; other shards can run at once, elsewhere.",
+    help="Only every Nth shard file; other parts can run at once, elsewhere.",
 )
-@click.option(
-    "--merge", is_flag=True, help="Write the index over what the shards have left in OUT."
-)
+@click.option("--merge", is_flag=True, help="Write the index over what the parts have left in OUT.")
 @parameters(config.SwapParams, "swaps")
 @workers_options
 @device_option
@@ -385,7 +383,7 @@ def precompute_swaps(
 ) -> None:
     """Match the training pairs' VGG19 features and store the swaps.
 
-    Reads DATASET/train, writes to OUT HDF5 shards of correspondences and scores, with --store maps
+    Reads DATASET/train, writes to OUT HDF5 shards of correspondences, with --store maps
     of swapped maps too, and index.json. The ImageNet weights are downloaded once, unless
     --encoder-weights names a file or `random`.
 
@@ -394,7 +392,7 @@ def precompute_swaps(
     from srntt_pipeline.swaps.precompute import precompute_swaps as run
 
     if shard:
-        _refuse(["merge"], "with --shard: first all shards, then --merge")
+        _refuse(["merge"], "with --shard: first all parts, then --merge")
     run(
         dataset,
         out,

@@ -69,9 +69,9 @@ def test_reader_of_the_formats_page_reads_shards_as_ours_does(tmp_path: Path) ->
     ]  # fmt: skip
     stored = Shards(tmp_path)["pair"].correspondence
     expected = swap(stored, raw.__getitem__)["relu3_1"]
-    found, score = theirs["swapped_relu3_1"](path, "pair", lambda version: refs[version].numpy())
+    found, cosine = theirs["swapped_relu3_1"](path, "pair", lambda version: refs[version].numpy())
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
-    np.testing.assert_array_equal(score, stored.cosine.numpy())
+    np.testing.assert_array_equal(cosine, stored.cosine.numpy())
 
 
 def test_cluster_page_explains_every_key_of_the_config() -> None:

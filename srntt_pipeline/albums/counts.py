@@ -41,10 +41,10 @@ def count_matches(a: Path, b: Path, matching: Matching, long_side_px: int = 0) -
 
 @dataclass(frozen=True)
 class CountJob:
-    """Match counts of the photos in two blocks of an album's, to be written to `path`.
+    """Match counts of pairs of photos from two blocks of an album, to be written to `path`.
 
-    `blocks` are the files of their features: of the pairs of one photo with one of the other block,
-    or of the pairs within a block where both are the same.
+    `blocks`: the files of the blocks' features. A pair has a photo of either block; where both are
+    one block, these are the pairs within it.
     """
 
     blocks: tuple[Path, Path]

@@ -78,8 +78,8 @@ def ratio_test(squared: npt.NDArray[np.float32], ratio: float) -> Nearest:
 def match_both_ways(a: Descriptors, b: Descriptors, matching: Matching) -> tuple[Nearest, Nearest]:
     """Return the best matches of `a` in `b` and of `b` in `a`, from one matrix of distances.
 
-    `matching.mutual` leaves those whose ends are each other's nearest neighbours. That goes by
-    distance: of two descriptors at one distance, both are the nearest.
+    With `matching.mutual`, only those whose ends are each other's nearest neighbours. What is
+    compared is the distance: of two descriptors that are equally near, both are the nearest.
     """
     squared = squared_distances(a, b)
     if not squared.size:
@@ -97,9 +97,10 @@ def match_both_ways(a: Descriptors, b: Descriptors, matching: Matching) -> tuple
 
 
 def pairs_of(photos: int, split: int | None) -> Iterator[tuple[int, range]]:
-    """Yield each of N `photos` that comes first in a pair, by its place, with its partners.
+    """Yield the pairs of so many `photos`, by their places: each first one with its partners.
 
-    With `split`, each of the first `split` photos, with all of the rest.
+    All pairs without `split`; with it, those of one of the first `split` photos with one of the
+    rest, which are two blocks of an album.
     """
     for a in range(photos if split is None else split):
         yield a, range(a + 1 if split is None else split, photos)

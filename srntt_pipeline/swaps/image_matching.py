@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from srntt_pipeline.images import RGB, upscale
-from srntt_pipeline.maps import CHANNELS, STRIDE
+from srntt_pipeline.maps import CHANNELS, FLOAT_BYTES, STRIDE
 from srntt_pipeline.memory import MAX_MEMORY, release, share
 from srntt_pipeline.swaps.correspondence import Correspondence, Search, join
 from srntt_pipeline.swaps.encoder import Encoder
@@ -58,7 +58,7 @@ def match_images(
     height, width = (side // STRIDE for side in lr_up.shape[:2])
     parts = list(windows(height, width, HALO))
     largest = parts[0].positions
-    together = max(1, share(max_memory) // (4 * CHANNELS["relu3_1"] * largest))
+    together = max(1, share(max_memory) // (FLOAT_BYTES * CHANNELS["relu3_1"] * largest))
 
     def found() -> Iterator[Correspondence]:
         for start in range(0, len(parts), together):

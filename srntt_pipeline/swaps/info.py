@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srntt_pipeline.maps import VALUES
+from srntt_pipeline.maps import FLOAT_BYTES, VALUES
 from srntt_pipeline.swaps.patches import HALO, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, versions
 from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap
@@ -48,7 +48,7 @@ def _network(name: str, made_with: str | None) -> str:
 def _maps_bytes(swap: StoredSwap) -> int:
     """Return the size of a pair's maps in float32."""
     height, width = (size + HALO for size in swap.correspondence.index.shape)
-    return height * width * VALUES * 4
+    return height * width * VALUES * FLOAT_BYTES
 
 
 def _use(swaps: list[StoredSwap], tried: list[Augmentation]) -> list[str]:

@@ -22,9 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
+from srntt_pipeline.maps import FLOAT_BYTES
 from srntt_pipeline.swaps.patches import HALO, PATCH, patch_at
-
-FLOAT_BYTES = 4
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

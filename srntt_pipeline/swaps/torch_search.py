@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from srntt_pipeline.maps import FLOAT_BYTES
 from srntt_pipeline.swaps import triton_search
 from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 
@@ -70,7 +71,7 @@ def tile_rows(width: int, ref_width: int, room: int) -> int:
     Raises ValueError when not one does.
     """
     # G; the sums over rows; one of: sums over both and a temporary; scores and a temporary.
-    side = int((room / (4 * 4 * width * ref_width)) ** 0.5)
+    side = int((room / (4 * FLOAT_BYTES * width * ref_width)) ** 0.5)
     if side < PATCH:
         raise ValueError(
             f"max_memory is too small for maps {width} and {ref_width} wide: {room} bytes"

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from srntt_pipeline.maps import FLOAT_BYTES
 from srntt_pipeline.swaps.patches import HALO, patch_at
-from srntt_pipeline.swaps.search import FLOAT_BYTES
 
 try:
     import triton

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from srntt_pipeline.images import RGB
-from srntt_pipeline.maps import CELLS, CHANNELS, STRIDE, VALUES, Maps
+from srntt_pipeline.maps import CELLS, CHANNELS, FLOAT_BYTES, STRIDE, VALUES, Maps
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder, maps_bytes
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
@@ -40,12 +40,12 @@ BLOCKS = (SIDE - HALO, 48)  # patches along each side of a block, by the memory 
 
 def block_bytes(block: int) -> int:
     """Return what the maps of a reference block take as they are kept; `block` patches a side."""
-    return _positions_seen(block) * VALUES * 4
+    return _positions_seen(block) * VALUES * FLOAT_BYTES
 
 
 def encoding_bytes(block: int) -> int:
     """Return what encoding it takes: relu1_1 eight times, for convolutions, their copies, cells."""
-    return 8 * _positions_seen(block) * STRIDE**2 * CHANNELS["relu1_1"] * 4
+    return 8 * _positions_seen(block) * STRIDE**2 * CHANNELS["relu1_1"] * FLOAT_BYTES
 
 
 def _positions_seen(block: int) -> int:
@@ -53,7 +53,10 @@ def _positions_seen(block: int) -> int:
 
 
 class KeptMaps:
-    """Swapped maps by window, up to `room` bytes, for networks that share a correspondence."""
+    """Swapped maps that were made before, by their windows, up to `room` bytes.
+
+    Networks that share a correspondence and its references share them: each window is swapped once.
+    """
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -63,7 +66,7 @@ class KeptMaps:
     def of(self, windows: Mapping[str, Window], swap: Callable[[], Swapped]) -> Swapped:
         """Return the maps of these windows: those that are kept, or else what `swap` makes.
 
-        Its dictionary of maps is the caller's, who may not write to the maps themselves.
+        The caller may take maps out of the dictionary, but must not write to the maps.
         """
         key = tuple(windows.items())
         found = self._kept.get(key)

@@ -4,6 +4,7 @@ import signal
 import struct
 import subprocess
 import sys
+import types
 import zlib
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from srntt_pipeline.albums import summary
-from srntt_pipeline.albums.build import build_cufed5
+from srntt_pipeline.albums.build import _test_photos, build_cufed5
 from srntt_pipeline.albums.counts import count_matches
 from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
 from srntt_pipeline.albums.manifest_rows import Rejected, TestRow, TrainRow, read_manifest
 from srntt_pipeline.albums.photos import PhotoChecks
 from srntt_pipeline.albums.pixels import Cut, CutJob, cut_photo
 from srntt_pipeline.albums.prepare import prepare_part
+from srntt_pipeline.albums.selection import ChosenGroup
 from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import BuildParams, DemoAlbumsParams
 from srntt_pipeline.errors import InputError
@@ -113,6 +115,20 @@ def check_images(out, albums, long_side):
 
 def test_images_are_what_the_manifests_describe(built, albums):
     check_images(built, albums, PARAMS.long_side_px)
+
+
+def test_an_album_is_read_once_whatever_its_groups():
+    class Album(types.SimpleNamespace):
+        def index(self):
+            self.reads += 1
+            return types.SimpleNamespace(photos=[types.SimpleNamespace(name=n) for n in "abcd"])
+
+    first, second = Album(name="x", reads=0), Album(name="y", reads=0)
+    groups = [ChosenGroup(first, hr, (("d", 9),)) for hr in "abc"]
+    groups.append(ChosenGroup(second, "a", (("b", 9),)))
+    photos = _test_photos(groups)
+    assert list(photos) == [("x", n) for n in "abcd"] + [("y", "a"), ("y", "b")]
+    assert (first.reads, second.reads) == (1, 1)
 
 
 def test_numbers_asked_for_are_built(built):
