@@ -43,9 +43,8 @@ def groups(test: Path) -> Iterator[tuple[RGB, list[RGB]]]:
 
 def augmented(found: Correspondence, versions: Sequence[Augmentation]) -> float:
     """Return the share of LR patches whose match is in a version other than the first."""
-    ends = np.cumsum([PatchNumbers([shape]).count for shape in found.shapes])
-    version = np.searchsorted(ends, found.index.numpy(), "right") % len(versions)
-    return float((version > 0).mean())
+    maps = PatchNumbers(found.shapes).places(found.index).grid
+    return float((maps % len(versions) > 0).float().mean())
 
 
 def report(title: str, samples: list[tuple[RGB, list[RGB]]], encoder: Encoder) -> None:
