@@ -10,10 +10,12 @@ import torch
 from timing import processor
 
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, read_rgb, upscale
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
+from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augmentations
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 
 SCALES, ROTATIONS, SHIFTS = (1.0, 0.7, 1.4), (0.0, -20.0, 20.0), (0, 1, 2, 3)
 WAYS = {
@@ -41,9 +43,8 @@ def groups(test: Path) -> Iterator[tuple[RGB, list[RGB]]]:
 
 def augmented(found: Correspondence, versions: Sequence[Augmentation]) -> float:
     """Return the share of LR patches whose match is in a version other than the first."""
-    ends = np.cumsum([patch_count([shape]) for shape in found.shapes])
-    version = np.searchsorted(ends, found.index.numpy(), "right") % len(versions)
-    return float((version > 0).mean())
+    maps = PatchNumbers(found.shapes).places(found.index).grid
+    return float((maps % len(versions) > 0).float().mean())
 
 
 def report(title: str, samples: list[tuple[RGB, list[RGB]]], encoder: Encoder) -> None:
@@ -56,12 +57,12 @@ def report(title: str, samples: list[tuple[RGB, list[RGB]]], encoder: Encoder) -
         for whole, refs in samples:
             hr = crop_to_multiple(whole)
             start = time.process_time()
-            found = correspond(upscale(downscale(hr)), refs, versions, encoder)
+            found = match_images(upscale(downscale(hr)), refs, versions, encoder)
             taken = time.process_time() - start
             swapped = swap_features(found, refs, versions, encoder).maps["relu3_1"]
             truth = encoder.encode(hr)["relu3_1"]
             error = float((swapped - truth).norm() / truth.norm())
-            rows.append((augmented(found, versions), error, float(found.weight.mean()), taken))
+            rows.append((augmented(found, versions), error, float(found.cosine.mean()), taken))
         share, error, weight, taken = np.mean(rows, 0)
         row = name, len(versions), f"{share:.1%}", f"{error:.4f}", f"{weight:.4f}", f"{taken:.2f}"
         print("|", " | ".join(map(str, row)), "|", flush=True)

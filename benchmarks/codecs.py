@@ -16,8 +16,9 @@ from srntt_pipeline.images import crop_to_multiple, downscale, read_rgb, upscale
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 
 CODECS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -42,7 +43,7 @@ def main() -> None:
     tried = [Augmentation(1.0, 0.0)]
     items = []
     for hr, ref in images:
-        found = correspond(upscale(downscale(hr)), [ref], tried, encoder)
+        found = match_images(upscale(downscale(hr)), [ref], tried, encoder)
         items.append(swap_features(found, [ref], tried, encoder).maps)
     print(f"Maps of {len(items)} pairs, {encoder.identity.source}, {processor()}")
     for dtype in ("float16", "float32"):

@@ -21,10 +21,10 @@ from usual import LOOPED, match_convolved, match_looped, match_unfolded, patches
 
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, upscale
 from srntt_pipeline.memory import MAX_MEMORY
-from srntt_pipeline.swaps.correspondence import match
+from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, down_up
-from srntt_pipeline.swaps.swap import correspond
 
 try:
     import faiss
@@ -34,7 +34,7 @@ except ImportError:
 
 def ours(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
     """Return the best match of each LR patch, [patches], as the pipeline finds it."""
-    return match(lr, refs).index.flatten()
+    return match_maps(lr, refs).index.flatten()
 
 
 def searched(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
@@ -95,10 +95,10 @@ def compare(title: str, lr: Tensor, refs: list[Tensor], names: Sequence[str], re
 
 def precisions(lr: Tensor, refs: list[Tensor]) -> None:
     """Print what reduced precisions cost and change."""
-    exact = match(lr, refs)
+    exact = match_maps(lr, refs)
     for precision in ("bfloat16", "float16"):
-        found = match(lr, refs, precision=precision)
-        taken = seconds(lambda precision=precision: match(lr, refs, precision=precision))
+        found = match_maps(lr, refs, precision=precision)
+        taken = seconds(lambda precision=precision: match_maps(lr, refs, precision=precision))
         print(
             f"  {precision} products (CPU) {1000 * taken:10.1f} ms: "
             f"{found.agreement(exact):.2%} of matches are float32's"
@@ -119,7 +119,7 @@ def whole(encoder: Encoder, photos: list[RGB]) -> None:
 
     def run() -> None:
         nonlocal taken
-        taken = seconds(lambda: correspond(low, refs, versions, encoder))
+        taken = seconds(lambda: match_images(low, refs, versions, encoder))
 
     added = peak(run)
     print(

@@ -16,11 +16,13 @@ from usual import match_convolved, match_looped, match_unfolded, swap_folded, sw
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.images import RGB, downscale, upscale
 from srntt_pipeline.maps import LAYERS, VALUES, Maps
-from srntt_pipeline.swaps.correspondence import Correspondence, match, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence, match_maps
 from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.image_matching import match_images
+from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up, valid_patches
 from srntt_pipeline.swaps.shards import ShardHeader, StoredSwap, write_shard
-from srntt_pipeline.swaps.swap import correspond, swap, swap_features
+from srntt_pipeline.swaps.swap import swap, swap_features
 
 IMAGES = "images: LR↑, versions, Ref↓↑"
 LR, BLURRED, RAW = "encoder: LR↑", "encoder: Ref↓↑, all versions", "encoder: Ref"
@@ -66,7 +68,7 @@ class Pair:
         self.maps = self.encode_all()
         self.found = self.match()
         self.swapped = swap(self.found, self.maps.__getitem__)
-        firsts = np.cumsum([0, *(patch_count([shape]) for shape in self.found.shapes)])
+        firsts = np.cumsum([0, *(PatchNumbers([shape]).count for shape in self.found.shapes)])
         self.parts = list(pairwise(firsts.tolist()))
         self.matched = [
             number
@@ -83,11 +85,11 @@ class Pair:
         """Return the maps of all versions, all layers: what the usual ways keep."""
         return [self.encoder.encode(image) for image in self.images]
 
-    def match(self) -> Correspondence:
+    def match_maps(self) -> Correspondence:
         """Return our correspondence, with its masks."""
         masks = [valid_patches(r.shape, version) for r in self.refs for version in self.versions]
         valid = [None if mask is None else torch.from_numpy(mask.copy()) for mask in masks]
-        return match(self.lr, self.ref_maps, valid)
+        return match_maps(self.lr, self.ref_maps, valid)
 
     def write(self, store: str, found: Correspondence, swapped: Maps | None) -> None:
         """Write one shard, as `precompute-swaps` does."""
@@ -100,7 +102,7 @@ class Pair:
     def savez(self, swapped: Maps) -> None:
         """Write float32 maps with the weights, uncompressed."""
         arrays = {layer: maps.numpy() for layer, maps in swapped.items()}
-        np.savez(self.out / "maps.npz", weight=self.found.weight.numpy(), **arrays)
+        np.savez(self.out / "maps.npz", weight=self.found.cosine.numpy(), **arrays)
 
     def ours(self) -> dict[str, Run]:
         """Return our stages; maps that were used are dropped, as `precompute-swaps` does."""
@@ -127,7 +129,7 @@ class Pair:
     def our_whole(self, store: str) -> None:
         """Run everything as `precompute-swaps` does."""
         low = upscale(downscale(self.hr))
-        found = correspond(low, self.refs, self.versions, self.encoder)
+        found = match_images(low, self.refs, self.versions, self.encoder)
         maps = None
         if store == "maps":
             maps = swap_features(found, self.refs, self.versions, self.encoder).maps

@@ -7,7 +7,7 @@ from usual import swap_folded, swap_looped
 
 from srntt_pipeline.images import downscale, upscale
 from srntt_pipeline.maps import CELLS
-from srntt_pipeline.swaps.correspondence import match
+from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import down_up
 from srntt_pipeline.swaps.swap import swap
@@ -20,7 +20,7 @@ def main() -> None:
     hr, ref = (photo[:160, :160] for photo in album()[:2])
     maps = encoder.encode(ref)
     lr_map = encoder.encode(upscale(downscale(hr)))["relu3_1"]
-    found = match(lr_map, [encoder.encode(down_up(ref))["relu3_1"]])
+    found = match_maps(lr_map, [encoder.encode(down_up(ref))["relu3_1"]])
     ways = {
         "ours: gathered cells, summed as they come": lambda: swap(found, lambda version: maps),
         "fold and unfold": lambda: swap_folded(found, [maps]),

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.maps import CELLS, Maps
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_count, patch_norms
+from srntt_pipeline.swaps.correspondence import Correspondence, patch_norms
+from srntt_pipeline.swaps.patches import PatchNumbers
 
 LOOPED = 20  # LR patches that the loop is timed on
 
@@ -34,7 +35,7 @@ def match_unfolded(lr: Tensor, refs: Sequence[Tensor]) -> Tensor:
         score, found = (patches(ref).T @ columns).max(0)
         index = torch.where(score > best, found + first, index)
         best = torch.maximum(score, best)
-        first += patch_count([(ref.shape[1], ref.shape[2])])
+        first += PatchNumbers([(ref.shape[1], ref.shape[2])]).count
     return index
 
 
@@ -74,7 +75,7 @@ def swap_folded(found: Correspondence, versions: Sequence[Maps]) -> Maps:
         chosen = torch.empty(1, versions[0][layer].shape[0] * 9 * side**2, len(index))
         first = 0
         for maps, shape in zip(versions, found.shapes, strict=True):
-            count = patch_count([shape])
+            count = PatchNumbers([shape]).count
             here = (index >= first) & (index < first + count)
             if bool(here.any()):
                 cut = F.unfold(maps[layer][None], **options)

@@ -1,4 +1,7 @@
-"""A part of the work, for array jobs: `3/16` is the third of sixteen."""
+"""Parts of an array job: `--shard 3/16` runs the third of sixteen, which others may run beside.
+
+A part is of the work; the HDF5 files of swaps that are called shards are `swaps.shards`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +31,7 @@ class ArrayPart:
         raise InputError(f"--shard {text}: give k/n with k from 1 to n, such as 3/16")
 
     def of(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Return this shard's items: every nth, so that shards are much the same size."""
+        """Return this part's items: every nth, so that parts are much the same size."""
         return items[self.k - 1 :: self.n]
 
     def __str__(self) -> str:

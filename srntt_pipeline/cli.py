@@ -26,7 +26,7 @@ from srntt_pipeline.training import CACHE_GIB
 from srntt_pipeline.training.recipes import RECIPES, Recipe
 
 if typing.TYPE_CHECKING:
-    from srntt_pipeline.swaps.matcher import NetworkFiles
+    from srntt_pipeline.network_files import NetworkFiles
 
 Command = Callable[..., None]
 _PATH = click.Path(path_type=Path)
@@ -218,7 +218,7 @@ def checkpoint_files_options(command: Command) -> Command:
         flow_weights: str | None,
         **options: Any,
     ) -> None:
-        from srntt_pipeline.swaps.matcher import NetworkFiles
+        from srntt_pipeline.network_files import NetworkFiles
 
         command(*args, files=NetworkFiles(encoder_weights, upscaler, flow_weights), **options)
 
@@ -307,9 +307,9 @@ def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Only the Kth part of features and counts; other shards can run at once, elsewhere.",
+    help="Only the Kth part of features and counts; other parts can run at once, elsewhere.",
 )
-@click.option("--merge", is_flag=True, help="Build from what the shards have left in OUT/work.")
+@click.option("--merge", is_flag=True, help="Build from what the parts have left in OUT/work.")
 @parameters(config.BuildParams, "build")
 @workers_options
 @device_option
@@ -342,10 +342,10 @@ def build_cufed5(
         return
     _refuse(["allow_missing"], "without --manifest")
     if shard:
-        from srntt_pipeline.albums.prepare import prepare_shard
+        from srntt_pipeline.albums.prepare import prepare_part
 
-        _refuse(["merge"], "with --shard: first all shards, then --merge")
-        prepare_shard(albums, out, params, shard, workers=workers, device=device)
+        _refuse(["merge"], "with --shard: first all parts, then --merge")
+        prepare_part(albums, out, params, shard, workers=workers, device=device)
     else:
         from srntt_pipeline.albums.build import build_cufed5 as run
 
@@ -359,11 +359,9 @@ def build_cufed5(
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Only every Nth shard file; other shards can run at once, elsewhere.",
+    help="Only every Nth shard file; other parts can run at once, elsewhere.",
 )
-@click.option(
-    "--merge", is_flag=True, help="Write the index over what the shards have left in OUT."
-)
+@click.option("--merge", is_flag=True, help="Write the index over what the parts have left in OUT.")
 @parameters(config.SwapParams, "swaps")
 @workers_options
 @device_option
@@ -380,7 +378,7 @@ def precompute_swaps(
 ) -> None:
     """Match the training pairs' VGG19 features and store the swaps.
 
-    Reads DATASET/train, writes to OUT HDF5 shards of correspondences and scores, with --store maps
+    Reads DATASET/train, writes to OUT HDF5 shards of correspondences, with --store maps
     of swapped maps too, and index.json. The ImageNet weights are downloaded once, unless
     --encoder-weights names a file or `random`.
 
@@ -389,7 +387,7 @@ def precompute_swaps(
     from srntt_pipeline.swaps.precompute import precompute_swaps as run
 
     if shard:
-        _refuse(["merge"], "with --shard: first all shards, then --merge")
+        _refuse(["merge"], "with --shard: first all parts, then --merge")
     run(
         dataset,
         out,
@@ -397,7 +395,7 @@ def precompute_swaps(
         workers=workers,
         device=device,
         max_memory=max_memory,
-        shard=shard,
+        part=shard,
         merge=merge,
     )
 

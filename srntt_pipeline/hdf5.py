@@ -9,10 +9,10 @@ file can seal it. So what is read is checked before HDF5 allocates or follows an
 import hashlib
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -22,6 +22,8 @@ from h5py import h5a, h5d, h5s, h5t, h5z
 from srntt_pipeline.files import open_regular, whole_file
 
 USER_BLOCK = 512
+
+_Read = TypeVar("_Read")
 
 _MOST_TEXT = 1 << 20  # bytes of an attribute
 _MOST_CHUNKS = 1 << 16
@@ -90,15 +92,20 @@ def _seal(digest: Any) -> bytes:
     return f"srntt_pipeline\nsha256 {digest.hexdigest()}\n".encode().ljust(USER_BLOCK, b"\0")
 
 
-def intact_text(path: Path, name: str) -> str | None:
-    """Return the text attribute `name` of a sealed file; None where it is none or has no such."""
+def read_intact(path: Path, read: Callable[[h5py.File], _Read]) -> _Read | None:
+    """Return what `read` makes of a sealed file; None where it is none, or `read` raises."""
     if not is_intact(path):
         return None
     try:
         with h5py.File(path) as file:
-            return read_text(file, name)
+            return read(file)
     except Exception:  # HDF5 raises anything over a file that only looks like one
         return None
+
+
+def intact_text(path: Path, name: str) -> str | None:
+    """Return the text attribute `name` of a sealed file; None where it is none or has no such."""
+    return read_intact(path, lambda file: read_text(file, name))
 
 
 def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
@@ -130,6 +137,14 @@ def read_text(group: h5py.Group, name: str) -> str:
     if not isinstance(value, str) or len(value) > _MOST_TEXT:
         raise ValueError(f"{name} is no text")
     return value
+
+
+def read_whole(group: h5py.Group, name: str) -> int:
+    """Return an attribute that is a whole number; ValueError when it is none, KeyError without."""
+    attribute = h5a.open(group.id, name.encode())
+    if not isinstance(attribute.get_type(), h5t.TypeIntegerID) or attribute.shape != ():
+        raise ValueError(f"{name} is no whole number")
+    return int(group.attrs[name])
 
 
 def read_array(

@@ -18,20 +18,20 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, write_json
 
 LOCK, WRITER = "lock", "writer.json"
-_PATIENCE_S = 2  # shards that start at once hold the lock for a moment, to see whether it is free
+_PATIENCE_S = 2  # parts that start at once hold the lock for a moment, to see whether it is free
 
 
-def lock(stack: ExitStack, folder: Path, shard: ArrayPart | None) -> None:
+def lock(stack: ExitStack, folder: Path, part: ArrayPart | None) -> None:
     """Keep other writers out until the stack is closed; raise InputError when there is one.
 
-    Shards lock each other out only where they are the same. Each takes its own lock first and then
-    looks at the others, so of two that start at once at least one sees the other.
+    Parts of an array job lock each other out only where they are the same. Each takes its own lock
+    first and then looks at the others, so of two that start at once at least one sees the other.
     """
     mark = folder / MARK
-    own = f"{LOCK}-{shard.k}-of-{shard.n}" if shard else LOCK
+    own = f"{LOCK}-{part.k}-of-{part.n}" if part else LOCK
     writer = _writer_file(mark, own)
     _acquire(stack, mark, own, folder)
-    others = [mark / LOCK] if shard else [path for path in shard_files(folder) if not path.suffix]
+    others = [mark / LOCK] if part else [path for path in part_files(folder) if not path.suffix]
     for other in others:
         with ExitStack() as probe:
             _acquire(probe, mark, other.name, folder)
@@ -69,6 +69,6 @@ def _writer(mark: Path, lock: str) -> str:
         return "another run"
 
 
-def shard_files(folder: Path) -> list[Path]:
-    """Return the locks of shards in `folder`, and what says who held them, by name."""
+def part_files(folder: Path) -> list[Path]:
+    """Return the locks of parts in `folder`, and what says who held them, by name."""
     return sorted((folder / MARK).glob(f"{LOCK}-*-of-*"))

@@ -22,6 +22,9 @@ LAYERS = ("relu3_1", "relu2_1", "relu1_1")
 CHANNELS = {"relu3_1": 256, "relu2_1": 128, "relu1_1": 64}
 # Cells of a layer under one position of relu3_1, along each side; relu3_1 itself is HR / 4.
 CELLS = {"relu3_1": 1, "relu2_1": 2, "relu1_1": 4}
+# Pixels from one position of relu3_1 to the next: relu1_1 has a cell for each pixel.
+STRIDE = CELLS["relu1_1"]
+FLOAT_BYTES = 4  # of a value: maps are float32
 # Values of all layers under one position of relu3_1.
 VALUES = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
 # Index of each layer among torchvision's vgg19().features.

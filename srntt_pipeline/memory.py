@@ -27,7 +27,7 @@ _PILLOW = 4
 _DECODING = 15  # its array, and of a WebP image three more of four bytes, of a JPEG fewer
 # The last Ref↓↑, the next version, and what scaling, turning, ↓4 and ↑4 take beside them.
 _VERSION = 14
-# Index, score and weight of a patch, once in parts and once joined.
+# Index, score and cosine of a patch, once in parts and once joined.
 _MATCH, _JOINED = 32, 16
 # With optical flow whole relu3_1 maps of LR↑ and of Ref↓↑, the gathered patches, the flow itself.
 _FLOW, _FLOW_REF = 260, 64

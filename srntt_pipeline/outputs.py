@@ -18,7 +18,7 @@ from filelock import FileLock
 from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, PARTIAL, read_json, write_json
-from srntt_pipeline.locks import LOCK, WRITER, lock, shard_files
+from srntt_pipeline.locks import LOCK, WRITER, lock, part_files
 
 FORMAT = "srntt_pipeline output"
 KINDS = {
@@ -151,36 +151,36 @@ def _parents(name: str) -> list[str]:
 
 @contextmanager
 def open_output(
-    folder: Path, kind: str, *, reads: Iterable[Path] = (), shard: ArrayPart | None = None
+    folder: Path, kind: str, *, reads: Iterable[Path] = (), part: ArrayPart | None = None
 ) -> Iterator[Output]:
     """Give the folder to write to; nobody else writes to it meanwhile.
 
-    `kind`: one of KINDS; `reads`: what the command reads, which must not lie in the folder. Of an
-    array job, the `shard`s of one command may write at once, and must claim the same files. Raises
+    `kind`: one of KINDS; `reads`: what the command reads, which must not lie in the folder. Each
+    `part` of an array job may write at once with the others, and must claim the same files. Raises
     InputError when the folder holds what is not ours, or ours of another kind, or is being written.
     """
     check_place(folder, kind, reads)
     is_new = not folder.exists()
     with ExitStack() as stack:
         (folder / MARK).mkdir(parents=True, exist_ok=True)
-        lock(stack, folder, shard)
+        lock(stack, folder, part)
         check_place(folder, kind, reads)  # again: somebody may have written until we had the lock
-        output = Output(folder, kind, shared=shard is not None)
+        output = Output(folder, kind, shared=part is not None)
         output._add(())
-        if shard is None:
+        if part is None:
             output.clear_partials()
         try:
             yield output
         except BaseException:
-            if shard is None:
+            if part is None:
                 output.clear_partials()
                 _leave(output, is_new)
             raise
         output.close()
-        if shard is None:
+        if part is None:
             output.clear_partials()
-            # Of shards, none of which can run now.
-            for path in (*shard_files(folder), folder / MARK / _CLAIMING):
+            # Of parts, none of which can run now.
+            for path in (*part_files(folder), folder / MARK / _CLAIMING):
                 path.unlink(missing_ok=True)
 
 

@@ -7,7 +7,7 @@ from srntt_pipeline.errors import InputError
 
 
 @given(st.lists(st.integers()), st.integers(1, 20))
-def test_shards_have_each_item_once_and_are_of_much_the_same_size(items, n):
+def test_parts_have_each_item_once_and_are_of_much_the_same_size(items, n):
     parts = [ArrayPart(k, n).of(items) for k in range(1, n + 1)]
     assert sorted(item for part in parts for item in part) == sorted(items)
     sizes = [len(part) for part in parts]

@@ -656,7 +656,7 @@ def test_mistyped_shard_is_one_line(refused, tmp_path, shard):
 
 def test_shard_and_merge_exclude_each_other(refused, tmp_path):
     line = refused("build-cufed5", tmp_path, tmp_path / "out", "--shard", "1/2", "--merge")
-    assert "--merge cannot be given with --shard: first all shards" in line
+    assert "--merge cannot be given with --shard: first all parts" in line
 
 
 def test_merge_of_nothing_is_one_line(refused, tmp_path, save_view):

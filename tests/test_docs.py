@@ -14,7 +14,7 @@ import torch
 from srntt_pipeline.albums.manifest_rows import TABLES
 from srntt_pipeline.config import ClusterConfig, SwapParams, read_cluster_config
 from srntt_pipeline.maps import CELLS, EncoderIdentity
-from srntt_pipeline.swaps.correspondence import match
+from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, write_index, write_shard
 from srntt_pipeline.swaps.swap import swap
 
@@ -59,7 +59,7 @@ def test_reader_of_the_formats_page_reads_shards_as_ours_does(tmp_path: Path) ->
     identity = EncoderIdentity("random, seed 0", "e" * 64)
     header = ShardHeader(identity, SwapParams(), "f" * 64)
     path = tmp_path / "shard-00000.h5"
-    write_shard(path, header, [StoredSwap("pair", "a" * 64, ("b" * 64,), match(lr, refs))])
+    write_shard(path, header, [StoredSwap("pair", "a" * 64, ("b" * 64,), match_maps(lr, refs))])
     write_index(tmp_path, header, [(path, ["pair"])])
 
     raw = [
@@ -69,9 +69,9 @@ def test_reader_of_the_formats_page_reads_shards_as_ours_does(tmp_path: Path) ->
     ]  # fmt: skip
     stored = Shards(tmp_path)["pair"].correspondence
     expected = swap(stored, raw.__getitem__)["relu3_1"]
-    found, score = theirs["swapped_relu3_1"](path, "pair", lambda version: refs[version].numpy())
+    found, cosine = theirs["swapped_relu3_1"](path, "pair", lambda version: refs[version].numpy())
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
-    np.testing.assert_array_equal(score, stored.weight.numpy())
+    np.testing.assert_array_equal(cosine, stored.cosine.numpy())
 
 
 def test_cluster_page_explains_every_key_of_the_config() -> None:

@@ -205,9 +205,9 @@ import sys; from pathlib import Path
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.array_job import ArrayPart
-shard = ArrayPart.parse(sys.argv[2]) if sys.argv[2:] else None
+part = ArrayPart.parse(sys.argv[2]) if sys.argv[2:] else None
 try:
-    with open_output(Path(sys.argv[1]), 'tables', shard=shard):
+    with open_output(Path(sys.argv[1]), 'tables', part=part):
         print('in', flush=True)
         sys.stdin.readline()
 except InputError as error:
@@ -258,7 +258,7 @@ def test_shards_write_at_once_but_none_twice_and_nothing_else_meanwhile(tmp_path
     assert "is being written" in start(tmp_path, "2/3")[1]
     with pytest.raises(InputError, match="is being written"):
         write(tmp_path, "a")
-    write(tmp_path, "a", shard=ArrayPart(3, 3))
+    write(tmp_path, "a", part=ArrayPart(3, 3))
 
 
 def test_shards_that_start_at_once_are_not_in_each_others_way(tmp_path):
@@ -272,8 +272,8 @@ def test_shards_that_start_at_once_are_not_in_each_others_way(tmp_path):
 
 def test_what_one_shard_claims_another_does_not_forget(tmp_path):
     files = [tmp_path / name for name in ("a", "b")]
-    with open_output(tmp_path, "tables", shard=ArrayPart(1, 2)) as first:
-        with open_output(tmp_path, "tables", shard=ArrayPart(2, 2)) as second:
+    with open_output(tmp_path, "tables", part=ArrayPart(1, 2)) as first:
+        with open_output(tmp_path, "tables", part=ArrayPart(2, 2)) as second:
             first.claim(files)
             write_bytes(files[0], b"ours")
             second.claim(files)
@@ -285,7 +285,7 @@ def test_what_one_shard_claims_another_does_not_forget(tmp_path):
 def test_no_shard_starts_while_the_whole_is_written(tmp_path, start):
     start(tmp_path)
     with pytest.raises(InputError, match="is being written"):
-        write(tmp_path, "a", shard=ArrayPart(1, 2))
+        write(tmp_path, "a", part=ArrayPart(1, 2))
 
 
 # Files named by the user

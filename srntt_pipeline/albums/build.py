@@ -48,7 +48,7 @@ def build_cufed5(
     `match_counts.png` and `contact_sheet.png`. `work/` keeps features and counts per album: a run
     that was killed, or has other thresholds, starts from there. The same photos, parameters and
     library versions give the same bytes, whatever `workers` and `device`, which counts matches.
-    `merge` makes no features and counts but takes those that `prepare_shard` has made.
+    `merge` makes no features and counts but takes those that `prepare_part` has made.
 
     Raises InputError when `albums` has no usable pair of photos, or `merge` finds an album whose
     features or counts are missing or of other photos or parameters.
@@ -148,8 +148,10 @@ def _broken_profiles(photos: list[str]) -> list[str]:
 
 
 def _by_album(leaks: list[NearDuplicate]) -> dict[str, frozenset[str]]:
-    albums = {leak.album for leak in leaks}
-    return {a: frozenset(leak.photo for leak in leaks if leak.album == a) for a in albums}
+    photos: dict[str, set[str]] = {}
+    for leak in leaks:
+        photos.setdefault(leak.album, set()).add(leak.photo)
+    return {album: frozenset(names) for album, names in photos.items()}
 
 
 TestPhotos = dict[tuple[str, str], tuple[CountedAlbum, PhotoRecord]]
@@ -158,10 +160,13 @@ TestPhotos = dict[tuple[str, str], tuple[CountedAlbum, PhotoRecord]]
 def _test_photos(groups: list[ChosenGroup]) -> TestPhotos:
     """Return each photo of the test groups by the names of album and photo, in their order."""
     photos: TestPhotos = {}
+    records: dict[str, dict[str, PhotoRecord]] = {}  # an album is read once, whatever its groups
     for group in groups:
-        records = {photo.name: photo for photo in group.album.index().photos}
+        album = group.album
+        if album.name not in records:
+            records[album.name] = {photo.name: photo for photo in album.index().photos}
         for name in (group.hr, *(ref for ref, _ in group.refs)):
-            photos[group.album.name, name] = group.album, records[name]
+            photos[album.name, name] = album, records[album.name][name]
     return dict(sorted(photos.items(), key=lambda item: item[0]))
 
 

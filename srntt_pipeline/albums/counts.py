@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from srntt_pipeline.albums.matching import best_matches, match_all_pairs, verified
+from srntt_pipeline.albums.all_pairs import match_all_pairs
+from srntt_pipeline.albums.matching import best_matches, verified
 from srntt_pipeline.albums.sift import SiftFeatures, detect, read_features, read_index
 from srntt_pipeline.config import Matching
 from srntt_pipeline.files import fingerprint, write_bytes
@@ -40,10 +41,10 @@ def count_matches(a: Path, b: Path, matching: Matching, long_side_px: int = 0) -
 
 @dataclass(frozen=True)
 class CountJob:
-    """Match counts of the photos in two blocks of an album's, to be written to `path`.
+    """Match counts of pairs of photos from two blocks of an album, to be written to `path`.
 
-    `blocks` are the files of their features: of the pairs of one photo with one of the other block,
-    or of the pairs within a block where both are the same.
+    `blocks`: the files of the blocks' features. A pair has a photo of either block; where both are
+    one block, these are the pairs within it.
     """
 
     blocks: tuple[Path, Path]

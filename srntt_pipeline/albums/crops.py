@@ -1,4 +1,4 @@
-"""Corresponding crops of two photos (paper section 4).
+"""Pairs of crops that show the same thing in two photos (paper section 4).
 
 A square crop is drawn in the HR photo, and the reference crop is cut where the keypoints matched
 inside it say that the same thing stands in the other photo.
@@ -14,14 +14,14 @@ _ATTEMPTS = 20  # crops drawn per crop wanted before a pair is left as it is
 
 @dataclass(frozen=True)
 class CropPair:
-    """Corresponding crops: top left corners (x, y) in HR and Ref photo, and matches in both."""
+    """Crops of one thing: top left corners (x, y) in HR and Ref photo, and matches in both."""
 
     hr: tuple[int, int]
     ref: tuple[int, int]
     matches: int
 
 
-def corresponding_crops(
+def draw_crop_pairs(
     hr_xy: npt.NDArray[np.float32],
     ref_xy: npt.NDArray[np.float32],
     hr_size: tuple[int, int],

@@ -1,4 +1,8 @@
-"""The folder `manifests/`: three tables, and the origin that vouches for them."""
+"""The folder `manifests/` of a data set, read and written as a whole.
+
+It holds three tables, whose format `manifest_rows` knows, and `origin.json`, which vouches for them
+by their hashes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

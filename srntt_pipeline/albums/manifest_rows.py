@@ -1,9 +1,10 @@
-"""The manifest is the data set: which photo, which box, which partner, which level.
+"""The format of a manifest's tables: the columns of their rows, and how they are read and written.
 
-The images are cut from it afterwards (`pixels`), so whoever has the photos can rebuild a data set
-whose photos can't be passed on (`rebuild`). This module alone knows the format of the tables, and
-`origin` that of the file beside them. The rows below define it: what is read is checked against
-them, and `docs/manifest.schema.json` is made from them.
+The manifest is the data set: which photo, which box, which partner, which level. The images are cut
+from it afterwards (`pixels`), so whoever has the photos can rebuild a data set whose photos can't
+be passed on (`rebuild`). The classes of rows below define the format: what is read is checked
+against them, and `docs/manifest.schema.json` is made from them. No other module knows it; `origin`
+knows that of the file beside the tables, and `manifest` the folder that holds them all.
 """
 
 import csv

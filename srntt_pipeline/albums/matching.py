@@ -6,7 +6,7 @@ photos (paper section 4). Cross-checked nearest neighbours do not: on the releas
 counts do not fall from level to level, the ratio test's do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.albums.sift import SiftFeatures
 from srntt_pipeline.config import Matching
-from srntt_pipeline.device import device_name
 
 Descriptors = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
@@ -79,8 +78,8 @@ def ratio_test(squared: npt.NDArray[np.float32], ratio: float) -> Nearest:
 def match_both_ways(a: Descriptors, b: Descriptors, matching: Matching) -> tuple[Nearest, Nearest]:
     """Return the best matches of `a` in `b` and of `b` in `a`, from one matrix of distances.
 
-    `matching.mutual` leaves those whose ends are each other's nearest neighbours. That goes by
-    distance: of two descriptors at one distance, both are the nearest.
+    With `matching.mutual`, only those whose ends are each other's nearest neighbours. What is
+    compared is the distance: of two descriptors that are equally near, both are the nearest.
     """
     squared = squared_distances(a, b)
     if not squared.size:
@@ -97,30 +96,11 @@ def match_both_ways(a: Descriptors, b: Descriptors, matching: Matching) -> tuple
     )
 
 
-def match_all_pairs(
-    photos: Sequence[SiftFeatures], matching: Matching, device: str, split: int | None = None
-) -> Iterator[PairMatches]:
-    """Yield the best matches of every pair of an album's photos, found on `device`.
-
-    With `split`, only of the pairs of one of the first `split` photos with one of the rest. The
-    same on every device: `auto`, `cpu`, `cuda`, `cuda:1`, … Matches are not yet verified.
-    """
-    device = device_name(device)
-    if device != "cpu":
-        from srntt_pipeline.albums import matching_cuda  # all else here does without PyTorch
-
-        yield from matching_cuda.match_all_pairs(photos, matching, device, split)
-        return
-    for a, partners in pairs_of(len(photos), split):
-        for b in partners:
-            both = match_both_ways(photos[a].descriptors, photos[b].descriptors, matching)
-            yield PairMatches(a, b, *both)
-
-
 def pairs_of(photos: int, split: int | None) -> Iterator[tuple[int, range]]:
-    """Yield each of N `photos` that comes first in a pair, by its place, with its partners.
+    """Yield the pairs of so many `photos`, by their places: each first one with its partners.
 
-    With `split`, each of the first `split` photos, with all of the rest.
+    All pairs without `split`; with it, those of one of the first `split` photos with one of the
+    rest, which are two blocks of an album.
     """
     for a in range(photos if split is None else split):
         yield a, range(a + 1 if split is None else split, photos)

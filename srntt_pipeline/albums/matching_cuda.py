@@ -24,7 +24,7 @@ def match_all_pairs(
     split: int | None = None,
     batch: int = _BATCH,
 ) -> Iterator[PairMatches]:
-    """Yield the best matches of pairs of `photos`, of those that `matching.match_all_pairs` yields.
+    """Yield the best matches of the pairs of `photos`, in the order of `matching.pairs_of`.
 
     `batch` bounds the distances that are in memory at a time.
     """

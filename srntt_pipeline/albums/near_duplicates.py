@@ -106,10 +106,11 @@ def find_near_duplicates(
 
 
 def _nearest(bits: Bits, most: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield photo, test photo, differing bits and turn where hashes differ in `most` bits at most.
+    """Yield photo, test photo, differing bits and orientation, where at most `most` bits differ.
 
-    `bits` uint8 [N, 8 M]: of each photo from the eight orientations of each test photo. Of four
-    turns the nearest stands for all, since features bear any turn; so of the mirrored ones.
+    `bits` uint8 [N, 8 M]: in how many bits the hash of each of N photos differs from those of M
+    test photos, in eight orientations each: four turns, then four turns of the mirror image. Only
+    the nearest turn of each four is given, for the features that decide bear any turn.
     """
     sides = bits.reshape(len(bits), bits.shape[1] // (2 * _TURNS), 2, _TURNS)
     turns, least = sides.argmin(axis=3), sides.min(axis=3)

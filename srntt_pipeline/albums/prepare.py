@@ -160,42 +160,42 @@ def check_prepared(jobs: Sequence[AlbumJobs], workers: int) -> None:
         raise InputError(
             f"{job.path.parents[1]}: {len(lacking)} of {len(jobs)} "
             "albums lack features or counts of these photos, parameters and versions, "
-            f"{first} the first: run the shards again, which make what is missing (or --shard "
+            f"{first} the first: run the parts again, which make what is missing (or --shard "
             f"{missing[0] + 1}/{len(counts)}, the first of it alone), then --merge"
         )
 
 
-def prepare_shard(
+def prepare_part(
     albums: Path,
     out: Path,
     params: BuildParams,
-    shard: ArrayPart,
+    part: ArrayPart,
     *,
     workers: int,
     device: str = "auto",
 ) -> None:
-    """Make one shard's part of features and counts, and nothing else.
+    """Make one part of the features and counts of an array job, and nothing else.
 
-    All shards can run at once, here or elsewhere, with the same `out`; then `build_cufed5` with
+    All parts can run at once, here or elsewhere, with the same `out`; then `build_cufed5` with
     `merge` makes the data set of them. Each makes every nth block of photos and counts every nth
     pair of blocks, so a large album is shared out too. A block whose features it counts and no
-    other shard has made yet, it makes itself. Raises InputError.
+    other part has made yet, it makes itself. Raises InputError.
     """
     check_outside(albums, out)
-    with open_output(out, "dataset", reads=[albums], shard=shard) as output:
+    with open_output(out, "dataset", reads=[albums], part=part) as output:
         found, _ = find_albums(albums)
         jobs = album_jobs(found, out, params, device)
         output.claim(work_files(jobs))
         features = [job for album in jobs for job in album.features]
         counts = [job for album in jobs for job in album.counts]
-        counted = shard.of(counts)
-        own = shard.of(features)
+        counted = part.of(counts)
+        own = part.of(features)
         needed = {block for job in counted for block in job.blocks} - {job.path for job in own}
-        # Its own first: meanwhile other shards make theirs, and these are mostly there then.
+        # Its own first: meanwhile other parts make theirs, and these are mostly there then.
         others = [job for job in features if job.path in needed]
         count_all(counted, extract_all([*own, *others], workers), workers)
     log.info(
-        "Wrote match counts of %d of %d pairs of blocks of photos (shard %s) to %s; when all "
-        "shards are done, run again with --merge",
-        len(counted), len(counts), shard, out / WORK,
+        "Wrote match counts of %d of %d pairs of blocks of photos (part %s) to %s; when all "
+        "parts are done, run again with --merge",
+        len(counted), len(counts), part, out / WORK,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from srntt_pipeline.albums.crops import corresponding_crops
+from srntt_pipeline.albums.crops import draw_crop_pairs
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest_rows import TrainRow
 from srntt_pipeline.albums.matching import best_matches
@@ -31,7 +31,10 @@ PIECE = 32
 
 @dataclass(frozen=True)
 class Want:
-    """At most so many `crops` of `level` are wanted from the pairs `start`…`stop`, as drawn."""
+    """What a job tries: pairs `start` … `stop` - 1 of `level`, for at most so many `crops`.
+
+    An album's pairs of a level are numbered in the order in which they are drawn by seed.
+    """
 
     level: int
     start: int
@@ -51,9 +54,10 @@ class CropJob:
 
 @dataclass(frozen=True)
 class Cropped:
-    """What came of a `Want`: rows, nameless yet, and where untried pairs start and end.
+    """What came of a `Want`.
 
-    `places`: from which of the pairs, in the order drawn, each row was cut.
+    `rows`: the crops, without names yet; `places`: the number of the pair that each was cut from;
+    `start`: the number of the first pair that was not tried; `end`: how many pairs there are.
     """
 
     rows: list[TrainRow]
@@ -119,10 +123,11 @@ def choose_train_pairs(
 
 
 def _tries(missing: Counts, made: Counts, tried: Counts, crops_per_pair: int) -> Counts:
-    """Return how many pairs to try next for the crops that are `missing`, by what came so far.
+    """Return how many pairs of each album and level to try next, for the crops `missing`.
 
-    `made` crops of `tried` pairs since they were shared out. Never more than as many pairs again:
-    what comes of too many is thrown away.
+    All are int64 [A, levels]. So far `tried` pairs gave `made` crops: as many are tried as would
+    give the rest at that rate, but never more than were tried, for what comes of too many is thrown
+    away. Where none were tried, every pair is taken to give `crops_per_pair`. At least PIECE.
     """
     at_best = -(-missing // crops_per_pair)
     as_before = -(-missing * tried // np.maximum(np.maximum(made, missing), 1))
@@ -130,9 +135,10 @@ def _tries(missing: Counts, made: Counts, tried: Counts, crops_per_pair: int) ->
 
 
 def _wants(missing: Counts, start: Counts, stop: Counts) -> Iterator[tuple[Want, ...]]:
-    """Yield what each job shall try of an album's pairs at each level from `start` to `stop`.
+    """Yield what each job is to try of one album: pairs `start` … `stop` - 1 of each level.
 
-    Levels with one piece are one job's.
+    They are cut into pieces of PIECE pairs, a job for each; levels that are a single piece share a
+    job.
     """
     single = []
     for k in np.flatnonzero(missing):
@@ -200,7 +206,7 @@ def _rows(
 ) -> list[TrainRow]:
     params = job.params
     matched = best_matches(hr_features, ref_features, params.matching)
-    crops = corresponding_crops(
+    crops = draw_crop_pairs(
         hr_features.xy[matched[:, 0]],
         ref_features.xy[matched[:, 1]],
         (hr.height, hr.width),

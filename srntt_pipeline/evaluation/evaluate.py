@@ -26,9 +26,9 @@ from srntt_pipeline.methods import Method
 from srntt_pipeline.methods.bicubic import Bicubic
 from srntt_pipeline.methods.method import ALL, BEST, HR_WARP, LR, NONE, STITCHED
 from srntt_pipeline.methods.sources import Source, read_methods
+from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.outputs import check_place, open_output
 from srntt_pipeline.parallel import run_all
-from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
 
 log = logging.getLogger(__name__)
 

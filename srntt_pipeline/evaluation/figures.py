@@ -11,7 +11,7 @@ from srntt_pipeline.figures import save_figure
 from srntt_pipeline.files import fingerprint, read_json, write_json
 from srntt_pipeline.methods import Method
 from srntt_pipeline.methods.method import ALL
-from srntt_pipeline.swaps.show import draw
+from srntt_pipeline.swaps.match_figure import draw
 
 CURVES = ("loss.csv", "validation.csv")
 _NO_CURVE = ("step", "phase")

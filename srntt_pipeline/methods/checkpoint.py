@@ -8,7 +8,7 @@ from srntt_pipeline.methods.method import Method
 from srntt_pipeline.methods.networks import Network
 from srntt_pipeline.methods.srntt import srntt
 from srntt_pipeline.models.registry import entry
-from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
+from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 
 
 def of_checkpoint(path: Path, files: NetworkFiles = AS_NAMED, name: str = "") -> Method:

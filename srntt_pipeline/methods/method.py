@@ -18,7 +18,7 @@ from srntt_pipeline.memory import Size
 
 if TYPE_CHECKING:
     from srntt_pipeline.methods.scene import Scene
-    from srntt_pipeline.swaps.show import Match
+    from srntt_pipeline.swaps.match_sources import Match
 
 # References beside L1, L2, …: HR itself, moved; the LR image as its own; all in one search; all in
 # one image; the one that matches best; none, for methods that take none.
@@ -37,8 +37,8 @@ class Method:
 
     `name`: its row in tables. `checkpoint`: the weights it was trained to, whose folder has the
     curves that the page shows. `shares`: methods for which it is equal find what one of them left
-    in `Scene.share`; empty: nothing is shared. `is_weighed`: whether its cost can be measured here; `matches`:
-    whether it matches patches, so that `match` has something to draw.
+    in `Scene.share`; empty: nothing is shared. `is_weighed`: whether its cost can be measured here;
+    `matches`: whether it matches patches, so that `match` has something to draw.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Method:
         return {}
 
     def match(self, scene: "Scene", hr: RGB) -> "Match":
-        """Return what the patches of LR were matched with in all references, to be drawn by `hr`."""
+        """Return what the patches of LR were matched with in all references; `hr` is drawn too."""
         raise NotImplementedError
 
     def least_memory(self, lr: Size, refs: Sequence[Size], device: str) -> int:

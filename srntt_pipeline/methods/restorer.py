@@ -15,9 +15,10 @@ from srntt_pipeline.memory import Size
 from srntt_pipeline.methods import tiles
 from srntt_pipeline.methods.tiles import Tiling
 from srntt_pipeline.models import SRNTT
+from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
+from srntt_pipeline.swaps.matcher import check_networks, load_matcher
 from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 
 SR_MEMORY = 4 << 30  # bytes, of a process that super-resolves, if it is enough
@@ -55,14 +56,12 @@ class Restorer:
         self.versions = self.matcher.versions
         self._model = model.to(device)
 
-    def correspond(
-        self, lr: RGB, refs: Sequence[RGB], max_memory: int | None = None
-    ) -> Correspondence:
+    def match(self, lr: RGB, refs: Sequence[RGB], max_memory: int | None = None) -> Correspondence:
         """Return the correspondence of LR↑ with all versions of `refs`.
 
-        `max_memory`: bytes, as `Matcher.correspond` takes them.
+        `max_memory`: bytes, as `Matcher.match` takes them.
         """
-        return self.matcher.correspond(lr, refs, max_memory=max_memory)
+        return self.matcher.match(lr, refs, max_memory=max_memory)
 
     def least_memory(self, lr: Size, refs: Sequence[Size]) -> int:
         """Return the bytes that a process takes to super-resolve images of these sizes."""
@@ -107,7 +106,7 @@ class Restorer:
         memory.check(bound, least, f"LR of {size[1]}×{size[0]} px with its references")
         found = correspondence
         if found is None:
-            found = self.correspond(lr, refs, bound)
+            found = self.match(lr, refs, bound)
             memory.release()
         room = bound - self._beside(size, sizes) - (kept.room if kept else 0)
         tiling = Tiling(self._model, size[0], size[1], room)

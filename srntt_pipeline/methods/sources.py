@@ -16,7 +16,7 @@ from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.methods.folder import ImagesOfFolder
 from srntt_pipeline.methods.method import Method
 from srntt_pipeline.methods.srntt import Srntt, sisr_of
-from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
+from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.variants import VARIANTS
 
 GROUP = "srntt_pipeline.methods"  # of entry points

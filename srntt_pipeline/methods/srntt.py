@@ -12,9 +12,9 @@ from srntt_pipeline.memory import Size
 from srntt_pipeline.methods.method import ALL, BEST, LR, NONE, Method
 from srntt_pipeline.methods.restorer import Restorer, load_restorer
 from srntt_pipeline.methods.scene import Scene
+from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
-from srntt_pipeline.swaps.show import Match
+from srntt_pipeline.swaps.match_sources import Match
 from srntt_pipeline.swaps.windowed import KeptMaps
 from srntt_pipeline.text import valid
 from srntt_pipeline.variants import VARIANTS, Variant
@@ -72,7 +72,7 @@ class Srntt(Method):
 
         def search() -> Correspondence:
             if reference != ALL:
-                return restorer.correspond(scene.lr, scene.images(reference))
+                return restorer.match(scene.lr, scene.images(reference))
             # The best match over all references is the best of each one's best.
             first, *others = [
                 self._correspondence(scene, restorer, level) for level in scene.references
@@ -84,7 +84,7 @@ class Srntt(Method):
     def _best(self, scene: Scene, restorer: Restorer) -> str:
         """Return the level of the highest mean S*; of equal ones the first."""
         means = {
-            level: float(self._correspondence(scene, restorer, level).weight.mean())
+            level: float(self._correspondence(scene, restorer, level).cosine.mean())
             for level in scene.references
         }
         return max(means, key=lambda level: means[level])

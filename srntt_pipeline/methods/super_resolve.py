@@ -24,8 +24,8 @@ from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.methods.method import ALL, LR, NONE, Method
 from srntt_pipeline.methods.restorer import MIN_LR_SIDE_PX
 from srntt_pipeline.methods.scene import Scene
+from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.outputs import check_output_file
-from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.outputs import open_output
-from srntt_pipeline.swaps.precompute import claim, finish, make_shards, shard_jobs
+from srntt_pipeline.swaps.precompute import claim, finish, make_shards
+from srntt_pipeline.swaps.shard_job import shard_jobs
 from srntt_pipeline.swaps.shards import Shards
 
 
@@ -44,6 +45,6 @@ def convert_shards(
     ]
     with open_output(out, "swaps", reads=[swaps, dataset]) as output:
         claim(jobs, output)
-        parts = make_shards(jobs, workers, f"Converting to {store}")
-        finish(jobs, parts, output, source.float32_agreement)
+        made_from = make_shards(jobs, workers, f"Converting to {store}")
+        finish(jobs, made_from, output, source.float32_agreement)
     return len(pairs)

@@ -20,48 +20,57 @@ from torch import Tensor
 
 from srntt_pipeline.memory import MAX_MEMORY
 from srntt_pipeline.swaps import search, torch_search
+from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.windows import Window
-
-PATCH = search.PATCH
 
 
 @dataclass(frozen=True)
 class Correspondence:
     """The best match of every LR patch, over the maps of all reference versions.
 
-    `index` int64 [h-2, w-2]: the matched patch, numbered row by row through the patches of the
-    first map, then of the second, …; `score` float32 [h-2, w-2]: Eq. 1; `weight` float32
-    [h-2, w-2]: the score with the LR patch normalised too, the cosine in [0, 1] of Eq. 6's S*;
-    `shapes`: (h, w) of each version's relu3_1 map.
+    An LR map of h×w positions has (h-2)×(w-2) patches, and each tensor a value for each of them:
+
+    - `index`, int64: the number of the matched patch, as `PatchNumbers` of `shapes` counts.
+    - `score`, float32: s(i, j) of Eq. 1, which takes the arg max. It grows with the LR patch, so
+      scores of one LR patch can be compared, those of two cannot.
+    - `cosine`, float32 in [0, 1]: the score with the LR patch normalised too; Eq. 6 makes S* of it.
+
+    `shapes`: (h, w) of each version's relu3_1 map. Shards hold no scores: what is read from them
+    has the cosines in `score` as well.
     """
 
     index: Tensor
     score: Tensor
-    weight: Tensor
+    cosine: Tensor
     shapes: tuple[tuple[int, int], ...]
 
     def agreement(self, other: "Correspondence") -> float:
         """Return the share of LR patches, 0…1, whose match is the same in both."""
         return float((self.index == other.index).float().mean())
 
+    def window(self, window: Window, within: Window) -> "Correspondence":
+        """Return what stands for the patches of `window`, where `self` covers those of `within`.
+
+        Both windows count patches, not positions.
+        """
+        index, score, cosine = (
+            window.of(values, within) for values in (self.index, self.score, self.cosine)
+        )
+        return Correspondence(index, score, cosine, self.shapes)
+
     def __add__(self, other: "Correspondence") -> "Correspondence":
         """Return the correspondence over the versions of both: ties go to the first."""
         better = other.score > self.score
         return Correspondence(
-            torch.where(better, other.index + patch_count(self.shapes), self.index),
+            torch.where(better, other.index + PatchNumbers(self.shapes).count, self.index),
             torch.where(better, other.score, self.score),
-            torch.where(better, other.weight, self.weight),
+            torch.where(better, other.cosine, self.cosine),
             self.shapes + other.shapes,
         )
 
 
-def patch_count(shapes: Iterable[tuple[int, int]]) -> int:
-    """Return the number of 3×3 patches in maps of these shapes (h, w)."""
-    return sum((height - PATCH + 1) * (width - PATCH + 1) for height, width in shapes)
-
-
-def match(
+def match_maps(
     lr: Tensor,
     refs: Iterable[Tensor],
     valid: Iterable[Tensor | None] | None = None,
@@ -93,7 +102,7 @@ def match(
 class Search:
     """The best matches so far of the patches of one LR map, over the Ref maps added to it.
 
-    Arguments and errors are those of `match`. A Ref map may be added in windows, in any order.
+    Arguments and errors are those of `match_maps`. A Ref map may be added in windows, in any order.
     """
 
     def __init__(
@@ -106,7 +115,7 @@ class Search:
         self._shapes: list[tuple[int, int]] = []
 
     def add(self, ref: Tensor, valid: Tensor | None = None) -> None:
-        """Search in the map of the next version, [C, h', w']; `valid` as in `match`."""
+        """Search in the map of the next version, [C, h', w']; `valid` as in `match_maps`."""
         shape = (ref.shape[1], ref.shape[2])
         self.begin(shape)
         self.add_window(ref, Window(0, shape[0], 0, shape[1]), valid)
@@ -114,14 +123,14 @@ class Search:
     def begin(self, shape: tuple[int, int]) -> None:
         """Begin the next version, whose map of [h', w'] positions `add_window` gives in parts."""
         self._shapes.append(shape)
+        self._patches = PatchNumbers(self._shapes)
 
     def add_window(self, ref: Tensor, window: Window, valid: Tensor | None = None) -> None:
         """Search in one window, [C, h, w], of the version begun last; `valid` is of the window."""
         score, index = _best_in(self._lr, ref, valid, self._room, self._precision)
-        columns, all_columns = ref.shape[2] - PATCH + 1, self._shapes[-1][1] - PATCH + 1
-        rows = index // columns + window.top
-        index = rows * all_columns + index % columns + window.left
-        index += patch_count(self._shapes[:-1])
+        _, row, column = PatchNumbers([(ref.shape[1], ref.shape[2])]).places(index)
+        version = len(self._shapes) - 1
+        index = self._patches.numbers(version, row + window.top, column + window.left)
         # Windows do not come in the order of patches: the lower index may come later.
         better = (score > self._score) | ((score == self._score) & (index < self._index))
         self._score = torch.where(better, score, self._score)
@@ -133,29 +142,28 @@ class Search:
             raise ValueError("no reference to match with")
         if bool((self._score == -torch.inf).any()):
             raise ValueError("no patch of any reference may be matched")
-        weight = (self._score / self._norms).clamp(0, 1)
-        return Correspondence(self._index, self._score, weight, tuple(self._shapes))
+        cosine = (self._score / self._norms).clamp(0, 1)
+        return Correspondence(self._index, self._score, cosine, tuple(self._shapes))
 
 
 def join(found: Iterable[Correspondence], parts: Sequence[Window]) -> Correspondence:
-    """Return the correspondence of an LR map from those of `parts`, which share two positions.
+    """Return the correspondence of an LR map from those of its `parts`, in the order of these.
 
-    They are taken one at a time: each is copied and let go of.
+    Neighbouring parts share two positions, so each patch of the map lies in one part. `found` is
+    taken one at a time: each is copied and let go of.
     """
-    lost = PATCH - 1
-    height, width = parts[-1].bottom - lost, parts[-1].right - lost
+    whole_map = Window(0, parts[-1].bottom, 0, parts[-1].right).patches
     whole: dict[str, Tensor] = {}
     shapes: tuple[tuple[int, int], ...] = ()
     for one, part in zip(found, parts, strict=True):
         if len(parts) == 1:
             return one
         shapes = one.shapes
-        for name in ("index", "score", "weight"):
+        for name in ("index", "score", "cosine"):
             values = getattr(one, name)
             if name not in whole:
-                whole[name] = values.new_empty(height, width)
-            here = whole[name][part.top : part.bottom - lost, part.left : part.right - lost]
-            here.copy_(values)
+                whole[name] = values.new_empty(whole_map.bottom, whole_map.right)
+            part.patches.of(whole[name], whole_map).copy_(values)
     return Correspondence(**whole, shapes=shapes)
 
 
@@ -186,7 +194,7 @@ def _best_in(
     penalties = torch.zeros_like(factors)
     if valid is not None:
         if not bool(valid.any()):
-            size = (lr.shape[1] - PATCH + 1, lr.shape[2] - PATCH + 1)
+            size = (lr.shape[1] - HALO, lr.shape[2] - HALO)
             return lr.new_full(size, -torch.inf), lr.new_zeros(size, dtype=torch.int64)
         penalties.masked_fill_(~valid.to(lr.device), -torch.inf)
     if lr.device.type != "cpu" or precision != "float32":

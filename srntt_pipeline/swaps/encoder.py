@@ -13,8 +13,17 @@ from torchvision.models.vgg import VGG19_Weights, cfgs, make_layers
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
-from srntt_pipeline.maps import CELLS, CHANNELS, INDEX, LAYERS, EncoderIdentity, Maps, to_tensor
-from srntt_pipeline.swaps.windows import STRIDE, windows
+from srntt_pipeline.maps import (
+    CELLS,
+    CHANNELS,
+    INDEX,
+    LAYERS,
+    STRIDE,
+    EncoderIdentity,
+    Maps,
+    to_tensor,
+)
+from srntt_pipeline.swaps.windows import Window, windows
 from srntt_pipeline.tensors import check_tensor, read_weights
 
 # Images of one size that go through together. On a CPU one at a time is fastest (docs/shards.md).
@@ -58,15 +67,13 @@ class Encoder(nn.Module):
         parts = list(windows(height, width))
         if len(parts) == 1:
             return self._encode_batch([image], layers)[0]
-        maps = {}
+        whole, maps = Window(0, height, 0, width), {}
         for layer in layers:
             size = height * CELLS[layer], width * CELLS[layer]
             maps[layer] = self.mean.new_empty(CHANNELS[layer], *size)
         for window in parts:
             for layer, part in self._encode_batch([window.cut(image)], layers)[0].items():
-                rows = slice(CELLS[layer] * window.top, CELLS[layer] * window.bottom)
-                columns = slice(CELLS[layer] * window.left, CELLS[layer] * window.right)
-                maps[layer][:, rows, columns] = window.inner(part, image)
+                window.of(maps[layer], whole, CELLS[layer]).copy_(window.inner(part, image))
         return maps
 
     @torch.inference_mode()

@@ -28,11 +28,11 @@ from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, resize
-from srntt_pipeline.maps import to_tensor
-from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_norms
+from srntt_pipeline.maps import STRIDE, to_tensor
+from srntt_pipeline.swaps.correspondence import Correspondence, patch_norms
 from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up
-from srntt_pipeline.swaps.windows import STRIDE
 from srntt_pipeline.tensors import check_tensor, read_weights
 
 Displacements = npt.NDArray[np.float32]
@@ -57,7 +57,7 @@ class Flow:
     estimate: Callable[[RGB, RGB], Displacements]
     networks: dict[str, str] = field(default_factory=dict)
 
-    def correspond(
+    def follow(
         self,
         lr_up: RGB,
         refs: Sequence[RGB],
@@ -75,51 +75,51 @@ class Flow:
             blurred = down_up(augment(image, Augmentation(1.0, 0.0)), upscaler)
             ref = encoder.encode(blurred, ["relu3_1"])["relu3_1"]
             moved = self.estimate(lr_up, resize(blurred, *lr_up.shape[:2]))
-            index = torch.from_numpy(patches_at(moved, (ref.shape[1], ref.shape[2])))
-            here = correspondence_at(lr, ref, index.to(lr.device))
+            index = patches_at(moved, (ref.shape[1], ref.shape[2]))
+            here = score_matches(lr, ref, index.to(lr.device))
             found = here if found is None else found + here
         if found is None:
             raise ValueError("no reference to match with")
         return found
 
 
-def patches_at(moved: Displacements, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """Return the Ref patch that flow leads each LR patch to, int64 [h-2, w-2].
+def patches_at(moved: Displacements, shape: tuple[int, int]) -> Tensor:
+    """Return the number of the Ref patch that flow leads each LR patch to, int64 [h-2, w-2].
 
     `moved`: flow from LR↑ to Ref↓↑ resized to its size, float32 [4h, 4w, 2]; `shape`: of Ref's
     relu3_1 map. The mean flow of the 4×4 px in the middle of a patch moves its centre; the nearest
-    patch of Ref is taken, at the border that within the map. Patches are numbered row by row.
+    patch of Ref is taken, at the border that within the map.
     """
     rows, columns = (side // STRIDE for side in moved.shape[:2])
     cells = moved.reshape(rows, STRIDE, columns, STRIDE, 2).astype(np.float64).mean(axis=(1, 3))
     half = PATCH / 2  # of a patch, in positions of relu3_1
-    places = []
+    places: list[Tensor] = []  # row and column
     for axis, (side, ref_side) in enumerate(zip((rows, columns), shape, strict=True)):
-        centres = np.arange(side - PATCH + 1) + half
+        centres = np.arange(side - HALO) + half
         shifts = cells[1:-1, 1:-1, 1 - axis] / STRIDE
         there = (np.expand_dims(centres, 1 - axis) + shifts) * (ref_side / side)
-        places.append(np.clip(np.floor(there - half + 0.5), 0, ref_side - PATCH))
-    index: npt.NDArray[np.int64] = (places[0] * (shape[1] - PATCH + 1) + places[1]).astype(np.int64)
-    return index
+        nearest = np.clip(np.floor(there - half + 0.5), 0, ref_side - PATCH)
+        places.append(torch.from_numpy(nearest.astype(np.int64)))
+    return PatchNumbers([shape]).numbers(0, *places)
 
 
-def correspondence_at(lr: Tensor, ref: Tensor, index: Tensor) -> Correspondence:
+def score_matches(lr: Tensor, ref: Tensor, index: Tensor) -> Correspondence:
     """Return the correspondence that matches each patch of `lr` with patch `index` of `ref`.
 
     `lr` and `ref`: relu3_1 maps, float32 [C, h, w] and [C, h', w']; `index`: int64 [h-2, w-2].
-    Scores and weights are those of Eq. 1 and 6 for these pairs.
+    Scores and cosines are those of Eq. 1 and 6 for these pairs.
     """
     height, width = index.shape
-    columns = ref.shape[2] - PATCH + 1
-    top, left = index // columns, index % columns
+    shape = ref.shape[1], ref.shape[2]
+    _, top, left = PatchNumbers([shape]).places(index)
     products = torch.zeros(index.shape, device=lr.device)
     for down in range(PATCH):
         for right in range(PATCH):
             shifted = lr[:, down : down + height, right : right + width]
             products += (shifted * ref[:, top + down, left + right]).sum(0)
     score = products / patch_norms(ref)[top, left]
-    weight = (score / patch_norms(lr)).clamp(0, 1)
-    return Correspondence(index, score, weight, ((ref.shape[1], ref.shape[2]),))
+    cosine = (score / patch_norms(lr)).clamp(0, 1)
+    return Correspondence(index, score, cosine, (shape,))
 
 
 def load_flow(params: MatchParams, device: torch.device) -> Flow | None:

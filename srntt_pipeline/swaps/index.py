@@ -13,7 +13,8 @@ from srntt_pipeline.files import open_regular, read_json
 from srntt_pipeline.maps import EncoderIdentity
 from srntt_pipeline.sections import validate
 
-FORMAT, VERSION = "srntt_pipeline swaps", 2
+FORMAT, VERSION = "srntt_pipeline swaps", 3
+READABLE = (2, 3)  # 2 calls the cosine `score`; else they are the same
 INDEX = "index.json"
 AGAIN = "run precompute-swaps again"
 
@@ -41,6 +42,7 @@ class Index(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
+    version: Literal[2, 3]
     software: Annotated[str, Field(max_length=1000)]
     encoder: EncoderIdentity
     networks: dict[Literal["upscaler", "flow_weights"], _Sha256] = {}
@@ -71,8 +73,9 @@ def read_index(folder: Path) -> Index:
         content = read_json(path, f"{AGAIN} (it writes the index last)")
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f"{path}: not an index of swap shards")
-        if content.get("version") != VERSION:
-            raise InputError(f"{path}: not shards of version {VERSION}; {AGAIN}")
+        if content.get("version") not in READABLE:
+            raise InputError(f"{path}: not shards of version {' or '.join(map(str, READABLE))}; "
+                             f"{AGAIN}")  # fmt: skip
         validate(SwapParams, content.get("params"), str(path))
         # As JSON, whose lists are tuples even where types are strict.
         return Index.model_validate_json(json.dumps(content))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from srntt_pipeline.maps import VALUES
+from srntt_pipeline.maps import FLOAT_BYTES, VALUES
+from srntt_pipeline.swaps.patches import HALO, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, versions
 from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap
 
@@ -46,23 +47,22 @@ def _network(name: str, made_with: str | None) -> str:
 
 def _maps_bytes(swap: StoredSwap) -> int:
     """Return the size of a pair's maps in float32."""
-    height, width = (size + 2 for size in swap.correspondence.index.shape)
-    return height * width * VALUES * 4
+    height, width = (size + HALO for size in swap.correspondence.index.shape)
+    return height * width * VALUES * FLOAT_BYTES
 
 
 def _use(swaps: list[StoredSwap], tried: list[Augmentation]) -> list[str]:
     """Return lines on the cosines, and on which share of the LR patches matched which version."""
-    weights = np.concatenate([swap.correspondence.weight.numpy().ravel() for swap in swaps])
-    low, middle, high = np.quantile(weights, (0.05, 0.5, 0.95))
+    cosines = np.concatenate([swap.correspondence.cosine.numpy().ravel() for swap in swaps])
+    low, middle, high = np.quantile(cosines, (0.05, 0.5, 0.95))
     counts = np.zeros(len(tried), np.int64)
     for swap in swaps:
         found = swap.correspondence
-        ends = np.cumsum([(height - 2) * (width - 2) for height, width in found.shapes])
-        used = np.searchsorted(ends, found.index.numpy().ravel(), "right") % len(tried)
-        counts += np.bincount(used, minlength=len(tried))
+        maps = PatchNumbers(found.shapes).places(found.index).grid.numpy().ravel()
+        counts += np.bincount(maps % len(tried), minlength=len(tried))
     shares = counts / max(counts.sum(), 1)
     return [
-        f"score       {middle:.3f} median cosine, {low:.3f} to {high:.3f} for nine patches in ten",
+        f"cosine      {middle:.3f} in the median, {low:.3f} to {high:.3f} for nine patches in ten",
         "versions    share of the LR patches matched in each:",
         *(f"  {share:6.1%}  {version}" for version, share in zip(tried, shares, strict=True)),
     ]

@@ -1,48 +1,29 @@
 """How LR is matched with its references, as the parameters say: one way for every caller."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TypeVar
+from dataclasses import dataclass
 
 from srntt_pipeline import memory
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
 from srntt_pipeline.memory import Size
+from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation, versions
-from srntt_pipeline.swaps.swap import correspond
 from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
-
-_Params = TypeVar("_Params", bound=MatchParams)
-
-
-@dataclass(frozen=True)
-class NetworkFiles:
-    """Where networks' files lie now, if not where parameters say; None: there."""
-
-    encoder_weights: str | None = None
-    upscaler: str | None = None
-    flow_weights: str | None = None
-
-    def found(self, params: _Params) -> _Params:
-        """Return `params` with the files that are named here."""
-        given = {name: file for name, file in asdict(self).items() if file is not None}
-        return params.model_copy(update=given)
-
-
-AS_NAMED = NetworkFiles()
 
 
 @dataclass(frozen=True)
 class Matcher:
     """Matching by `encoder`, of LR↑ and Ref↓↑ by `upscaler`, with `versions` of each reference.
 
-    `precision`: of the products, as in `swap.correspond`. With `flow`, patches are not compared: it
-    tells where they are.
+    `precision`: of the products, as `match_maps` takes it. With `flow`, patches are not compared:
+    it tells where they are.
     """
 
     encoder: Encoder
@@ -75,7 +56,7 @@ class Matcher:
         """Return the bytes below which a process can't match images of these sizes."""
         return memory.LEAST_TO_MATCH + self.taken(lr, refs)
 
-    def correspond(
+    def match(
         self, lr: RGB, refs: Sequence[RGB], *, max_memory: int | None = None
     ) -> Correspondence:
         """Return the correspondence of LR↑ with all versions of `refs`, by reference first.
@@ -89,8 +70,8 @@ class Matcher:
         memory.check(room, least, f"LR of {size[1]}×{size[0]} px")
         lr_up = self.upscaler(lr)
         if self.flow:
-            return self.flow.correspond(lr_up, refs, self.encoder, self.upscaler)
-        return correspond(
+            return self.flow.follow(lr_up, refs, self.encoder, self.upscaler)
+        return match_images(
             lr_up,
             refs,
             self.versions,

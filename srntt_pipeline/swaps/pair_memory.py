@@ -7,21 +7,24 @@ from srntt_pipeline import memory
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.images import SCALE, read_size
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.maps import VALUES
+from srntt_pipeline.maps import CHANNELS, FLOAT_BYTES, STRIDE, VALUES
 from srntt_pipeline.swaps.matcher import Matcher
 from srntt_pipeline.swaps.references import ref_file
-from srntt_pipeline.swaps.windows import STRIDE
 
-# Swapped maps, float32, and once more their largest layer: of HR and of the version in hand.
-_MAPS = VALUES // STRIDE**2 * 4 + 256
-_MAPS_BEFORE = VALUES // STRIDE**2 * 4  # of the version before it
+# Bytes for each pixel: swapped maps; with their largest layer once more, as it is made, of HR and
+# of the version in hand; without it, of the version before that.
+_MAPS_BEFORE = VALUES // STRIDE**2 * FLOAT_BYTES
+_MAPS = _MAPS_BEFORE + CHANNELS["relu1_1"] * FLOAT_BYTES
 _STORED = 128 << 20  # a shard in the making, as HDF5 keeps it
 
 
 @dataclass(frozen=True)
 class PairMemory:
-    """Bytes: `least` of a worker for the pair, `taken` of these because of its images' sizes,
-    `maps` of these for swapped maps that are stored; `ahead` to read it while another is matched.
+    """What a pair takes of a worker's memory, in bytes.
+
+    `least`: what the worker must have in all; `taken`: the part of it that the sizes of the pair's
+    images decide; `maps`: the part of that for swapped maps that are stored. `ahead`: what reading
+    the pair takes while another is matched, beside all that.
     """
 
     least: int = 0

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, resize, upscale
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.swaps.windows import STRIDE
+from srntt_pipeline.maps import STRIDE
+from srntt_pipeline.swaps.patches import PATCH
 
-# Three positions of relu3_1 make one patch; a version smaller than that could match nothing.
-MIN_SIDE_PX = 3 * STRIDE
+# A version smaller than a patch could match nothing.
+MIN_SIDE_PX = PATCH * STRIDE
 
 # Position i of relu3_1 sees pixels 4i-10 … 4i+13 along each side: conv3_1 reaches one position of
 # pool2 farther, its convolutions two of pool1, theirs two pixels. Three positions see 32 pixels.
@@ -79,6 +80,16 @@ def versions(params: MatchParams) -> list[Augmentation]:
     if params.matching != "patches":
         return [Augmentation(1.0, 0.0)]
     return augmentations(params.scales, params.rotations_deg, params.shifts_px)
+
+
+def every_version(
+    refs: Sequence[RGB], tried: Sequence[Augmentation]
+) -> list[tuple[RGB, Augmentation]]:
+    """Return each of `refs` with each version `tried`, in the order of a correspondence's maps.
+
+    By reference first: version v of reference r, both from 0 on, is number r · len(tried) + v.
+    """
+    return [(ref, version) for ref in refs for version in tried]
 
 
 def augment(ref: RGB, augmentation: Augmentation) -> RGB:

@@ -22,9 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-PATCH = 3
-HALO = PATCH - 1
-FLOAT_BYTES = 4
+from srntt_pipeline.maps import FLOAT_BYTES
+from srntt_pipeline.swaps.patches import HALO, PATCH, patch_at
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -97,8 +96,7 @@ def best_in(
             parts = [rows * part // threads for part in range(threads + 1)]
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(search, itertools.pairwise(parts)))
-    ref_width = ref.shape[2]
-    return score, index // ref_width * (ref_width - HALO) + index % ref_width
+    return score, patch_at(index, ref.shape[2])
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

@@ -6,8 +6,8 @@ gathering, or stored beside it. `docs/formats.md` describes the format; this mod
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,13 +18,29 @@ import srntt_pipeline
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError, one_line
 from srntt_pipeline.files import file_sha256, sha256, write_json
-from srntt_pipeline.hdf5 import add_dataset, child, intact_text, sealed_file
+from srntt_pipeline.hdf5 import (
+    add_dataset,
+    child,
+    read_intact,
+    read_text,
+    read_whole,
+    sealed_file,
+)
 from srntt_pipeline.images import read_bytes
 from srntt_pipeline.maps import LAYERS, EncoderIdentity, Maps
-from srntt_pipeline.swaps.index import AGAIN, FORMAT, INDEX, VERSION, read_index
+from srntt_pipeline.swaps.index import AGAIN, FORMAT, INDEX, READABLE, VERSION, read_index
 from srntt_pipeline.swaps.stored import TYPES, StoredSwap, read_maps, read_swap
 
-__all__ = ["INDEX", "ShardHeader", "Shards", "StoredSwap", "is_whole", "write_index", "write_shard"]
+__all__ = [
+    "INDEX",
+    "ShardHeader",
+    "Shards",
+    "StoredSwap",
+    "is_whole",
+    "keep_shard",
+    "write_index",
+    "write_shard",
+]
 
 # Figures behind the choice: docs/shards.md. All are filters that plain h5py reads.
 _CODECS: dict[str, dict[str, Any]] = {
@@ -67,12 +83,12 @@ def _fill(file: h5py.File, header: ShardHeader, swaps: Iterable[StoredSwap]) -> 
         group.attrs["ref_sha256"] = json.dumps(swap.ref_sha256)
         found = swap.correspondence
         add_dataset(group, "shapes", np.array(found.shapes, np.uint16))
-        if not found.weight.isfinite().all():
+        if not found.cosine.isfinite().all():
             raise InputError(
-                f"{swap.name}: scores of {header.encoder} are no numbers; see whether its weights "
+                f"{swap.name}: cosines of {header.encoder} are no numbers; see whether its weights "
                 "are whole"
             )
-        for name, values in (("index", found.index), ("score", found.weight)):
+        for name, values in (("index", found.index), ("cosine", found.cosine)):
             stored = values.cpu().numpy().astype(TYPES[name])
             add_dataset(group, name, stored, compression="gzip", shuffle=True, fletcher32=True)
         if header.params.store == "maps":
@@ -105,8 +121,53 @@ def _add_maps(group: h5py.Group, swap: StoredSwap, params: SwapParams) -> None:
 
 
 def is_whole(path: Path, made_from: str) -> bool:
-    """Tell whether `path` is an undamaged shard with this fingerprint."""
-    return intact_text(path, "made_from") == made_from
+    """Tell whether `path` is an undamaged shard with this fingerprint, in today's format."""
+    return _version(path, made_from) == VERSION
+
+
+def keep_shard(path: Path, header: ShardHeader, names: Sequence[str]) -> bool:
+    """Tell whether the shard of `header` with the pairs `names` is at `path`, undamaged.
+
+    One in an older format is written anew, its content as it was: so a folder never holds shards of
+    two formats, and nothing is computed twice. Where it cannot be read it is left, and not kept.
+    """
+    version = _version(path, header.made_from)
+    if version not in READABLE:
+        return False
+    if version != VERSION:
+        try:
+            with h5py.File(path) as file:
+                write_shard(path, header, _swaps_in(file, names, version, header.params))
+        except _UnreadableError:
+            return False
+    return True
+
+
+def _version(path: Path, made_from: str) -> int | None:
+    """Return the format version of a shard; None unless it is undamaged and has the fingerprint."""
+
+    def read(file: h5py.File) -> int | None:
+        return read_whole(file, "version") if read_text(file, "made_from") == made_from else None
+
+    return read_intact(path, read)
+
+
+class _UnreadableError(Exception):
+    """A shard's seal is right, and yet it is none that we wrote."""
+
+
+def _swaps_in(
+    file: h5py.File, names: Sequence[str], version: int, params: SwapParams
+) -> Iterator[StoredSwap]:
+    for name in names:
+        try:
+            group = child(child(file, "pairs"), name)
+            swap = read_swap(group, name, version)
+            if params.store == "maps":
+                swap = replace(swap, maps=read_maps(group, params.maps_dtype))
+        except Exception as error:  # HDF5 raises anything over a file that only looks like one
+            raise _UnreadableError from error
+        yield swap
 
 
 def write_index(
@@ -155,16 +216,22 @@ class Shards:
         self.params = index.params
         self.float32_agreement = index.float32_agreement
         self.software, self.made_from = index.software, index.made_from
+        self._version = index.version
         self._sha256 = {folder / shard.file: shard.sha256 for shard in index.shards}
+        self._names_in = {folder / shard.file: tuple(shard.pairs) for shard in index.shards}
         self._shard_of = {
             name: folder / shard.file for shard in index.shards for name in shard.pairs
         }
         # The file that was checked, by its times and size: another may be put in its place.
         self._checked: dict[Path, tuple[int, ...]] = {}
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a pair of this name."""
+        return name in self._shard_of
+
     @property
     def names(self) -> list[str]:
-        """Names of the pairs, sorted."""
+        """Names of the pairs, sorted anew each time: ask `in` for a single one."""
         return sorted(self._shard_of)
 
     @property
@@ -177,12 +244,12 @@ class Shards:
         """Whether `maps` can be asked for."""
         return self.params.store == "maps"
 
-    def names_in(self, path: Path) -> list[str]:
-        """Return the names of the pairs that the index places in one shard."""
-        return [name for name, shard in self._shard_of.items() if shard == path]
+    def names_in(self, path: Path) -> Sequence[str]:
+        """Return the names of the pairs that the index places in one shard, in its order."""
+        return self._names_in[path]
 
     def __getitem__(self, name: str) -> StoredSwap:
-        return self._read(name, read_swap)
+        return self._read(name, lambda group, name: read_swap(group, name, self._version))
 
     def maps(self, name: str) -> Maps:
         """Return the stored maps of a pair as `swap.swap` returns them, float32, on the CPU."""

@@ -1,4 +1,8 @@
-"""One pair in a shard: what it holds, read as if a stranger had written it."""
+"""One pair in a shard: what it holds, read as if a stranger had written it.
+
+The pair's group holds `shapes`, `index`, `cosine` and, where maps are stored, `maps` (see
+docs/formats.md). Shards of version 2 call the cosine `score`.
+"""
 
 import json
 import re
@@ -14,10 +18,12 @@ import torch
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import child, read_array, read_text
 from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, Maps
-from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, version_shape
 
-TYPES: dict[str, npt.DTypeLike] = {"index": np.uint32, "score": np.float32}
+TYPES: dict[str, npt.DTypeLike] = {"index": np.uint32, "cosine": np.float32}
+_COSINE = {2: "score", 3: "cosine"}  # what the format's versions call it
 # A pair beyond these is none that we make: LR patches of an HR image of 268 megapixels.
 _MOST_VERSIONS, _MOST_SIDE, _MOST_PATCHES = 1 << 14, 1 << 14, 1 << 24
 
@@ -36,27 +42,30 @@ class StoredSwap:
     maps: Maps | None = None
 
 
-def read_swap(group: h5py.Group, name: str) -> StoredSwap:
-    """Return a pair's correspondence; raise ValueError unless all of it makes sense."""
+def read_swap(group: h5py.Group, name: str, version: int) -> StoredSwap:
+    """Return a pair's correspondence; raise ValueError unless all of it makes sense.
+
+    `version`: of the format that its shard is written in.
+    """
     shapes = read_array(group, "shapes", np.uint16, (_MOST_VERSIONS, 2))
     sides = (_MOST_SIDE, _MOST_SIDE)
-    index, score = (read_array(group, key, kind, sides) for key, kind in TYPES.items())
+    index = read_array(group, "index", TYPES["index"], sides)
+    cosine = read_array(group, _COSINE[version], TYPES["cosine"], sides)
     if shapes.shape[1] != 2 or not shapes.size or shapes.min() < PATCH:
         raise ValueError("shapes are not those of reference versions")
-    if index.shape != score.shape or not 0 < index.size <= _MOST_PATCHES:
-        raise ValueError(f"index is {index.shape} and score {score.shape}")
+    if index.shape != cosine.shape or not 0 < index.size <= _MOST_PATCHES:
+        raise ValueError(f"index is {index.shape} and {_COSINE[version]} {cosine.shape}")
     pairs = tuple((int(height), int(width)) for height, width in shapes)
-    if int(index.max()) >= patch_count(pairs):
+    if int(index.max()) >= PatchNumbers(pairs).count:
         raise ValueError("index leads beyond the patches of the references")
-    if not (score.min() >= 0 and score.max() <= 1):  # NaN is neither
-        raise ValueError("scores beyond 0 and 1")
-    weight = torch.from_numpy(score)
+    if not (cosine.min() >= 0 and cosine.max() <= 1):  # NaN is neither
+        raise ValueError("cosines beyond 0 and 1")
+    cosines = torch.from_numpy(cosine)
     return StoredSwap(
         name,
         _hash(read_text(group, "hr_sha256")),
         _hashes(read_text(group, "ref_sha256")),
-        # Eq. 1's score is the cosine times the LR patch's norm; only the cosine is stored.
-        Correspondence(torch.from_numpy(index.astype(np.int64)), weight, weight, pairs),
+        Correspondence(torch.from_numpy(index.astype(np.int64)), cosines, cosines, pairs),
     )
 
 
@@ -75,7 +84,7 @@ def _hashes(text: str) -> tuple[str, ...]:
 
 def check_lr(swap: StoredSwap, source: Path, size: Sequence[int]) -> None:
     """Raise InputError unless a swap in the folder `source` is of LR of this `size`, [h, w], px."""
-    if [side + PATCH - 1 for side in swap.correspondence.index.shape] != list(size):
+    if [side + HALO for side in swap.correspondence.index.shape] != list(size):
         raise _other_size(swap, source)
 
 
@@ -104,7 +113,7 @@ def read_maps(group: h5py.Group, dtype: str) -> Maps:
     `dtype`: what they are stored as.
     """
     index = read_array(group, "index", TYPES["index"], (_MOST_SIDE, _MOST_SIDE))
-    rows, columns = (side + PATCH - 1 for side in index.shape)
+    rows, columns = (side + HALO for side in index.shape)
     found: Maps = {}
     for layer in LAYERS:
         shape = CHANNELS[layer], rows * CELLS[layer], columns * CELLS[layer]

@@ -2,25 +2,38 @@
 
 Each LR patch is replaced by its matched patch of the raw reference's maps, and overlaps are
 averaged. Patches are 3×3 on relu3_1, 6×6 on relu2_1 and 12×12 on relu1_1, with the stride of one
-relu3_1 position: so each r×r cell of a map, r = 1, 2, 4, is the mean of up to nine gathered cells.
+relu3_1 position. So a map falls into cells of r×r values, r = 1, 2, 4: a cell under each relu3_1
+position. A swapped cell is the mean of up to nine cells, one of each patch over it. In one row,
+with patches of three cells:
+
+    Ref cells               A  B  C  D  E  F
+    matches                 LR patch 0 → Ref patch 2,  1 → 0,  2 → 3
+
+    LR cells                0  1  2  3  4
+    patch 0 brings          C  D  E
+    patch 1 brings             A  B  C
+    patch 2 brings                D  E  F
+    swapped: the means of   C  D  E  C  F
+                               A  B  E
+                                  D
+
+`_sources` lists, for each LR cell, the Ref cells over it, and one pass over the list gathers and
+sums them, for all three layers alike. No patch is ever cut out or pasted.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srntt_pipeline.images import RGB, upscale
-from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, Maps
-from srntt_pipeline.memory import MAX_MEMORY, release, share
-from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, Search, join, patch_count
+from srntt_pipeline.images import RGB
+from srntt_pipeline.maps import CELLS, LAYERS, Maps
+from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
-from srntt_pipeline.swaps.references import Augmentation, Mask, augment, down_up, valid_patches
-from srntt_pipeline.swaps.torch_search import Precision
-from srntt_pipeline.swaps.windows import STRIDE, Window, windows
+from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers, Places
+from srntt_pipeline.swaps.references import Augmentation, augment, every_version
 
 
 @dataclass(frozen=True)
@@ -35,91 +48,6 @@ class Swapped:
     weight: Tensor
 
 
-def correspond(
-    lr_up: RGB,
-    refs: Sequence[RGB],
-    versions: Sequence[Augmentation],
-    encoder: Encoder,
-    *,
-    upscaler: Callable[[RGB], RGB] = upscale,
-    max_memory: int = MAX_MEMORY,
-    precision: Precision = "float32",
-) -> Correspondence:
-    """Return the correspondence of LR↑ with all versions of all references, by reference first.
-
-    `upscaler`: what made LR↑; it makes Ref↓↑ too.
-
-    LR↑ and versions are encoded and searched in windows, so `max_memory`, bytes of the process
-    beside what `Matcher.taken` counts, holds whatever their sizes: where the maps of LR↑ take more
-    than their `share`, references are encoded again for each part. No result depends on it.
-    `precision` is that of `match`.
-    Corners that rotation left empty are never matched, unless no version of any reference has a
-    patch without them: then all may be matched, so that every LR patch has a match.
-    """
-    valid = [valid_patches(ref.shape, version) for ref in refs for version in versions]
-    if not any(mask is None or bool(mask.any()) for mask in valid):
-        valid = [None] * len(valid)
-    height, width = (side // STRIDE for side in lr_up.shape[:2])
-    parts = list(windows(height, width, PATCH - 1))
-    first = (parts[0].bottom - parts[0].top) * (parts[0].right - parts[0].left)  # the largest
-    together = max(1, share(max_memory) // (4 * CHANNELS["relu3_1"] * first))
-
-    def found() -> Iterator[Correspondence]:
-        for start in range(0, len(parts), together):
-            here = parts[start : start + together]
-            crops = (part.cut(lr_up) for part in here)
-            searches = []
-            for maps, part in zip(encoder.encode_each(crops, ["relu3_1"]), here, strict=True):
-                lr = part.inner(maps["relu3_1"], lr_up)
-                searches.append(Search(lr, max_memory=share(max_memory), precision=precision))
-            _search_all(searches, refs, versions, valid, encoder, upscaler)
-            yield from (search.result() for search in searches)
-            del searches, maps, lr
-            if together < len(parts):
-                release()
-
-    return join(found(), parts)
-
-
-def _search_all(
-    searches: Sequence[Search],
-    refs: Sequence[RGB],
-    versions: Sequence[Augmentation],
-    valid: Sequence[Mask | None],
-    encoder: Encoder,
-    upscaler: Callable[[RGB], RGB],
-) -> None:
-    """Add every version of every reference to `searches`, window by window."""
-    # What is being encoded, in order: on CUDA several windows go through the encoder at once.
-    ahead: deque[tuple[RGB, Window, Mask | None, bool]] = deque()
-
-    def crops() -> Iterator[RGB]:
-        augmented = (augment(ref, version) for ref in refs for version in versions)
-        for image, mask in zip(augmented, valid, strict=True):
-            blurred = down_up(image, upscaler)
-            shape = blurred.shape[0] // STRIDE, blurred.shape[1] // STRIDE
-            for number, window in enumerate(windows(*shape, PATCH - 1)):
-                ahead.append((blurred, window, mask, number == 0))
-                yield window.cut(blurred)
-
-    for maps in encoder.encode_each(crops(), ["relu3_1"]):
-        image, window, mask, first = ahead.popleft()
-        ref = window.inner(maps["relu3_1"], image)
-        for search in searches:
-            if first:
-                search.begin((image.shape[0] // STRIDE, image.shape[1] // STRIDE))
-            search.add_window(ref, window, _part(mask, window))
-
-
-def _part(mask: Mask | None, window: Window) -> Tensor | None:
-    """Return which patches of a window may be matched, by the mask of all; None: all of them."""
-    if mask is None:
-        return None
-    lost = PATCH - 1
-    here = mask[window.top : window.bottom - lost, window.left : window.right - lost]
-    return None if here.all() else torch.from_numpy(here.copy())
-
-
 def swap_features(
     correspondence: Correspondence,
     refs: Sequence[RGB],
@@ -130,12 +58,9 @@ def swap_features(
 
     Only versions that something was matched in are encoded, one at a time.
     """
-
-    def encode(number: int) -> Maps:
-        ref, version = divmod(number, len(versions))
-        return encoder.encode(augment(refs[ref], versions[version]))
-
-    return Swapped(swap(correspondence, encode), weight_map(correspondence))
+    tried = every_version(refs, versions)
+    maps = swap(correspondence, lambda number: encoder.encode(augment(*tried[number])))
+    return Swapped(maps, weight_map(correspondence))
 
 
 def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
@@ -144,32 +69,32 @@ def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
 
 
 def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], Maps]) -> Maps:
-    """Return swapped maps, each layer's by a correspondence of its own with the same versions.
+    """Return swapped maps by layer, each of the correspondence `found` for it.
 
-    These are windows of one correspondence, where layers are wanted in windows of their own.
+    The correspondences are windows of one, for layers that are wanted in windows of their own: so
+    all have the same versions, and each version is encoded once.
     """
-    windows = {id(window): window for window in found.values()}
+    windows = {id(window): window for window in found.values()}  # equal ones are looked up once
+    shapes = next(iter(windows.values())).shapes
+    patches = PatchNumbers(shapes)
+    matched = {key: patches.places(window.index) for key, window in windows.items()}
     sums: Maps = {}
-    first = 0
-    for number, shape in enumerate(next(iter(windows.values())).shapes):
-        count = patch_count([shape])
-        places = {}
-        for key, window in windows.items():
-            here = (window.index >= first) & (window.index < first + count)
-            if bool(here.any()):
-                places[key] = _places(window.index - first, here, shape)
-        if places:
-            maps = encode(number)
-            for layer, window in found.items():
-                if id(window) not in places:
-                    continue
-                sources, used, reached, starts = places[id(window)]
-                cells = _to_cells(maps[layer], CELLS[layer], used)
-                if layer not in sums:
-                    height, width = _positions(window)
-                    sums[layer] = cells.new_zeros(height * width, cells.shape[1])
-                _gather(sums[layer], cells, (sources, reached, starts))
-        first += count
+    for number, shape in enumerate(shapes):
+        sources = {
+            key: _sources(places, number, shape)
+            for key, places in matched.items()
+            if bool((places.grid == number).any())
+        }
+        maps = encode(number) if sources else {}
+        for layer, window in found.items():
+            if id(window) not in sources:
+                continue
+            gathered = sources[id(window)]
+            cells = _to_cells(maps[layer], CELLS[layer], gathered.used)
+            if layer not in sums:
+                height, width = _positions(window)
+                sums[layer] = cells.new_zeros(height * width, cells.shape[1])
+            _gather(sums[layer], cells, gathered)
     for layer, window in found.items():
         height, width = _positions(window)
         sums[layer] /= _overlaps(height, width, window.index.device).view(-1, 1)
@@ -180,53 +105,63 @@ def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], Map
 def _positions(correspondence: Correspondence) -> tuple[int, int]:
     """Return the size (h, w) of LR, whose patches the correspondence has."""
     height, width = correspondence.index.shape
-    return height + PATCH - 1, width + PATCH - 1
+    return height + HALO, width + HALO
 
 
 def weight_map(correspondence: Correspondence) -> Tensor:
-    """Return S* at every LR position, float32 [1, h, w]: the mean weight of the patches over it."""
-    weight = correspondence.weight
+    """Return S* at every LR position, float32 [1, h, w]: the mean cosine of the patches over it."""
+    cosine = correspondence.cosine
     height, width = _positions(correspondence)
-    padded = F.pad(weight[None, None], [PATCH - 1] * 4)
+    padded = F.pad(cosine[None, None], [HALO] * 4)
     sums = F.avg_pool2d(padded, PATCH, stride=1, divisor_override=1)[0]
-    return sums / _overlaps(height, width, weight.device)
+    return sums / _overlaps(height, width, cosine.device)
 
 
-def _places(
-    index: Tensor, here: Tensor, shape: tuple[int, int]
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """Return which cells of a version go where, for its patches `index` where `here`.
+@dataclass(frozen=True)
+class _Sources:
+    """Which cells of one version's maps are summed in which cells of the swapped maps, int64.
 
-    Int64: the source cells, in the order of the cells they go to, as places in the next; the cells
-    that are sources at all, or None where they are so many that to copy all is as fast; the target
-    cells that get any, ascending; and for each of these where its sources begin. `shape`: of the
-    version's relu3_1 map.
+    `targets` [t], ascending: the swapped cells that get any; `cells` [s]: the version's cells that
+    they get, those of one target after those of another; `starts` [t]: where in `cells` those of
+    each target begin. Cells count row by row. With `used` [u], `cells` are places in `used`, the
+    cells to copy out of the maps first; with None, so many are used that to copy all is as fast.
     """
+
+    cells: Tensor
+    used: Tensor | None
+    targets: Tensor
+    starts: Tensor
+
+
+def _sources(matched: Places, version: int, shape: tuple[int, int]) -> _Sources:
+    """Return what the LR patches that are `matched` in a version get from its maps.
+
+    `matched`: each [h-2, w-2], of all LR patches; `shape`: of the version's relu3_1 map.
+    """
+    here = matched.grid == version
     rows, columns = here.nonzero(as_tuple=True)
-    patches, width = index[here], here.shape[1] + PATCH - 1
-    patch_columns = shape[1] - PATCH + 1
-    down, right = torch.meshgrid(*[torch.arange(PATCH, device=index.device)] * 2, indexing="ij")
-    shifted = [
-        (row[:, None] + down.flatten()) * line + column[:, None] + right.flatten()
+    width = here.shape[1] + HALO
+    down, right = torch.meshgrid(*[torch.arange(PATCH, device=here.device)] * 2, indexing="ij")
+    sources, targets = (
+        ((row[:, None] + down.flatten()) * line + column[:, None] + right.flatten()).flatten()
         for row, column, line in (
-            (patches // patch_columns, patches % patch_columns, shape[1]),
+            (matched.row[here], matched.column[here], shape[1]),
             (rows, columns, width),
         )
-    ]
-    sources, targets = (cells.flatten() for cells in shifted)
+    )
     order = targets.argsort(stable=True)
     reached, counts = targets[order].unique_consecutive(return_counts=True)
     starts = counts.cumsum(0) - counts
     used, places = sources.unique(return_inverse=True)
     if 2 * len(used) < shape[0] * shape[1]:
-        return places[order], used, reached, starts
-    return sources[order], None, reached, starts
+        return _Sources(places[order], used, reached, starts)
+    return _Sources(sources[order], None, reached, starts)
 
 
-def _gather(sums: Tensor, cells: Tensor, places: tuple[Tensor, Tensor, Tensor]) -> None:
-    """Add to `sums` the cells that `_places` sends there: one fused pass of gather and sum."""
-    sources, reached, starts = places
-    sums.index_add_(0, reached, F.embedding_bag(sources, cells, starts, mode="sum"))
+def _gather(sums: Tensor, cells: Tensor, sources: _Sources) -> None:
+    """Add to `sums` the cells that `sources` name: one fused pass of gather and sum."""
+    gathered = F.embedding_bag(sources.cells, cells, sources.starts, mode="sum")
+    sums.index_add_(0, sources.targets, gathered)
 
 
 def _to_cells(maps: Tensor, side: int, used: Tensor | None) -> Tensor:
@@ -246,6 +181,6 @@ def _from_cells(cells: Tensor, height: int, width: int, side: int) -> Tensor:
 
 def _overlaps(height: int, width: int, device: torch.device) -> Tensor:
     """Return how many patches cover each position, float32 [h, w]: 1 in the corners, 9 inside."""
-    patches = torch.ones(1, 1, height - PATCH + 1, width - PATCH + 1, device=device)
-    padded = F.pad(patches, [PATCH - 1] * 4)
+    patches = torch.ones(1, 1, height - HALO, width - HALO, device=device)
+    padded = F.pad(patches, [HALO] * 4)
     return F.avg_pool2d(padded, PATCH, stride=1, divisor_override=1)[0, 0]

@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from srntt_pipeline.maps import FLOAT_BYTES
 from srntt_pipeline.swaps import triton_search
-from srntt_pipeline.swaps.search import HALO, PATCH
+from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 
 Precision = Literal["float32", "tf32", "float16", "bfloat16"]
 
@@ -46,6 +47,7 @@ def _best_in(
 ) -> tuple[Tensor, Tensor]:
     """Return score and index of the best match, tile by tile of LR and Ref rows."""
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
+    patches = PatchNumbers([(ref.shape[1], ref.shape[2])])
     best = factors.new_full((rows, columns), -torch.inf)
     index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
     tile = tile_rows(lr.shape[2], ref.shape[2], min(room, _TILE_BYTES[lr.device.type]))
@@ -58,7 +60,7 @@ def _best_in(
             score, local = _best_of_tile(products, factors[band], penalties[band])
             better = score > best[top:bottom]
             best[top:bottom] = torch.where(better, score, best[top:bottom])
-            found = local + ref_top * factors.shape[1]
+            found = local + patches.numbers(0, ref_top, 0)
             index[top:bottom] = torch.where(better, found, index[top:bottom])
     return best, index
 
@@ -69,7 +71,7 @@ def tile_rows(width: int, ref_width: int, room: int) -> int:
     Raises ValueError when not one does.
     """
     # G; the sums over rows; one of: sums over both and a temporary; scores and a temporary.
-    side = int((room / (4 * 4 * width * ref_width)) ** 0.5)
+    side = int((room / (4 * FLOAT_BYTES * width * ref_width)) ** 0.5)
     if side < PATCH:
         raise ValueError(
             f"max_memory is too small for maps {width} and {ref_width} wide: {room} bytes"

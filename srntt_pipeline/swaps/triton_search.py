@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srntt_pipeline.swaps.search import FLOAT_BYTES, HALO
+from srntt_pipeline.maps import FLOAT_BYTES
+from srntt_pipeline.swaps.patches import HALO, patch_at
 
 try:
     import triton
@@ -209,7 +210,7 @@ def best_in(
     )
     score, part = scores.max(dim=0)  # the first of equal ones: the lowest index
     index = indices.gather(0, part[None])[0].long().clamp_max(ends - 1)
-    return score, index // ref_width * (ref_width - HALO) + index % ref_width
+    return score, patch_at(index, ref_width)
 
 
 def _choose_parts(tiles: int, blocks: int, lag: int, most: list[int]) -> int:

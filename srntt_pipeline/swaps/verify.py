@@ -36,10 +36,11 @@ def verify_shards(
 
 
 def _findings(shards: Shards, pairs: dict[str, TrainPair] | None) -> Iterator[str]:
+    listed = dict.fromkeys(shards.files)
     for path in sorted(shards.folder.glob("shard-*.h5")):
-        if path not in shards.files:
+        if path not in listed:
             yield f"{path}: not in the index"
-    for path in shards.files:
+    for path in listed:
         try:
             shards.check(path)
         except InputError as error:
@@ -51,7 +52,7 @@ def _findings(shards: Shards, pairs: dict[str, TrainPair] | None) -> Iterator[st
         for name in shards.names_in(path):
             yield from _problems(shards, path, name, pairs)
     for name in pairs or ():
-        if name not in shards.names:
+        if name not in shards:
             yield f"{shards.folder}: holds no swap of the pair {name}"
 
 

@@ -1,45 +1,62 @@
 """Swapped maps of a part of LR, from parts of the references' maps: memory for large images.
 
-Maps take 7168 bytes for each LR pixel and for each position of a reference version. A window of LR
-is swapped alone, and of each version only those blocks are encoded that something in the window was
-matched in. Both give the values of `swap` on everything at once, but for the rounding of floats.
+Maps take 7168 bytes for each LR pixel and for each position of a reference version. So a window of
+LR is swapped alone, and each version is cut into blocks, of which only those are encoded that a
+patch over the window was matched in:
+
+    LR: a window, and the       a version in 2×3 blocks; * is a match:
+    patches over it             blocks 1 and 3 are encoded, the others never
+
+    ┌───────────────┐           ┌───────┬───────┬───────┐
+    │ ┌╌╌╌╌╌╌┐      │           │ 0     │ 1  ** │ 2     │
+    │ ╎ ┌──┐ ╎      │           │       │     * │       │
+    │ ╎ └──┘ ╎      │           ├───────┼───────┼───────┤
+    │ └╌╌╌╌╌╌┘      │           │ 3 *   │ 4     │ 5     │
+    └───────────────┘           └───────┴───────┴───────┘
+
+A patch lies in one block, that which it begins in: a block of 126×126 patches has 128×128
+positions, and shares two rows and columns of them with the next. So blocks are to `swap` what
+versions are, with patches numbered anew. The values are those of `swap` on everything at once, but
+for the rounding of floats.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from srntt_pipeline.images import RGB
-from srntt_pipeline.maps import CELLS, CHANNELS, VALUES, Maps
+from srntt_pipeline.maps import CELLS, CHANNELS, FLOAT_BYTES, STRIDE, VALUES, Maps
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder, maps_bytes
-from srntt_pipeline.swaps.correspondence import PATCH, Correspondence, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
-from srntt_pipeline.swaps.references import Augmentation, augment
+from srntt_pipeline.swaps.patches import HALO, CellNumbers, PatchNumbers
+from srntt_pipeline.swaps.references import Augmentation, augment, every_version
 from srntt_pipeline.swaps.swap import Swapped, swap_layers, weight_map
-from srntt_pipeline.swaps.windows import SEES, SIDE, STRIDE, Window
+from srntt_pipeline.swaps.windows import SEES, SIDE, Window
 
-_HALO = PATCH - 1
-BLOCKS = (SIDE - _HALO, 48)  # patches along each side of a block, by the memory there is
+BLOCKS = (SIDE - HALO, 48)  # patches along each side of a block, by the memory there is
 
 
 def block_bytes(block: int) -> int:
     """Return what the maps of a reference block take as they are kept; `block` patches a side."""
-    return _positions_seen(block) * VALUES * 4
+    return _positions_seen(block) * VALUES * FLOAT_BYTES
 
 
 def encoding_bytes(block: int) -> int:
     """Return what encoding it takes: relu1_1 eight times, for convolutions, their copies, cells."""
-    return 8 * _positions_seen(block) * STRIDE**2 * CHANNELS["relu1_1"] * 4
+    return 8 * _positions_seen(block) * STRIDE**2 * CHANNELS["relu1_1"] * FLOAT_BYTES
 
 
 def _positions_seen(block: int) -> int:
-    return (block + _HALO + 2 * SEES) ** 2
+    return (block + HALO + 2 * SEES) ** 2
 
 
 class KeptMaps:
-    """Swapped maps by window, up to `room` bytes, for networks that share a correspondence."""
+    """Swapped maps that were made before, by their windows, up to `room` bytes.
+
+    Networks that share a correspondence and its references share them: each window is swapped once.
+    """
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -49,7 +66,7 @@ class KeptMaps:
     def of(self, windows: Mapping[str, Window], swap: Callable[[], Swapped]) -> Swapped:
         """Return the maps of these windows: those that are kept, or else what `swap` makes.
 
-        Its dictionary of maps is the caller's, who may not write to the maps themselves.
+        The caller may take maps out of the dictionary, but must not write to the maps.
         """
         key = tuple(windows.items())
         found = self._kept.get(key)
@@ -80,7 +97,7 @@ class WindowedSwap:
         block: int = BLOCKS[0],
         kept: KeptMaps | None = None,
     ) -> None:
-        self._found, self._refs, self._versions = found, refs, versions
+        self._found, self._tried = found, every_version(refs, versions)
         self._whole = Window(0, found.index.shape[0], 0, found.index.shape[1])
         self._encoder = CachedEncoder(encoder, room)
         self._image: tuple[int, RGB] | None = None
@@ -95,28 +112,28 @@ class WindowedSwap:
         return self._kept.of(windows, lambda: self._swap(windows))
 
     def _swap(self, windows: Mapping[str, Window]) -> Swapped:
-        patches = {layer: self._patches(window) for layer, window in windows.items()}
+        patches = {layer: self._patches_over(window) for layer, window in windows.items()}
         largest = max(windows, key=lambda layer: windows[layer].positions)
         around = patches[largest]
-        blocks, numbered = self._grid.number(_cut(self._found, around, self._whole))
+        blocks, numbered = self._grid.in_blocks(self._found.window(around, self._whole))
         # One object for equal windows: places are then looked up once.
-        parts = {part: _cut(numbered, part, around) for part in set(patches.values())}
+        parts = {part: numbered.window(part, around) for part in set(patches.values())}
         maps = swap_layers(
             {layer: parts[part] for layer, part in patches.items()},
             lambda k: self._encode(blocks[k]),
         )
         for layer, window in windows.items():
-            maps[layer] = window.of(maps[layer], _positions(patches[layer]), CELLS[layer])
+            maps[layer] = window.of(maps[layer], patches[layer].covered, CELLS[layer])
         weight = weight_map(parts[around])
-        return Swapped(maps, windows[largest].of(weight, _positions(around)))
+        return Swapped(maps, windows[largest].of(weight, around.covered))
 
-    def _patches(self, window: Window) -> Window:
+    def _patches_over(self, window: Window) -> Window:
         """Return the patches over a window: up to two above and left of it begin outside."""
         whole = self._whole
         return Window(
-            max(window.top - _HALO, 0),
+            max(window.top - HALO, 0),
             min(window.bottom, whole.bottom),
-            max(window.left - _HALO, 0),
+            max(window.left - HALO, 0),
             min(window.right, whole.right),
         )
 
@@ -129,28 +146,8 @@ class WindowedSwap:
     def _version(self, number: int) -> RGB:
         """Return the image of a version; blocks of one version follow each other."""
         if self._image is None or self._image[0] != number:
-            ref, version = divmod(number, len(self._versions))
-            self._image = number, augment(self._refs[ref], self._versions[version])
+            self._image = number, augment(*self._tried[number])
         return self._image[1]
-
-
-def _positions(patches: Window) -> Window:
-    """Return the positions that patches cover."""
-    return Window(patches.top, patches.bottom + _HALO, patches.left, patches.right + _HALO)
-
-
-def _cut(found: Correspondence, window: Window, within: Window) -> Correspondence:
-    """Return the correspondence of a window of the patches of `found`, which cover `within`."""
-    index, score, weight = (
-        window.of(values, within) for values in (found.index, found.score, found.weight)
-    )
-    return Correspondence(index, score, weight, found.shapes)
-
-
-def _first(shapes: Sequence[tuple[int, int]]) -> Tensor:
-    """Return the number of the first patch of each map, int64."""
-    counts = torch.tensor([patch_count([shape]) for shape in shapes])
-    return counts.cumsum(0) - counts
 
 
 @dataclass(frozen=True)
@@ -162,53 +159,36 @@ class _Block:
 
 
 class _Grid:
-    """The blocks of maps of these `shapes`: every patch lies wholly in just one of them.
+    """The blocks of maps of these `shapes`, `side` patches a side: each patch lies in just one."""
 
-    So blocks are to `swap` what versions are: patches are numbered through them anew.
-    """
+    def __init__(self, shapes: Sequence[tuple[int, int]], side: int) -> None:
+        self._shapes, self._side = shapes, side
+        self._patches = PatchNumbers(shapes)
+        self._blocks = CellNumbers([(-(-(h - HALO) // side), -(-(w - HALO) // side)) for h, w in
+                                    shapes])  # fmt: skip
 
-    def __init__(self, shapes: Sequence[tuple[int, int]], block: int) -> None:
-        self._shapes, self._side = shapes, block
-        self._first = _first(shapes)
-        across = [(-(-(h - _HALO) // block), -(-(w - _HALO) // block)) for h, w in shapes]
-        counts = torch.tensor([rows * columns for rows, columns in across])
-        self._first_block = counts.cumsum(0) - counts
-        self._across = torch.tensor([columns for _, columns in across])
-        self._widths = torch.tensor([width - _HALO for _, width in shapes])
-
-    def number(self, found: Correspondence) -> tuple[list[_Block], Correspondence]:
-        """Return the blocks in use and `found` as if they were the versions."""
-        index = found.index.cpu().contiguous()
-        version = torch.searchsorted(self._first, index, right=True) - 1
-        rest, widths = index - self._first[version], self._widths[version]
-        row, column = rest // widths, rest % widths
-        number = self._first_block[version] + (
-            row // self._side * self._across[version] + column // self._side
-        )
+    def in_blocks(self, found: Correspondence) -> tuple[list[_Block], Correspondence]:
+        """Return the blocks that `found` matched in, and `found` with these as its versions."""
+        side = self._side
+        version, row, column = self._patches.places(found.index.cpu())
+        number = self._blocks.numbers(version, row // side, column // side)
         used, place = number.unique(return_inverse=True)
-        blocks = [self._block(int(k)) for k in used]
+        blocks = [self._block(*each) for each in zip(*self._blocks.places(used), strict=True)]
         shapes = tuple(
             (b.positions.bottom - b.positions.top, b.positions.right - b.positions.left)
             for b in blocks
         )
-        first = _first(shapes)
-        width = torch.tensor([shape[1] - _HALO for shape in shapes])
-        anew = first[place] + row % self._side * width[place] + column % self._side
-        return blocks, Correspondence(
-            anew.to(found.index.device), found.score, found.weight, shapes
-        )
+        index = PatchNumbers(shapes).numbers(place, row % side, column % side)
+        return blocks, replace(found, index=index.to(found.index.device), shapes=shapes)
 
-    def _block(self, number: int) -> _Block:
-        version = int(torch.searchsorted(self._first_block, number, right=True)) - 1
-        height, width = self._shapes[version]
-        row, column = divmod(number - int(self._first_block[version]), int(self._across[version]))
-        top, left = row * self._side, column * self._side
-        return _Block(
-            version,
-            Window(
-                top,
-                min(top + self._side + _HALO, height),
-                left,
-                min(left + self._side + _HALO, width),
-            ),
+    def _block(self, version: Tensor, row: Tensor, column: Tensor) -> _Block:
+        number = int(version)
+        height, width = self._shapes[number]
+        top, left = int(row) * self._side, int(column) * self._side
+        patches = Window(
+            top,
+            min(top + self._side, height - HALO),
+            left,
+            min(left + self._side, width - HALO),
         )
+        return _Block(number, patches.covered)

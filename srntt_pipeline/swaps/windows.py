@@ -10,19 +10,28 @@ image goes on) has the map that it has in the whole image.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from srntt_pipeline.images import RGB
+from srntt_pipeline.maps import STRIDE
+from srntt_pipeline.swaps.patches import HALO
 
-STRIDE = 4  # pixels between positions of relu3_1
+_Values = TypeVar("_Values", Tensor, npt.NDArray[np.bool_])
+
 SIDE = 128  # positions: 512 px
 SEES = 3  # more positions on each side
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows `top` to `bottom` - 1 and columns `left` to `right` - 1 of a relu3_1 map."""
+    """Rows `top` to `bottom` - 1 and columns `left` to `right` - 1 of a relu3_1 map.
+
+    They are positions of the map, or patches by the position that they begin at.
+    """
 
     top: int
     bottom: int
@@ -43,8 +52,18 @@ class Window:
             min(self.right + by, width),
         )
 
-    def of(self, values: Tensor, within: "Window", cells: int = 1) -> Tensor:
-        """Cut the window out of `values` [..., H, W], which cover `within`.
+    @property
+    def patches(self) -> "Window":
+        """The patches that lie wholly in this window of positions."""
+        return Window(self.top, self.bottom - HALO, self.left, self.right - HALO)
+
+    @property
+    def covered(self) -> "Window":
+        """The positions that this window of patches covers."""
+        return Window(self.top, self.bottom + HALO, self.left, self.right + HALO)
+
+    def of(self, values: _Values, within: "Window", cells: int = 1) -> _Values:
+        """Return the window's part, a view, of `values` [..., H, W], which cover `within`.
 
         `cells`: values a side for each position.
         """

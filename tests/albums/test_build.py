@@ -4,6 +4,7 @@ import signal
 import struct
 import subprocess
 import sys
+import types
 import zlib
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from srntt_pipeline.albums import summary
-from srntt_pipeline.albums.build import build_cufed5
+from srntt_pipeline.albums.build import _test_photos, build_cufed5
 from srntt_pipeline.albums.counts import count_matches
 from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
 from srntt_pipeline.albums.manifest_rows import Rejected, TestRow, TrainRow, read_manifest
 from srntt_pipeline.albums.photos import PhotoChecks
 from srntt_pipeline.albums.pixels import Cut, CutJob, cut_photo
-from srntt_pipeline.albums.prepare import prepare_shard
+from srntt_pipeline.albums.prepare import prepare_part
+from srntt_pipeline.albums.selection import ChosenGroup
 from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import BuildParams, DemoAlbumsParams
 from srntt_pipeline.errors import InputError
@@ -113,6 +115,20 @@ def check_images(out, albums, long_side):
 
 def test_images_are_what_the_manifests_describe(built, albums):
     check_images(built, albums, PARAMS.long_side_px)
+
+
+def test_an_album_is_read_once_whatever_its_groups():
+    class Album(types.SimpleNamespace):
+        def index(self):
+            self.reads += 1
+            return types.SimpleNamespace(photos=[types.SimpleNamespace(name=n) for n in "abcd"])
+
+    first, second = Album(name="x", reads=0), Album(name="y", reads=0)
+    groups = [ChosenGroup(first, hr, (("d", 9),)) for hr in "abc"]
+    groups.append(ChosenGroup(second, "a", (("b", 9),)))
+    photos = _test_photos(groups)
+    assert list(photos) == [("x", n) for n in "abcd"] + [("y", "a"), ("y", "b")]
+    assert (first.reads, second.reads) == (1, 1)
 
 
 def test_numbers_asked_for_are_built(built):
@@ -257,7 +273,7 @@ BUILD = """
 import os, signal, sys
 from pathlib import Path
 from srntt_pipeline.albums.build import build_cufed5
-from srntt_pipeline.albums.prepare import prepare_shard
+from srntt_pipeline.albums.prepare import prepare_part
 from srntt_pipeline.config import BuildParams
 
 albums, out, params, workers, renames = sys.argv[1:]
@@ -313,7 +329,7 @@ def test_build_killed_after_a_change_of_parameters_goes_on_to_the_right_bytes(
 
 def prepare(albums, out, *shards):
     for shard in shards:
-        prepare_shard(albums, out, PARAMS, ArrayPart.parse(shard), workers=1)
+        prepare_part(albums, out, PARAMS, ArrayPart.parse(shard), workers=1)
 
 
 def merge(albums, out, params=PARAMS):
@@ -338,7 +354,7 @@ def test_shard_does_nothing_of_other_shards(albums, tmp_path, contents, caplog):
     prepared = {Path(name).name.split("-")[0] for name in contents(out) if MARK not in name}
     assert prepared == {"cat", "temple"}
     assert half_written.exists()
-    assert f"2 of 3 pairs of blocks of photos (shard 1/2) to {out / 'work'}; when" in caplog.text
+    assert f"2 of 3 pairs of blocks of photos (part 1/2) to {out / 'work'}; when" in caplog.text
 
 
 def merge_complaint(albums, out, params=PARAMS):
@@ -355,7 +371,7 @@ def test_merge_names_an_album_that_no_shard_has_prepared(albums, tmp_path):
     prepare(albums, out, "1/3")
     message = merge_complaint(albums, out)
     assert "2 of 3 albums lack features or counts of these photos" in message
-    assert "coffee the first: run the shards again, which make what is missing" in message
+    assert "coffee the first: run the parts again, which make what is missing" in message
     assert "(or --shard 2/3, the first of it alone)" in message
     prepare(albums, out, "2/3", "3/3")
     merge(albums, out)

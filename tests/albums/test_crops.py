@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.albums.crops import corresponding_crops
+from srntt_pipeline.albums.crops import draw_crop_pairs
 
 SIDE = 40
 
 
 def draw(hr_xy, ref_xy, hr_size=(120, 160), ref_size=(120, 160), seed=0, **options):
     settings = {"crop": SIDE, "most": 3, "least_matches": 5} | options
-    return corresponding_crops(
+    return draw_crop_pairs(
         hr_xy, ref_xy, hr_size, ref_size, rng=np.random.default_rng(seed), **settings
     )
 

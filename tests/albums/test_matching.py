@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from srntt_pipeline.albums import matching_cuda
+from srntt_pipeline.albums.all_pairs import match_all_pairs
 from srntt_pipeline.albums.matching import (
     best_matches,
-    match_all_pairs,
     match_both_ways,
     ratio_test,
     squared_distances,

@@ -13,7 +13,7 @@ from srntt_pipeline import parallel
 from srntt_pipeline.albums import counts, prepare, sift, summary
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.photos import find_albums
-from srntt_pipeline.albums.prepare import album_jobs, prepare_shard
+from srntt_pipeline.albums.prepare import album_jobs, prepare_part
 from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
@@ -192,7 +192,7 @@ def test_large_album_is_shared_out_over_shards(albums, prepared, tmp_path, conte
     """In any order; each makes a part, and the features that it lacks."""
     made, shards = set(), ("3/4", "1/4", "4/4", "2/4")
     for shard in shards:
-        prepare_shard(albums, tmp_path, PARAMS, ArrayPart.parse(shard), workers=1)
+        prepare_part(albums, tmp_path, PARAMS, ArrayPart.parse(shard), workers=1)
         now = set(contents(tmp_path))
         counted = {name for name in now - made if "/counts/large" in name}
         assert 5 <= len(counted) <= 6
@@ -210,7 +210,7 @@ def test_shard_extracts_its_own_blocks_first(albums, tmp_path, small_blocks, mon
         return sift.extract(job)
 
     monkeypatch.setattr(prepare, "extract", extract)
-    prepare_shard(albums, tmp_path, PARAMS, ArrayPart(2, 4), workers=1)
+    prepare_part(albums, tmp_path, PARAMS, ArrayPart(2, 4), workers=1)
     assert [name[-4:] for name in order[:2]] == [".001", ".005"]
     assert len(order) == len(set(order)) == 6 + 1
 
@@ -224,7 +224,7 @@ def test_merge_names_an_album_that_lacks_a_pair_of_blocks(
     with pytest.raises(InputError) as error:
         build_cufed5(albums, out, PARAMS, workers=1, merge=True)
     assert "1 of 2 albums lack features or counts" in str(error.value)
-    assert "large the first: run the shards again" in str(error.value)
+    assert "large the first: run the parts again" in str(error.value)
     assert "(or --shard 9/22, the first of it alone)" in str(error.value)
-    prepare_shard(albums, out, PARAMS, ArrayPart(9, 22), workers=1)
+    prepare_part(albums, out, PARAMS, ArrayPart(9, 22), workers=1)
     prepare.check_prepared(album_jobs(find_albums(albums)[0], out, PARAMS, "cpu"), 1)

@@ -94,7 +94,7 @@ def test_array_job_and_merge_build_the_same_bytes(small_jobs, site, built, conte
     assert contents(site / "dataset") == built, outputs
     lines = [line for text in outputs.values() for line in text.splitlines()]
     for shard, blocks in (("1/3", 2), ("2/3", 1), ("3/3", 1)):
-        told = f"of {blocks} of 4 pairs of blocks of photos (shard {shard}) to dataset/work"
+        told = f"of {blocks} of 4 pairs of blocks of photos (part {shard}) to dataset/work"
         assert any(told in line for line in lines)
     assert any(x.startswith("Wrote 10 of 10 training pairs and 2 of 2 test groups") for x in lines)
 
@@ -116,7 +116,7 @@ def test_array_job_of_swaps_and_merge_make_the_same_bytes(small_jobs, site, buil
     assert contents(site / "swaps") == contents(site / "expected"), outputs
     lines = [line for text in outputs.values() for line in text.splitlines()]
     for shard, pairs in (("1/2", 6), ("2/2", 4)):
-        assert any(f"swaps of {pairs} of 10 pairs (shard {shard}) to swaps" in x for x in lines)
+        assert any(f"swaps of {pairs} of 10 pairs (part {shard}) to swaps" in x for x in lines)
 
 
 def test_any_command_runs_as_a_job(small_jobs, site, built, contents):

@@ -531,9 +531,9 @@ def test_the_best_reference_is_that_of_the_highest_mean_weight(
         lr = np.asarray(Image.fromarray(hr).resize((24, 16), Image.Resampling.BICUBIC))
         means = {
             k: float(
-                restorer.correspond(
+                restorer.match(
                     lr, [pixels(cufed / "test/CUFED5" / f"{name}_{k}.png")]
-                ).weight.mean()
+                ).cosine.mean()
             )
             for k in levels
         }
@@ -644,10 +644,8 @@ def test_methods_that_match_alike_share_matches_and_swapped_maps(
     calls, swaps = [], []
     swap = WindowedSwap._swap
     monkeypatch.setattr(WindowedSwap, "_swap", lambda *given: swaps.append(given) or swap(*given))
-    correspond = Restorer.correspond
-    monkeypatch.setattr(
-        Restorer, "correspond", lambda *given: calls.append(given) or correspond(*given)
-    )
+    match = Restorer.match
+    monkeypatch.setattr(Restorer, "match", lambda *given: calls.append(given) or match(*given))
     chosen = {"references": ("L1", "LR", "all"), "max_images": 1}
     run(cufed, tmp_path, checkpoint, other, **chosen)
     assert len(calls) == 6 + 5  # five levels and LR, each once; the picture of what matched
@@ -713,7 +711,7 @@ def forbid(monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(Restorer, "super_resolve", fail)
-    monkeypatch.setattr(Restorer, "correspond", fail)
+    monkeypatch.setattr(Restorer, "match", fail)
     monkeypatch.setattr(Protocol, "measure", fail)
 
 

@@ -15,8 +15,8 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
+from srntt_pipeline.network_files import NetworkFiles
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.matcher import NetworkFiles
 from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
@@ -131,7 +131,7 @@ def test_augmented_references_of_the_checkpoint_are_matched(checkpoint, images, 
     path = save_tiny(tmp_path / "more.safetensors", scales=(1.0, 0.7), rotations_deg=(0.0, 20.0))
     lr, ref = pixels(images / "lr.png"), pixels(images / "ref.png")
     plain, augmented = (
-        Restorer(load_checkpoint(given), CPU).correspond(lr, [ref]) for given in (checkpoint, path)
+        Restorer(load_checkpoint(given), CPU).match(lr, [ref]) for given in (checkpoint, path)
     )
     assert len(plain.shapes) == 1
     assert len(augmented.shapes) == 4
@@ -154,13 +154,13 @@ def test_references_are_shrunk_to_the_side_asked_for(restore, images, tmp_path):
 def test_correspondences_of_single_references_merge_to_that_of_all(checkpoint, images):
     restorer = Restorer(load_checkpoint(checkpoint), CPU)
     lr, *refs = (pixels(images / name) for name in ("lr.png", "ref.png", "other ref.jpg", "lr.png"))
-    together = restorer.correspond(lr, refs)
-    first, second, third = (restorer.correspond(lr, [ref]) for ref in refs)
+    together = restorer.match(lr, refs)
+    first, second, third = (restorer.match(lr, [ref]) for ref in refs)
     merged = first + second + third
     assert merged.shapes == together.shapes
     assert torch.equal(merged.index, together.index)
     assert torch.equal(merged.score, together.score)
-    assert torch.equal(merged.weight, together.weight)
+    assert torch.equal(merged.cosine, together.cosine)
 
 
 def alpha(path, view):

@@ -14,8 +14,9 @@ from srntt_pipeline.methods import tiles
 from srntt_pipeline.methods.tiles import Tiling, stages, super_resolve
 from srntt_pipeline.models import SRNTT, build_model
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, encoding_bytes
 from srntt_pipeline.swaps.windows import Window
 
@@ -60,7 +61,7 @@ def matched(photograph):
         lr = downscale(photograph[40 : 40 + 4 * height, 130 : 130 + 4 * width])
         refs = [photograph[30:145, 150:277], photograph[10:60, 200:251]]
         encoder = load_encoder("random", 0, CPU)
-        return lr, refs, correspond(upscale(lr), refs, VERSIONS, encoder)
+        return lr, refs, match_images(upscale(lr), refs, VERSIONS, encoder)
 
     return match
 

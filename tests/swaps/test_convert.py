@@ -22,7 +22,7 @@ def no_matching(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise AssertionError("matched again")
 
-    monkeypatch.setattr(Matcher, "correspond", refuse)
+    monkeypatch.setattr(Matcher, "match", refuse)
 
 
 def test_maps_from_correspondences_are_what_precompute_would_store(

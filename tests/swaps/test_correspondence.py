@@ -18,7 +18,7 @@ from srntt_pipeline.swaps.correspondence import (
     Correspondence,
     Search,
     join,
-    match,
+    match_maps,
     patch_norms,
 )
 from srntt_pipeline.swaps.encoder import load_encoder
@@ -75,9 +75,9 @@ def assert_is_naive(found: Correspondence, lr: Tensor, refs: list[Tensor]) -> No
     chosen = np.take_along_axis(scores, index[:, None], 1)[:, 0]
     np.testing.assert_allclose(chosen, best, rtol=1e-5, atol=1e-5)
     cosine = best / np.maximum(np.linalg.norm(patches(lr), axis=1), 1e-30)
-    np.testing.assert_allclose(found.weight.numpy().ravel(), cosine, rtol=1e-4, atol=1e-5)
-    assert found.weight.min() >= 0
-    assert found.weight.max() <= 1
+    np.testing.assert_allclose(found.cosine.numpy().ravel(), cosine, rtol=1e-4, atol=1e-5)
+    assert found.cosine.min() >= 0
+    assert found.cosine.max() <= 1
 
 
 @few
@@ -85,7 +85,7 @@ def assert_is_naive(found: Correspondence, lr: Tensor, refs: list[Tensor]) -> No
 def test_naive_loop(seed: int, lr_shape: tuple[int, int], ref_shapes: list) -> None:
     lr = relu_map(seed, lr_shape)
     refs = [relu_map(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
-    assert_is_naive(match(lr, refs), lr, refs)
+    assert_is_naive(match_maps(lr, refs), lr, refs)
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +106,13 @@ def real_maps(shared: Path) -> tuple[Tensor, list[Tensor]]:
 
 def test_naive_loop_on_real_features(real_maps: tuple[Tensor, list[Tensor]]) -> None:
     lr, refs = real_maps
-    assert_is_naive(match(lr, refs), lr, refs)
+    assert_is_naive(match_maps(lr, refs), lr, refs)
 
 
 def assert_equal(found: Correspondence, expected: Correspondence) -> None:
     assert torch.equal(found.index, expected.index)
     torch.testing.assert_close(found.score, expected.score, rtol=1e-6, atol=0)
-    torch.testing.assert_close(found.weight, expected.weight, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.cosine, expected.cosine, rtol=1e-6, atol=0)
     assert found.shapes == expected.shapes
 
 
@@ -124,22 +124,22 @@ def test_tiles_change_nothing(
     rows: int,
     columns: int,
 ) -> None:
-    expected = match(*real_maps)
+    expected = match_maps(*real_maps)
     lr, refs = real_maps
     tiles = search.Tiles(
         min(columns, lr.shape[2] - 2), min(rows, min(r.shape[1] for r in refs) - 2)
     )
     monkeypatch.setattr(search, "choose_tiles", lambda *sizes: tiles)
-    assert_equal(match(*real_maps), expected)
+    assert_equal(match_maps(*real_maps), expected)
 
 
 @pytest.mark.parametrize("band", [1, 2, 3, 100])
 def test_bands_change_nothing(
     real_maps: tuple[Tensor, list[Tensor]], monkeypatch: pytest.MonkeyPatch, band: int
 ) -> None:
-    expected = match(*real_maps)
+    expected = match_maps(*real_maps)
     monkeypatch.setattr(search, "_BAND_ROWS", band)
-    assert_equal(match(*real_maps), expected)
+    assert_equal(match_maps(*real_maps), expected)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7, 1000])
@@ -176,19 +176,21 @@ def test_little_memory_changes_nothing(
 ) -> None:
     lr = relu_map(seed, lr_shape)
     refs = [relu_map(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
-    assert_is_naive(match(lr, refs, max_memory=max_memory), lr, refs)
+    assert_is_naive(match_maps(lr, refs, max_memory=max_memory), lr, refs)
 
 
 def test_too_little_memory() -> None:
     with pytest.raises(ValueError, match="max_memory"):
-        match(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], max_memory=1000)
+        match_maps(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], max_memory=1000)
     with pytest.raises(ValueError, match="max_memory"):
-        match(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], max_memory=1000, precision="bfloat16")
+        match_maps(
+            relu_map(0, (5, 5)), [relu_map(1, (5, 5))], max_memory=1000, precision="bfloat16"
+        )
 
 
 _PEAK = """
 import torch
-from srntt_pipeline.swaps.correspondence import match
+from srntt_pipeline.swaps.correspondence import match_maps
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()
@@ -196,9 +198,9 @@ def peak():
 
 torch.set_num_threads(1)
 maps = lambda: torch.rand(8, 83, 125)
-match(maps(), [maps()], max_memory=2_000_000)  # whatever is loaded once
+match_maps(maps(), [maps()], max_memory=2_000_000)  # whatever is loaded once
 before = peak()
-match(maps(), (maps() for _ in range(48)), max_memory=20_000_000)
+match_maps(maps(), (maps() for _ in range(48)), max_memory=20_000_000)
 print(peak() - before)
 """
 
@@ -225,7 +227,7 @@ def test_only_valid_patches_are_matched(
     scores[:, ~np.concatenate([mask.ravel() for mask in masks])] = -np.inf
     for precision in ("float32", "bfloat16"):
         valid = [torch.from_numpy(mask) for mask in masks]
-        found = match(lr, refs, valid, precision=precision)
+        found = match_maps(lr, refs, valid, precision=precision)
         chosen = np.take_along_axis(scores, found.index.numpy().reshape(-1, 1), 1)[:, 0]
         tolerance = 1e-5 if precision == "float32" else 0.03
         np.testing.assert_allclose(chosen, scores.max(1), rtol=tolerance, atol=tolerance)
@@ -236,11 +238,11 @@ def test_no_valid_patch() -> None:
     lr, ref = relu_map(0, (5, 6)), relu_map(1, (6, 5))
     none = torch.zeros(4, 3, dtype=torch.bool)
     with pytest.raises(ValueError, match="no patch"):
-        match(lr, [ref], [none])
-    found = match(lr, [ref, ref], [none, None])
-    assert torch.equal(found.index, match(lr, [ref]).index + 12)
+        match_maps(lr, [ref], [none])
+    found = match_maps(lr, [ref, ref], [none, None])
+    assert torch.equal(found.index, match_maps(lr, [ref]).index + 12)
     with pytest.raises(ValueError, match="zip"):
-        match(lr, [ref, ref], [none])
+        match_maps(lr, [ref, ref], [none])
 
 
 def plain(lr: Tensor, ref: Tensor, room: int = 1 << 30) -> tuple[Tensor, Tensor]:
@@ -253,7 +255,7 @@ def test_plain_pytorch_agrees(real_maps: tuple[Tensor, list[Tensor]], room: int)
     lr, refs = real_maps
     for ref in refs:
         score, index = plain(lr, ref, room)
-        found = match(lr, [ref])
+        found = match_maps(lr, [ref])
         assert torch.equal(index, found.index)
         torch.testing.assert_close(score, found.score, rtol=1e-6, atol=0)
 
@@ -263,8 +265,8 @@ def test_half_precision_mostly_agrees(
     real_maps: tuple[Tensor, list[Tensor]], precision: torch_search.Precision
 ) -> None:
     lr, refs = real_maps
-    exact = match(lr, refs)
-    half = match(lr, refs, precision=precision)
+    exact = match_maps(lr, refs)
+    half = match_maps(lr, refs, precision=precision)
     assert exact.agreement(exact) == 1
     assert 0.5 < half.agreement(exact) <= 1
     torch.testing.assert_close(half.score, exact.score, rtol=0.02, atol=0)
@@ -272,7 +274,7 @@ def test_half_precision_mostly_agrees(
 
 def test_tf32_needs_cuda() -> None:
     with pytest.raises(ValueError, match="CUDA"):
-        match(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], precision="tf32")
+        match_maps(relu_map(0, (5, 5)), [relu_map(1, (5, 5))], precision="tf32")
     encoder = load_encoder("random", 0, torch.device("cpu"))
     with pytest.raises(InputError, match=r"^swaps\.precision: tf32 needs CUDA, the device is cpu;"):
         load_matcher(MatchParams(encoder_weights="random", precision="tf32"), encoder)
@@ -285,9 +287,9 @@ def test_cuda_agrees(
 ) -> None:
     monkeypatch.setenv("SRNTT_TRITON", kernel)
     lr, refs = real_maps
-    found = match(lr.cuda(), [ref.cuda() for ref in refs])
+    found = match_maps(lr.cuda(), [ref.cuda() for ref in refs])
     assert_is_naive(
-        Correspondence(found.index.cpu(), found.score.cpu(), found.weight.cpu(), found.shapes),
+        Correspondence(found.index.cpu(), found.score.cpu(), found.cosine.cpu(), found.shapes),
         lr,
         refs,
     )
@@ -308,13 +310,13 @@ def test_ties_go_to_the_lowest_index(
     with pytest.MonkeyPatch.context() as patch:
         tiles = search.Tiles(min(rows, lr_shape[1] - 2), 1)
         patch.setattr(search, "choose_tiles", lambda *sizes: tiles)
-        found = match(lr, refs)
+        found = match_maps(lr, refs)
     assert np.array_equal(found.index.numpy().ravel(), scores.argmax(1))
 
 
 def test_a_repeated_reference_is_never_matched() -> None:
     lr, ref = relu_map(0, (9, 8)), relu_map(1, (7, 9))
-    assert torch.equal(match(lr, [ref, ref]).index, match(lr, [ref]).index)
+    assert torch.equal(match_maps(lr, [ref, ref]).index, match_maps(lr, [ref]).index)
 
 
 @few
@@ -324,7 +326,7 @@ def test_windows_of_a_reference_in_any_order_are_the_whole_reference(
 ) -> None:
     lr = whole_numbers(seed, lr_shape)  # of many ties, so the order of windows must not matter
     refs = [whole_numbers(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
-    expected = match(lr, refs)
+    expected = match_maps(lr, refs)
     search = Search(lr)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "SIDE", 4)
@@ -347,7 +349,7 @@ def test_parts_of_lr_join_to_the_whole(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "SIDE", 4)
         parts = list(windows.windows(*lr_shape, overlap=2))
-    found = [match(lr[:, p.top : p.bottom, p.left : p.right], [ref]) for p in parts]
+    found = [match_maps(lr[:, p.top : p.bottom, p.left : p.right], [ref]) for p in parts]
     assert_is_naive(join(found, parts), lr, [ref])
 
 
@@ -358,13 +360,13 @@ def test_several_references_at_once_are_the_sum_of_each(
 ) -> None:
     lr = relu_map(seed, lr_shape)
     refs = [relu_map(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
-    total = match(lr, refs[:1])
+    total = match_maps(lr, refs[:1])
     for ref in refs[1:]:
-        total = total + match(lr, [ref])
-    at_once = match(lr, iter(refs))
+        total = total + match_maps(lr, [ref])
+    at_once = match_maps(lr, iter(refs))
     assert torch.equal(at_once.index, total.index)
     assert torch.equal(at_once.score, total.score)
-    assert torch.equal(at_once.weight, total.weight)
+    assert torch.equal(at_once.cosine, total.cosine)
     assert at_once.shapes == total.shapes
 
 
@@ -372,23 +374,23 @@ def test_several_references_at_once_are_the_sum_of_each(
 def test_maps_of_zeros(zeros: tuple[str, ...]) -> None:
     lr, ref = relu_map(0, (6, 5)), relu_map(1, (5, 7))
     lr, ref = lr * ("lr" not in zeros), ref * ("ref" not in zeros)
-    found = match(lr, [ref])
+    found = match_maps(lr, [ref])
     assert not found.index.any()
     assert not found.score.any()
-    assert not found.weight.any()
+    assert not found.cosine.any()
 
 
 @pytest.mark.parametrize("shape", [(2, 9), (9, 2), (1, 1)])
 def test_maps_that_hold_no_patch(shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="patch"):
-        match(relu_map(0, shape), [relu_map(1, (5, 5))])
+        match_maps(relu_map(0, shape), [relu_map(1, (5, 5))])
     with pytest.raises(ValueError, match="patch"):
-        match(relu_map(0, (5, 5)), [relu_map(1, shape)])
+        match_maps(relu_map(0, (5, 5)), [relu_map(1, shape)])
 
 
 def test_no_reference() -> None:
     with pytest.raises(ValueError, match="no reference"):
-        match(relu_map(0, (5, 5)), [])
+        match_maps(relu_map(0, (5, 5)), [])
 
 
 @few

@@ -12,10 +12,11 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.dataset import SwappedPair, SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 
 PARAMS = SwapParams(encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0, 20.0))
 CPU = torch.device("cpu")
@@ -82,7 +83,7 @@ def test_items_are_those_computed_directly(folder: Path) -> None:
         lr = hr.resize((16, 12), Image.Resampling.BICUBIC)
         lr_up = np.asarray(lr.resize((64, 48), Image.Resampling.BICUBIC))
         ref = np.asarray(Image.open(pair.ref))
-        found = correspond(lr_up, [ref], versions, encoder)
+        found = match_images(lr_up, [ref], versions, encoder)
         swapped = swap_features(found, [ref], versions, encoder)
         item = pairs[index]
         assert np.array_equal(item["hr"].permute(1, 2, 0).mul(255).round(), np.asarray(hr))

@@ -21,12 +21,13 @@ from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import CELLS, LAYERS
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
+from srntt_pipeline.network_files import NetworkFiles
 from srntt_pipeline.swaps import flow as module
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.flow import Flow, Raft, correspondence_at, dis, load_flow, patches_at
+from srntt_pipeline.swaps.flow import Flow, Raft, dis, load_flow, patches_at, score_matches
 from srntt_pipeline.swaps.info import shards_info
-from srntt_pipeline.swaps.matcher import NetworkFiles, load_matcher
+from srntt_pipeline.swaps.matcher import load_matcher
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
@@ -101,7 +102,7 @@ def test_scores_are_those_of_the_definition() -> None:
     generator = torch.Generator().manual_seed(0)
     lr, ref = torch.rand(5, 6, 7, generator=generator), torch.rand(5, 4, 8, generator=generator)
     index = torch.randint(0, 2 * 6, (4, 5), generator=generator)
-    found = correspondence_at(lr, ref, index)
+    found = score_matches(lr, ref, index)
     assert found.shapes == ((4, 8),)
     for row in range(4):
         for column in range(5):
@@ -111,7 +112,7 @@ def test_scores_are_those_of_the_definition() -> None:
             score = float(p @ q / q.norm())
             assert float(found.score[row, column]) == pytest.approx(score, rel=1e-5)
             cosine = score / float(p.norm())
-            assert float(found.weight[row, column]) == pytest.approx(cosine, rel=1e-5)
+            assert float(found.cosine[row, column]) == pytest.approx(cosine, rel=1e-5)
 
 
 # DIS
@@ -122,19 +123,19 @@ def test_a_shifted_photograph_gives_the_shifted_patches(shift: tuple[int, int]) 
     down, right = shift
     hr, ref = view(100, 150), view(100 - down, 150 - right)  # what is at (y, x) is there at + shift
     matcher = load_matcher(DIS, load_encoder("random", 0, CPU))
-    found = matcher.correspond(low(hr), [ref])
+    found = matcher.match(low(hr), [ref])
     rows, columns = np.mgrid[: 24 - 2, : 32 - 2]
     there = rows + down // 4, columns + right // 4
     inside = (there[0] >= 0) & (there[0] < 22) & (there[1] >= 0) & (there[1] < 30)
     same = found.index.numpy() == there[0] * 30 + there[1]
     assert same[inside].mean() > 0.97
-    assert np.median(found.weight.numpy()[inside]) > 0.999
+    assert np.median(found.cosine.numpy()[inside]) > 0.999
 
 
 def test_a_reference_of_another_size_is_scaled() -> None:
     hr = view(100, 150)
     ref = bicubic(view(100, 150), 96 * 2, 128 * 3 // 2)  # the same, 24 by 32 positions now 48 by 48
-    found = load_matcher(DIS, load_encoder("random", 0, CPU)).correspond(low(hr), [ref])
+    found = load_matcher(DIS, load_encoder("random", 0, CPU)).match(low(hr), [ref])
     assert found.shapes == ((48, 48),)
     top, left = np.divmod(found.index.numpy(), 46)
     rows, columns = np.mgrid[:22, :30]
@@ -146,8 +147,8 @@ def test_of_several_references_the_one_of_the_highest_score_is_taken() -> None:
     hr, other = view(100, 150), view(300, 50)
     mixed = [np.vstack([hr[:48], other[48:]]), np.vstack([other[:48], hr[48:]])]
     matcher = load_matcher(DIS, load_encoder("random", 0, CPU))
-    singles = [matcher.correspond(low(hr), [ref]) for ref in mixed]
-    found = matcher.correspond(low(hr), mixed)
+    singles = [matcher.match(low(hr), [ref]) for ref in mixed]
+    found = matcher.match(low(hr), mixed)
     assert found.shapes == ((24, 32), (24, 32))
     second = singles[1].score > singles[0].score
     assert 0.3 < float(second.float().mean()) < 0.7
@@ -410,7 +411,7 @@ def test_restorer_matches_as_the_swaps_of_its_training(
             np.asarray(Image.open(tiny_dataset / "train" / side / "1.png"))
             for side in ("input", "ref")
         )
-        found = restorer.correspond(low(hr), [ref])
+        found = restorer.match(low(hr), [ref])
         assert torch.equal(found.index, shards["1"].correspondence.index)
         assert restorer.super_resolve(low(hr), [ref]).shape == hr.shape
     with pytest.raises(InputError, match=r"^--flow-weights .*gone\.pth: no such file"):
@@ -424,4 +425,4 @@ def test_restorer_matches_as_the_swaps_of_its_training(
 
 def test_a_flow_needs_a_reference() -> None:
     with pytest.raises(ValueError, match="no reference"):
-        Flow(dis).correspond(view(0, 0), [], load_encoder("random", 0, CPU), lambda image: image)
+        Flow(dis).follow(view(0, 0), [], load_encoder("random", 0, CPU), lambda image: image)

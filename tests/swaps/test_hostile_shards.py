@@ -109,7 +109,7 @@ def test_a_folder_that_is_a_link_is_followed(folder: Path, tmp_path: Path) -> No
 
 
 def smaller(pair: h5py.Group) -> None:
-    for name in ("index", "score"):
+    for name in ("index", "cosine"):
         hostile.put(name, lambda values: values[:-1])(pair)
 
 
@@ -156,12 +156,12 @@ def test_an_encoder_that_gives_no_numbers_is_named(tiny_dataset: Path, tmp_path:
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_scores_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
+def test_cosines_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
     swap = random_swap("a")
-    swap.correspondence.weight[2, 3] = float("nan")
+    swap.correspondence.cosine[2, 3] = float("nan")
     said = line(lambda: write_shard(tmp_path / "shard-00000.h5", HEADER, [swap]))
     assert said.startswith(
-        "a: scores of VGG19, random, seed 3 (sha256 eeeeeeeeeeee) are no numbers"
+        "a: cosines of VGG19, random, seed 3 (sha256 eeeeeeeeeeee) are no numbers"
     )
     assert not list(tmp_path.iterdir())
 

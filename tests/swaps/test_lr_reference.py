@@ -14,11 +14,12 @@ from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.convert import convert_shards
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 from srntt_pipeline.swaps.verify import verify_shards
 
 CPU = torch.device("cpu")
@@ -62,7 +63,7 @@ def test_swaps_are_those_of_lr_at_its_own_size(dataset: Path, tmp_path: Path) ->
         image = low(pair.hr)
         up = image.resize((4 * image.width, 4 * image.height), Image.Resampling.BICUBIC)
         refs = [np.asarray(image)]
-        expected = correspond(np.asarray(up), refs, tried, encoder)
+        expected = match_images(np.asarray(up), refs, tried, encoder)
         stored = shards[pair.name]
         assert stored.ref_sha256 == (stored.hr_sha256,)
         assert stored.correspondence.shapes == expected.shapes

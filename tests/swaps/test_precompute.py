@@ -15,12 +15,13 @@ from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
-from srntt_pipeline.swaps import precompute, windows
+from srntt_pipeline.swaps import precompute, shard_job, windows
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 
 PARAMS = SwapParams(
     encoder_weights="random", scales=(1.0,), rotations_deg=(0.0, 20.0), pairs_per_shard=1
@@ -72,11 +73,11 @@ def test_shards_hold_the_correspondence_of_each_pair(dataset: Path, tmp_path: Pa
         )
         ref = np.asarray(Image.open(dataset / "train" / "ref" / path.name))
         versions = augmentations(PARAMS.scales, PARAMS.rotations_deg)
-        expected = correspond(np.asarray(lr_up), [ref], versions, encoder)
+        expected = match_images(np.asarray(lr_up), [ref], versions, encoder)
         found = shards[path.stem].correspondence
         assert found.shapes == expected.shapes == ((16, 16), (16, 16))
         assert torch.equal(found.index, expected.index)
-        torch.testing.assert_close(found.weight, expected.weight)
+        torch.testing.assert_close(found.cosine, expected.cosine)
 
 
 def test_workers_do_not_change_a_byte(dataset: Path, tmp_path: Path, contents: Contents) -> None:
@@ -93,7 +94,7 @@ def test_maps_are_those_of_their_correspondence(dataset: Path, tmp_path: Path) -
     for path in (dataset / "train" / "ref").iterdir():
         found = stored[path.stem].correspondence
         assert torch.equal(found.index, plain[path.stem].correspondence.index)
-        assert torch.equal(found.weight, plain[path.stem].correspondence.weight)
+        assert torch.equal(found.cosine, plain[path.stem].correspondence.cosine)
         tried = augmentations(PARAMS.scales, PARAMS.rotations_deg)
         ref = np.asarray(Image.open(path))
         expected = swap_features(found, [ref], tried, encoder).maps
@@ -107,13 +108,13 @@ def test_shards_with_maps_are_bounded_by_bytes(
     pair = 64 * 64 * 112 * 2  # 112 values a pixel of HR; one image is cut by some rows
     sizes = {}
     for pairs in (0.5, 1.99, 2.01, 3.01, 9):
-        monkeypatch.setattr(precompute, "SHARD_BYTES", pair * pairs)
+        monkeypatch.setattr(shard_job, "SHARD_BYTES", pair * pairs)
         run(dataset, tmp_path / str(pairs), store="maps", pairs_per_shard=3)
         sizes[pairs] = len(times(tmp_path / str(pairs)))
         for path in (tmp_path / str(pairs)).glob("shard-*.h5"):
             assert path.stat().st_size < pair * max(pairs, 1) + 100_000
     assert sizes == {0.5: 4, 1.99: 4, 2.01: 3, 3.01: 2, 9: 2}
-    monkeypatch.setattr(precompute, "SHARD_BYTES", 1)
+    monkeypatch.setattr(shard_job, "SHARD_BYTES", 1)
     run(dataset, tmp_path / "swaps", pairs_per_shard=4)
     assert len(times(tmp_path / "swaps")) == 1  # correspondences are no matter
 
@@ -131,7 +132,7 @@ def test_a_reference_that_pairs_share_is_encoded_once(
     )
     run(dataset, tmp_path / "out", pairs_per_shard=4)
     assert len(passes) == 4 + 2 * 2  # each LR, and two versions of two references
-    monkeypatch.setattr(precompute, "share", lambda max_memory: 0)
+    monkeypatch.setattr(shard_job, "share", lambda max_memory: 0)
     run(dataset, tmp_path / "again", pairs_per_shard=4)
     assert len(passes) == 8 + 4 + 2 * 4
     assert contents(tmp_path / "out") == contents(tmp_path / "again")
@@ -143,7 +144,7 @@ def test_a_reference_that_pairs_share_is_encoded_once(
 def shard(dataset: Path, out: Path, text: str, **changes: object) -> int:
     params = PARAMS.model_copy(update=changes)
     return precompute_swaps(
-        dataset, out, params, workers=1, device="cpu", shard=ArrayPart.parse(text)
+        dataset, out, params, workers=1, device="cpu", part=ArrayPart.parse(text)
     )
 
 
@@ -194,7 +195,7 @@ def test_merge_names_the_shard_that_is_missing(dataset: Path, tmp_path: Path) ->
     with pytest.raises(InputError) as caught:
         merge(dataset, out)
     assert "2 of 4 shards are missing" in str(caught.value)
-    assert "shard-00001.h5 the first: run its shard again (or --shard 2/4," in str(caught.value)
+    assert "shard-00001.h5 the first: run its part again (or --shard 2/4," in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (out / "index.json").exists()
     shard(dataset, out, "2/4")

@@ -11,10 +11,11 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import versions
 from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_maps_rebuilt_are_those_computed_directly(
         Image.open(pair.ref)
     )  # fmt: skip
     tried = versions(Shards(swaps).params)
-    expected = swap_features(correspond(lr_up, [ref], tried, encoder), [ref], tried, encoder)
+    expected = swap_features(match_images(lr_up, [ref], tried, encoder), [ref], tried, encoder)
     for layer, maps in expected.maps.items():
         torch.testing.assert_close(item["maps"][layer], maps, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(item["weight"], expected.weight, rtol=1e-5, atol=1e-5)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import CELLS, CHANNELS, EncoderIdentity
-from srntt_pipeline.swaps.correspondence import Correspondence, match, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence, match_maps
+from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
     Shards,
@@ -33,7 +34,7 @@ HR, REFS = "a" * 64, ("b" * 64, "c" * 64)
 def random_swap(name: str, seed: int = 0, size: tuple[int, int] = (8, 9)) -> StoredSwap:
     rng = np.random.default_rng(seed)
     shapes = ((7, 9), (6, 6), (3, 3))
-    index = torch.from_numpy(rng.integers(0, patch_count(shapes), size))
+    index = torch.from_numpy(rng.integers(0, PatchNumbers(shapes).count, size))
     weight = torch.from_numpy(rng.random(size, np.float32))
     return StoredSwap(name, HR, REFS, Correspondence(index, weight, weight, shapes))
 
@@ -43,7 +44,7 @@ def assert_equal(found: StoredSwap, expected: StoredSwap) -> None:
     assert found.ref_sha256 == expected.ref_sha256
     assert found.correspondence.shapes == expected.correspondence.shapes
     assert torch.equal(found.correspondence.index, expected.correspondence.index)
-    assert torch.equal(found.correspondence.weight, expected.correspondence.weight)
+    assert torch.equal(found.correspondence.cosine, expected.correspondence.cosine)
 
 
 def write(folder: Path, *parts: list[StoredSwap]) -> Path:
@@ -62,7 +63,7 @@ def swaps(draw: st.DrawFn) -> StoredSwap:
     rows, columns = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     size = rows * columns
     weights = st.floats(0, 1, width=32)
-    indices = st.integers(0, patch_count(shapes) - 1)
+    indices = st.integers(0, PatchNumbers(shapes).count - 1)
     index = torch.tensor(draw(st.lists(indices, min_size=size, max_size=size)))
     weight = torch.tensor(draw(st.lists(weights, min_size=size, max_size=size)))
     index, weight = index.view(rows, columns), weight.view(rows, columns)
@@ -92,7 +93,7 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, found: list[Stored
 def test_stored_correspondence_gives_exactly_the_same_maps(tmp_path: Path) -> None:
     torch.manual_seed(0)
     lr, refs = torch.rand(4, 9, 8), [torch.rand(4, 7, 6), torch.rand(4, 12, 5)]
-    found = match(lr, refs)
+    found = match_maps(lr, refs)
     write(tmp_path, [StoredSwap("pair", HR, REFS, found)])
     stored = Shards(tmp_path)["pair"].correspondence
     raw = [
@@ -111,9 +112,9 @@ def test_anyone_can_read_the_format(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         pair = file["pairs"]["pair"]
         assert np.array_equal(pair["index"][:], expected.correspondence.index)
-        assert np.array_equal(pair["score"][:], expected.correspondence.weight)
+        assert np.array_equal(pair["cosine"][:], expected.correspondence.cosine)
         assert pair["index"].fletcher32
-        assert pair["score"].fletcher32
+        assert pair["cosine"].fletcher32
         assert [tuple(shape) for shape in pair["shapes"][:]] == [(7, 9), (6, 6), (3, 3)]
         assert json.loads(file.attrs["encoder"]) == {"source": "random, seed 3", "sha256": "e" * 64}
 
@@ -246,7 +247,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty HDF5": empty_hdf5,
     "signature": lambda path: flip(path, path.read_bytes().index(b"\x89HDF") + 2),
     "index": lambda path: flip_stored(path, "index"),
-    "score": lambda path: flip_stored(path, "score"),
+    "cosine": lambda path: flip_stored(path, "cosine"),
     "shapes": lambda path: flip_stored(path, "shapes"),
     "hash of HR": lambda path: flip(path, path.read_bytes().index(HR.encode())),
     "name": lambda path: flip(path, path.read_bytes().index(b"pairs")),

@@ -1,15 +1,18 @@
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, Iterator
 from pathlib import Path
 
 import h5py
 import pytest
 from PIL import Image
 
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.hdf5 import sealed_file
+from srntt_pipeline.swaps.precompute import precompute_swaps
+from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.verify import verify_shards
 
 AGAIN = "delete that file and run precompute-swaps again"
@@ -82,12 +85,12 @@ def test_indices_beyond_the_patches(swaps: Path) -> None:
     assert findings(swaps) == [f"{problem}; {AGAIN}"]
 
 
-def test_scores_beyond_one(swaps: Path) -> None:
+def test_cosines_beyond_one(swaps: Path) -> None:
     def change(pair: h5py.Group) -> None:
-        pair["score"][0, 0] = 1.5
+        pair["cosine"][0, 0] = 1.5
 
     path = change_shard(swaps, change)
-    assert findings(swaps) == [f"{path}, 0: scores beyond 0 and 1; {AGAIN}"]
+    assert findings(swaps) == [f"{path}, 0: cosines beyond 0 and 1; {AGAIN}"]
 
 
 def test_maps_of_another_size(tiny_maps: Path, tmp_path: Path) -> None:
@@ -115,3 +118,41 @@ def test_images_that_are_not_those_of_the_swaps(swaps: Path, dataset: Path) -> N
         f"{second}, 2: the data set has no such pair",
         f"{swaps}: holds no swap of the pair other",
     ]
+
+
+class Counting(dict[str, Path]):
+    """A dictionary that counts how often all of it is gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        Counting.passes += 1
+        return super().__iter__()
+
+    def items(self) -> ItemsView[str, Path]:
+        Counting.passes += 1
+        return super().items()
+
+
+def test_all_names_are_gone_through_but_once_or_twice(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many pairs and shards there are: else a large data set takes hours to look up."""
+    params = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
+    passes = []
+    opened = Shards.__init__
+    for pairs_per_shard in (1, 3):
+        swaps = tmp_path / str(pairs_per_shard)
+        given = params.model_copy(update={"pairs_per_shard": pairs_per_shard})
+        precompute_swaps(tiny_dataset, swaps, given, workers=1, device="cpu")
+
+        def counted(shards: Shards, folder: Path) -> None:
+            opened(shards, folder)
+            shards._shard_of = Counting(shards._shard_of)
+
+        Counting.passes = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(Shards, "__init__", counted)
+            verify_shards(swaps, dataset=tiny_dataset)
+        passes.append(Counting.passes)
+    assert passes[0] == passes[1] <= 2

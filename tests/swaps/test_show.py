@@ -9,17 +9,12 @@ from PIL import Image
 
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.match_figure import colour_code, draw, source_map
+from srntt_pipeline.swaps.match_sources import Match, paste, sources
+from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
-from srntt_pipeline.swaps.show import (
-    Match,
-    colour_code,
-    draw,
-    paste,
-    show_match,
-    source_map,
-    sources,
-)
+from srntt_pipeline.swaps.show import show_match
 
 PLAIN = [Augmentation(1.0, 0.0)]
 RANDOM = MatchParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
@@ -63,7 +58,7 @@ def test_overlapping_patches_are_averaged() -> None:
     ]
     index = torch.from_numpy(rng.integers(0, len(places), (5, 7)))
     match = matched(np.zeros((28, 36, 3), np.uint8), refs, index, tried)
-    assert patch_count(match.found.shapes) == len(places)
+    assert PatchNumbers(match.found.shapes).count == len(places)
     sums, counts = np.zeros((28, 36, 3)), np.zeros((28, 36, 1))
     for row in range(5):
         for column in range(7):
@@ -95,7 +90,8 @@ def test_sources_lead_back_to_the_reference_as_given(number: int) -> None:
         [int(version[4 * r : 4 * r + 12, 4 * c : 4 * c + 12].sum()) for c in range(width - 2)]
         for r in range(height - 2)
     ]
-    first = patch_count([tuple(s // 4 for s in augment(ref, v).shape[:2]) for v in tried[:number]])
+    before = [tuple(s // 4 for s in augment(ref, v).shape[:2]) for v in tried[:number]]
+    first = PatchNumbers(before).count
     index = torch.tensor([[first + int(np.argmax(sums))]])
     found = sources(matched(np.zeros((12, 12, 3), np.uint8), [ref], index, tried))
     assert found.version.item() == number
@@ -125,7 +121,7 @@ def test_the_picture_holds_what_it_promises() -> None:
     figure = draw(match, "title")
     titles = [axis.get_title().split("\n")[0] for axis in figure.axes]
     assert [title.split(",")[0].split(":")[0] for title in titles] == [
-        "LR↑", "Ref 1", "Ref 2", "score (cosine)", "rebuilt from Ref patches",
+        "LR↑", "Ref 1", "Ref 2", "cosine of the match", "rebuilt from Ref patches",
         "where each LR patch was found", "its colour code", "its colour code",
         "version of the reference", "HR",
     ]  # fmt: skip

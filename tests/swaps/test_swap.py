@@ -11,10 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from srntt_pipeline.swaps import windows
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_count
+from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
+from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, valid_patches
-from srntt_pipeline.swaps.swap import correspond, swap, swap_features
+from srntt_pipeline.swaps.swap import swap, swap_features
 
 # Patch size and stride of each layer (paper section 3.1).
 PATCHES = {"relu3_1": (3, 1), "relu2_1": (6, 2), "relu1_1": (12, 4)}
@@ -71,7 +73,7 @@ def test_naive_loop(seed: int, lr_shape: tuple[int, int], ref_shapes: list) -> N
         for h, w in ref_shapes
     ]
     rows, columns = lr_shape[0] - 2, lr_shape[1] - 2
-    index = torch.from_numpy(rng.integers(0, patch_count(ref_shapes), (rows, columns)))
+    index = torch.from_numpy(rng.integers(0, PatchNumbers(ref_shapes).count, (rows, columns)))
     weight = torch.ones(rows, columns)
     found = swap(Correspondence(index, weight, weight, tuple(ref_shapes)), versions.__getitem__)
     assert_is_naive(found, index, versions)
@@ -103,10 +105,10 @@ def test_naive_loop_on_real_features_with_augmented_references(
     hr, ref = pair
     versions = augmentations((1.0, 1.4), (0.0, 20.0))
     refs = [ref, ref[:40, ::-1]]
-    found = correspond(lr_up(hr), refs, versions, encoder)
+    found = match_images(lr_up(hr), refs, versions, encoder)
     swapped = swap_features(found, refs, versions, encoder)
     maps = [encoder.encode(augment(image, version)) for image in refs for version in versions]
-    ends = np.cumsum([patch_count([shape]) for shape in found.shapes])
+    ends = np.cumsum([PatchNumbers([shape]).count for shape in found.shapes])
     used = np.searchsorted(ends, found.index.numpy(), "right")
     assert len(np.unique(used)) > 2  # or it would show little
     assert found.shapes == tuple(tuple(m["relu3_1"].shape[1:]) for m in maps)
@@ -120,7 +122,7 @@ def test_an_image_swapped_with_itself_keeps_its_maps(
 ) -> None:
     hr, _ = pair
     versions = [Augmentation(1.0, 0.0)]
-    found = correspond(lr_up(hr), [hr], versions, encoder)
+    found = match_images(lr_up(hr), [hr], versions, encoder)
     swapped = swap_features(found, [hr], versions, encoder)
     assert found.index.flatten().tolist() == list(range(10 * 12))
     for layer, maps in encoder.encode(hr).items():
@@ -136,7 +138,7 @@ def test_a_shifted_reference_is_matched_exactly_with_shifts(
     ref = np.pad(hr, ((shift[0], 0), (shift[1], 0), (0, 0)), mode="reflect")
     for shifts, exact in (((0,), False), ((0, 1, 2, 3), True)):
         versions = augmentations((1.0,), (0.0,), shifts)
-        found = correspond(lr_up(hr), [ref], versions, encoder)
+        found = match_images(lr_up(hr), [ref], versions, encoder)
         swapped = swap_features(found, [ref], versions, encoder)
         for layer, maps in encoder.encode(hr).items():
             assert torch.allclose(swapped.maps[layer], maps, rtol=1e-5, atol=1e-5) == exact
@@ -149,7 +151,7 @@ def test_empty_corners_are_never_matched(
     hr, ref = pair
     ref = np.tile(ref, (2, 2, 1))
     versions = augmentations((1.0,), (30.0, -30.0))  # the unturned version is not among them
-    found = correspond(lr_up(hr), [ref], versions, encoder)
+    found = match_images(lr_up(hr), [ref], versions, encoder)
     valid = np.concatenate([valid_patches(ref.shape, version).ravel() for version in versions])
     assert valid[found.index.numpy()].all()
 
@@ -160,9 +162,9 @@ def test_every_patch_has_a_match_where_no_corner_can_be_avoided(
     hr, ref = pair
     versions = [Augmentation(1.0, 45.0)]
     assert not valid_patches((20, 24), versions[0]).any()
-    found = correspond(lr_up(hr), [ref[:20, :24]], versions, encoder)
+    found = match_images(lr_up(hr), [ref[:20, :24]], versions, encoder)
     assert found.score.isfinite().all()
-    assert found.index.max() < patch_count(found.shapes)
+    assert found.index.max() < PatchNumbers(found.shapes).count
 
 
 def test_an_unrelated_reference_lowers_the_weight(
@@ -171,7 +173,7 @@ def test_an_unrelated_reference_lowers_the_weight(
     hr, ref = pair
     noise = np.random.default_rng(0).integers(0, 256, ref.shape, np.uint8)
     versions = [Augmentation(1.0, 0.0)]
-    near, far = (correspond(lr_up(hr), [r], versions, encoder).weight for r in (ref, noise))
+    near, far = (match_images(lr_up(hr), [r], versions, encoder).cosine for r in (ref, noise))
     assert far.mean() < near.mean()
 
 
@@ -196,15 +198,15 @@ def test_images_cut_into_windows_are_matched_as_whole_ones(
     lr_up, refs = photograph[60:144, 120:212], [photograph[40:160, 130:230], photograph[:64, :52]]
     encoder = load_encoder("random", 0, torch.device("cpu"))
     versions = augmentations((1.0, 0.7), (0.0, 20.0))
-    expected = correspond(lr_up, refs, versions, encoder)
+    expected = match_images(lr_up, refs, versions, encoder)
     monkeypatch.setattr(windows, "SIDE", 8)
     if not max_memory:  # a part of LR↑ at a time, so that references are encoded for each
-        monkeypatch.setattr("srntt_pipeline.swaps.swap.share", lambda max_memory: 260_000)
-    found = correspond(lr_up, refs, versions, encoder, max_memory=max_memory)
+        monkeypatch.setattr("srntt_pipeline.swaps.image_matching.share", lambda max_memory: 260_000)
+    found = match_images(lr_up, refs, versions, encoder, max_memory=max_memory)
     assert found.shapes == expected.shapes
     assert found.agreement(expected) > 0.999  # but for ties within float32's roundings
     torch.testing.assert_close(found.score, expected.score, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found.weight, expected.weight, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.cosine, expected.cosine, rtol=1e-5, atol=1e-5)
 
 
 # 1.6 megapixels: relu1_1, before and after its convolutions, would take 0.8 GB alone.
@@ -213,13 +215,13 @@ import numpy as np, torch
 from pathlib import Path
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import Augmentation
-from srntt_pipeline.swaps.swap import correspond
+from srntt_pipeline.swaps.image_matching import match_images
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
 ref = rng.integers(0, 256, (1024, 1536, 3), np.uint8)
 lr_up = np.ascontiguousarray(ref[800:848, 1300:1364])
 encoder = load_encoder("random", 0, torch.device("cpu"))
-correspond(lr_up, [ref], [Augmentation(1, 0)], encoder, max_memory=3 << 29)
+match_images(lr_up, [ref], [Augmentation(1, 0)], encoder, max_memory=3 << 29)
 status = Path("/proc/self/status").read_text().splitlines()
 print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """

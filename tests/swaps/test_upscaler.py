@@ -17,12 +17,12 @@ from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
+from srntt_pipeline.network_files import NetworkFiles
 from srntt_pipeline.swaps import upscaler as module
 from srntt_pipeline.swaps.convert import convert_shards
-from srntt_pipeline.swaps.correspondence import match
+from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.info import shards_info
-from srntt_pipeline.swaps.matcher import NetworkFiles
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import Augmentation, augment
 from srntt_pipeline.swaps.shards import Shards
@@ -200,10 +200,10 @@ def test_shards_are_those_of_lr_and_ref_upscaled_directly(
             for side in ("input", "ref")
         )
         versions = [augment(ref, Augmentation(scale, 0)) for scale in (1.0, 0.7)]
-        expected = match(up(hr), [up(version) for version in versions])
+        expected = match_maps(up(hr), [up(version) for version in versions])
         found = shards[name].correspondence
         assert torch.equal(found.index, expected.index)
-        torch.testing.assert_close(found.weight, expected.weight)
+        torch.testing.assert_close(found.cosine, expected.cosine)
 
 
 def test_workers_do_not_change_a_byte(
@@ -275,9 +275,9 @@ def test_restorer_matches_as_the_precompute_did(
     name = shards.names[0]
     hr, ref = (Image.open(tiny_dataset / "train" / s / f"{name}.png") for s in ("input", "ref"))
     lr = np.asarray(hr.resize((12, 10), Image.Resampling.BICUBIC))
-    found = restorer(path).correspond(lr, [np.asarray(ref)])
+    found = restorer(path).match(lr, [np.asarray(ref)])
     assert torch.equal(found.index, shards[name].correspondence.index)
-    torch.testing.assert_close(found.weight, shards[name].correspondence.weight)
+    torch.testing.assert_close(found.cosine, shards[name].correspondence.cosine)
 
 
 def test_restorer_finds_an_upscaler_that_moved_and_refuses_another(

@@ -5,8 +5,9 @@ import torch
 from srntt_pipeline.images import downscale, upscale
 from srntt_pipeline.maps import CELLS, LAYERS, VALUES
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.swap import correspond, swap_features
+from srntt_pipeline.swaps.swap import swap_features
 from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 from srntt_pipeline.swaps.windows import Window
 
@@ -20,7 +21,7 @@ def pair(photograph):
     """References of odd sizes, and the correspondence of 20×33 px with them."""
     lr = downscale(photograph[40 : 40 + 4 * HEIGHT, 130 : 130 + 4 * WIDTH])
     refs = [photograph[30:145, 150:277], photograph[10:60, 200:251]]
-    return refs, correspond(upscale(lr), refs, VERSIONS, load_encoder("random", 0, CPU))
+    return refs, match_images(upscale(lr), refs, VERSIONS, load_encoder("random", 0, CPU))
 
 
 @pytest.fixture(params=[3, 48])

@@ -50,3 +50,11 @@ def test_no_more_is_cut_than_the_window_sees(photograph: np.ndarray) -> None:
     image = photograph[100:200, 100:160]
     assert Window(7, 12, 4, 10).cut(image).shape == (11 * 4, 12 * 4, 3)
     assert Window(0, 25, 0, 15).cut(image).shape == image.shape
+
+
+def test_patches_of_a_window_and_the_positions_they_cover():
+    window = Window(2, 9, 0, 5)
+    assert window.patches == Window(2, 7, 0, 3)
+    assert window.patches.covered == window
+    mask = np.arange(15).reshape(5, 3) % 2 == 0
+    assert Window(3, 5, 1, 2).of(mask, window.patches).tolist() == [[True], [False]]

@@ -1,0 +1,101 @@
+"""Where the patches of a correspondence come from, in the references as they were given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from srntt_pipeline.images import RGB
+from srntt_pipeline.maps import CELLS, STRIDE, Maps, to_image, to_tensor
+from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.patches import PATCH, PatchNumbers
+from srntt_pipeline.swaps.references import Augmentation, augment, every_version
+from srntt_pipeline.swaps.swap import swap
+
+PATCH_PX = PATCH * STRIDE  # side of a patch in the image that its map is of
+
+
+@dataclass(frozen=True)
+class Match:
+    """What is drawn: HR and LR↑, the references, and the correspondence of LR↑ with them.
+
+    `tried`: the versions of each reference, in the order that the correspondence numbers them.
+    """
+
+    hr: RGB
+    lr_up: RGB
+    refs: Sequence[RGB]
+    tried: Sequence[Augmentation]
+    found: Correspondence
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where each LR patch was found, arrays [h-2, w-2].
+
+    `ref` and `version`: which reference, and which of its versions; `corners` float [h-2, w-2, 4,
+    2]: x and y of the patch's corners in the reference as it was given, px.
+    """
+
+    ref: npt.NDArray[np.int64]
+    version: npt.NDArray[np.int64]
+    corners: npt.NDArray[np.float64]
+
+    @property
+    def centres(self) -> npt.NDArray[np.float64]:
+        """x and y of the patches' centres, px, float [h-2, w-2, 2]."""
+        return self.corners.mean(axis=2)
+
+
+def sources(match: Match) -> Sources:
+    """Return where each LR patch was found, in the coordinates of the references as given."""
+    found = match.found
+    places = PatchNumbers(found.shapes).places(found.index.cpu())
+    maps, top, left = (each.numpy() for each in places)
+    tried = every_version(match.refs, match.tried)
+    box = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * PATCH_PX
+    corners = np.zeros((*maps.shape, 4, 2))
+    for number in np.unique(maps):
+        here = maps == number
+        in_version = np.stack([left[here], top[here]], 1)[:, None] * STRIDE + box
+        ref, version = tried[number]
+        corners[here] = _undo(in_version, version, ref)
+    per_ref = len(match.tried)
+    return Sources(maps // per_ref, maps % per_ref, corners)
+
+
+def _undo(
+    places: npt.NDArray[np.float64], version: Augmentation, ref: RGB
+) -> npt.NDArray[np.float64]:
+    """Return `places` (x, y; px) of a version in the reference that it was made of."""
+    height, width = augment(ref, Augmentation(version.scale, 0)).shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), version.rotation_deg, 1.0)
+    back = cv2.invertAffineTransform(turn)
+    down, right = version.shift_px
+    turned = (places + np.array([right, down])) @ back[:, :2].T + back[:, 2]
+    if version.scale == 1:
+        return np.asarray(turned)  # cut to whole cells, not resized
+    return np.asarray(turned * np.array([ref.shape[1] / width, ref.shape[0] / height]))
+
+
+def paste(match: Match) -> RGB:
+    """Return the image rebuilt of the matched patches, uint8 [H, W, 3]: Eq. 3 on pixels.
+
+    12×12 px of the version that was matched at the place of each LR patch; overlaps are averaged.
+    """
+
+    tried = every_version(match.refs, match.tried)
+
+    def pixels(number: int) -> Maps:
+        image = to_tensor(augment(*tried[number]))
+        shape = [side // STRIDE for side in image.shape[1:]]
+        blank = {layer: torch.zeros(1, *(cell * side for side in shape)) for layer, cell in
+                 CELLS.items()}  # fmt: skip
+        return {**blank, "relu1_1": image}  # the layer whose maps have the size of the image
+
+    found = match.found
+    on_cpu = Correspondence(found.index.cpu(), found.score.cpu(), found.cosine.cpu(), found.shapes)
+    return to_image(swap(on_cpu, pixels)["relu1_1"])
