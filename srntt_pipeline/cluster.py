@@ -29,7 +29,7 @@ from weakref import WeakSet
 import joblib
 from joblib.parallel import ParallelBackendBase
 
-from srntt_pipeline.config import ClusterConfig, read_cluster_config
+from srntt_pipeline.cluster_config import ClusterConfig, read_cluster_config
 from srntt_pipeline.ending import allow
 from srntt_pipeline.errors import KEPT, InputError
 

@@ -7,14 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from srntt_pipeline.cluster_config import ClusterConfig, read_cluster_config
 from srntt_pipeline.config import (
     BuildParams,
-    ClusterConfig,
     DemoAlbumsParams,
     Params,
     SwapParams,
     override,
-    read_cluster_config,
     read_params,
 )
 from srntt_pipeline.errors import InputError

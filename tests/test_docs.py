@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from srntt_pipeline.albums.manifest_rows import TABLES
-from srntt_pipeline.config import ClusterConfig, SwapParams, read_cluster_config
+from srntt_pipeline.cluster_config import ClusterConfig, read_cluster_config
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.maps import CELLS, EncoderIdentity
 from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, write_index, write_shard

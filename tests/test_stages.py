@@ -119,6 +119,28 @@ def test_a_typo_in_the_params_ends_a_stage_with_code_2_and_one_line(script, tmp_
     assert err == f"Error: {params}: {told}\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["srntt", "dataset"], "expected PARAMS RECIPE DATASET OUT [SWAPS] KEY=VALUE…"),
+        (["esdr", "dataset", "out"], "esdr: no such recipe; known: edsr, sisr, srntt"),
+        (["edsr", "dataset", "out", "step=3"], "did you mean steps?"),
+        (["edsr", "dataset", "out", "swaps"], "edsr is trained without swaps; leave them out"),
+        (["srntt", "dataset", "out"], "srntt is trained on swaps: name their folder"),
+        (["edsr", "dataset", "out", "steps=3", "more"], "more: expected KEY=VALUE"),
+    ],
+)
+def test_the_stage_of_training_says_what_it_takes(given, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("train:\n  edsr:\n")
+    with pytest.raises(SystemExit) as end:
+        run_stage("train", "params.yaml", *given)
+    assert end.value.code == 2
+    line = capsys.readouterr().err
+    assert told in line
+    assert line.count("\n") == 1
+
+
 # Params files and dvc.yaml
 
 

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 
-from srntt_pipeline.errors import InputError
 from srntt_pipeline.outputs import ours_in
 from srntt_pipeline.training.job import Schedule
 from srntt_pipeline.training.objective import loss_names
@@ -95,12 +94,12 @@ class Curves:
 
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
-        """Raise InputError as `naming` does, and leave no half of `path` or of the summary."""
+        """Raise InputError as `naming` does; leave no half of `path` or of the summary."""
         try:
             with naming(path):
                 yield
-        except InputError:
-            # DVCLive writes in place; the next run makes them anew.
+        except BaseException:  # a signal too: DVCLive writes in place
+            # The next run makes them anew.
             for half in (path, self._out / SUMMARY):
                 with suppress(OSError):
                     half.unlink(missing_ok=True)

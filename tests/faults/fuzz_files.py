@@ -22,7 +22,8 @@ from srntt_pipeline.albums.diff import diff_manifests
 from srntt_pipeline.albums.manifest import read_manifests
 from srntt_pipeline.albums.stats import manifest_stats
 from srntt_pipeline.albums.verify import verify
-from srntt_pipeline.config import ClusterConfig, Params, read_cluster_config, read_params
+from srntt_pipeline.cluster_config import ClusterConfig, read_cluster_config
+from srntt_pipeline.config import Params, read_params
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.results import read_results
 from srntt_pipeline.files import file_sha256, write_json
