@@ -24,9 +24,9 @@ from srntt_pipeline.config import SuperResolveParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps import correspondence
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 EARNEST = 8  # searches of one window of LR in one of a reference
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True}

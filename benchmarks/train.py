@@ -20,10 +20,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.launch import launch
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.trainer import Trainer
 
 

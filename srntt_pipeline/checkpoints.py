@@ -35,8 +35,8 @@ from srntt_pipeline.files import (
 )
 from srntt_pipeline.maps import EncoderIdentity
 from srntt_pipeline.models import build_model, model_names
+from srntt_pipeline.recipes import Recipe, get_recipe
 from srntt_pipeline.tensors import load_tensors, tensor_shapes
-from srntt_pipeline.training.recipes import Recipe, get_recipe
 
 FORMAT = "srntt_pipeline checkpoint"
 

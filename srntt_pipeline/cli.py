@@ -21,9 +21,9 @@ from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.cluster import cluster
 from srntt_pipeline.console import reporting, say, say_line
 from srntt_pipeline.parallel import default_workers
+from srntt_pipeline.recipes import RECIPES, Recipe
 from srntt_pipeline.sections import Section, validate
 from srntt_pipeline.training import CACHE_GIB
-from srntt_pipeline.training.recipes import RECIPES, Recipe
 
 if typing.TYPE_CHECKING:
     from srntt_pipeline.network_files import NetworkFiles

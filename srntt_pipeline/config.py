@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model, field_validator, model_validator
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.sections import MOST_COUNT, Section, SectionType, Seed, validate
-from srntt_pipeline.training.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.yaml_files import read_yaml
 
 BICUBIC = "bicubic"  # the upscaler that needs no file

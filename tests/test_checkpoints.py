@@ -17,8 +17,8 @@ from srntt_pipeline.checkpoints import (
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.models import build_model
-from srntt_pipeline.training.recipes.sisr import SisrRecipe
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
+from srntt_pipeline.recipes.sisr import SisrRecipe
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True, "weight_maps": False}
 

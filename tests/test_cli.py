@@ -15,8 +15,8 @@ from srntt_pipeline import config
 from srntt_pipeline.albums import build, counts
 from srntt_pipeline.cli import cli, main
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.recipes import RECIPES
 from srntt_pipeline.training import loop
-from srntt_pipeline.training.recipes import RECIPES
 
 # Commands in the order of the pipeline, with their sections of the parameters.
 SECTIONS = {

@@ -17,8 +17,8 @@ from srntt_pipeline.config import (
     read_params,
 )
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.recipes import RECIPES
 from srntt_pipeline.sections import validate
-from srntt_pipeline.training.recipes import RECIPES
 
 SECTIONS = {name: field.annotation for name, field in Params.model_fields.items()}
 del SECTIONS["train"]

@@ -21,11 +21,11 @@ from srntt_pipeline.config import EvaluateParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.perceptual import read_metrics
 from srntt_pipeline.models import build_model
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.encoder import load_encoder, vgg19
 from srntt_pipeline.swaps.flow import load_flow
 from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.tensors import load_tensors, read_weights
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.sources import load_start
 
 CPU = torch.device("cpu")

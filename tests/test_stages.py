@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from srntt_pipeline.config import Params, SwapParams, override, read_params
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STAGES = REPOSITORY / "stages"

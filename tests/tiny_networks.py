@@ -8,8 +8,8 @@ import torch
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.models import build_model
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 
 def save_as(path: Path, model: str, sizes: dict[str, Any], seed: int = 0, **known: Any) -> Path:

@@ -7,9 +7,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from srntt_pipeline.models.critic import Critic
+from srntt_pipeline.recipes import CriticPlan, Recipe
 from srntt_pipeline.training.losses import critic_loss
 from srntt_pipeline.training.objective import Diverged, mean_values
-from srntt_pipeline.training.recipes import CriticPlan, Recipe
 
 # A critic of WGAN-GP stays within some hundreds; beyond this it has run away.
 _CRITIC_LIMIT = 1e6

@@ -22,9 +22,9 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import LAYERS, to_tensor
+from srntt_pipeline.recipes import Inputs, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
-from srntt_pipeline.training.recipes import Inputs, Recipe
 from srntt_pipeline.training.references import ReferenceImages, collate
 
 Draw = tuple[int, int, int]  # step, place in the batch, index of the pair

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 import srntt_pipeline
 from srntt_pipeline.checkpoints import Checkpoint
 from srntt_pipeline.files import fingerprint
+from srntt_pipeline.recipes import Phase, Recipe
 from srntt_pipeline.training.features import LossFeatures, load_features
-from srntt_pipeline.training.recipes import Phase, Recipe
 from srntt_pipeline.training.sources import Sources, load_start, open_sources
 
 # What `Job.made_from` calls them.

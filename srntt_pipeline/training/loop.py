@@ -8,11 +8,11 @@ from lightning_fabric import Fabric
 
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.outputs import check_place, open_output
+from srntt_pipeline.recipes import Recipe
 from srntt_pipeline.training import CACHE_GIB
 from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.products import planned_files
-from srntt_pipeline.training.recipes import Recipe
 from srntt_pipeline.training.trainer import Trainer
 from srntt_pipeline.training.writing import naming
 

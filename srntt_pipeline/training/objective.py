@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.recipes import Loss, Objective
 from srntt_pipeline.training.features import LossFeatures
 from srntt_pipeline.training.losses import (
     adversarial_loss,
@@ -21,7 +22,6 @@ from srntt_pipeline.training.losses import (
     reconstruction_loss,
     texture_loss,
 )
-from srntt_pipeline.training.recipes import Loss, Objective
 
 Judge = Callable[[Tensor], Tensor]
 

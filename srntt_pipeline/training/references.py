@@ -11,7 +11,7 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, decode, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import to_tensor
-from srntt_pipeline.training.recipes import RawReferences
+from srntt_pipeline.recipes import RawReferences
 
 Box = tuple[int, int, int, int]  # top, left, height, width of an HR patch, px
 

@@ -11,11 +11,11 @@ from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.recipes import Inputs, RawReferences, Recipe, Start, WantedSwaps
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import HrImages, Source, check_sizes
-from srntt_pipeline.training.recipes import Inputs, RawReferences, Recipe, Start, WantedSwaps
 from srntt_pipeline.training.references import ReferenceImages, check_references
 from srntt_pipeline.training.validation import split_validation
 

@@ -16,6 +16,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.models import build_model
 from srntt_pipeline.parallel import progress
+from srntt_pipeline.recipes import Phase
 from srntt_pipeline.training.critic_trainer import CriticTrainer
 from srntt_pipeline.training.curves import Curves
 from srntt_pipeline.training.data import drawn, map_deviations, step_batches
@@ -23,7 +24,6 @@ from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
 from srntt_pipeline.training.job import Job
 from srntt_pipeline.training.objective import Diverged, assert_finite, losses, mean_values
 from srntt_pipeline.training.products import write_results
-from srntt_pipeline.training.recipes import Phase
 from srntt_pipeline.training.state import Part, Progress, Row, load_state, save_state
 from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.models.content import bicubic
+from srntt_pipeline.recipes import Inputs, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.training.data import Source, whole_pair
 from srntt_pipeline.training.objective import Diverged
-from srntt_pipeline.training.recipes import Inputs, Recipe
 from srntt_pipeline.training.references import ReferenceImages
 
 EXACT_DB = 100.0  # of an image without any error: JSON has no number for its infinite PSNR

@@ -22,9 +22,9 @@ from srntt_pipeline.layout import read_test_set
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.methods.scene import stitch
 from srntt_pipeline.models import build_model, registry
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.windowed import WindowedSwap
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 COLUMNS = [

@@ -18,9 +18,9 @@ from target import Target
 
 from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.files import sha256
+from srntt_pipeline.recipes.sisr import SisrRecipe
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.recipes.sisr import SisrRecipe
 
 
 def _pickles(canary: str) -> list[bytes]:

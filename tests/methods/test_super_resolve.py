@@ -16,8 +16,8 @@ from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
 from srntt_pipeline.network_files import NetworkFiles
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 

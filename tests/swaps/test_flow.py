@@ -22,6 +22,7 @@ from srntt_pipeline.maps import CELLS, LAYERS
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.network_files import NetworkFiles
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps import flow as module
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
@@ -32,7 +33,6 @@ from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.verify import verify_shards
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 Contents = Callable[[Path], dict[str, bytes]]

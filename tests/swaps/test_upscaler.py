@@ -18,6 +18,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.network_files import NetworkFiles
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps import upscaler as module
 from srntt_pipeline.swaps.convert import convert_shards
 from srntt_pipeline.swaps.correspondence import match_maps
@@ -28,7 +29,6 @@ from srntt_pipeline.swaps.references import Augmentation, augment
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.upscaler import load_upscaler
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 Contents = Callable[[Path], dict[str, bytes]]

@@ -17,6 +17,7 @@ from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import LAYERS
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
@@ -24,7 +25,6 @@ from srntt_pipeline.training.data import Patches, StepSampler, batches
 from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.trainer import Trainer
 
 PARAMS = SrnttRecipe(

@@ -12,11 +12,11 @@ from PIL import Image
 
 import srntt_pipeline
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.recipes.sisr import SisrRecipe
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.loop import train
 from srntt_pipeline.training.products import planned_files
-from srntt_pipeline.training.recipes.sisr import SisrRecipe
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.trainer import Trainer
 
 PARAMS = SisrRecipe(

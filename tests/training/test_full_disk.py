@@ -10,8 +10,8 @@ import pytest
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
+from srntt_pipeline.recipes.sisr import SisrRecipe
 from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.recipes.sisr import SisrRecipe
 
 PARAMS = SisrRecipe(
     channels=4, blocks=1, steps=12, batch_size=1, patch_px=16, validation_pairs=1,

@@ -25,13 +25,13 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.models import SRNTT
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import Patches, StepSampler
 from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.validation import split_validation
 
 SWAPS = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
@@ -218,7 +218,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training import loop, state
 from srntt_pipeline.training.trainer import Trainer
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, file_sha256
+from srntt_pipeline.recipes.sisr import SisrRecipe
 from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.recipes.sisr import SisrRecipe
 
 PARAMS = SisrRecipe(
     channels=4, blocks=0, steps=2, batch_size=2, patch_px=32, validation_pairs=1,

@@ -27,6 +27,8 @@ from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.methods.restorer import load_restorer
 from srntt_pipeline.models import SISR, build_model
 from srntt_pipeline.models.critic import Critic
+from srntt_pipeline.recipes.sisr import SisrRecipe
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
@@ -37,8 +39,6 @@ from srntt_pipeline.training.features import load_features
 from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.loop import train
 from srntt_pipeline.training.losses import perceptual_loss, texture_loss
-from srntt_pipeline.training.recipes.sisr import SisrRecipe
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.sources import check_swaps
 from srntt_pipeline.training.validation import split_validation
 from srntt_pipeline.variants import VARIANTS
@@ -150,7 +150,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
+from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training import loop
 from srntt_pipeline.training.trainer import Trainer
 

@@ -15,9 +15,7 @@ from torch.nn import functional as F
 from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.models import registry
-from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.objective import LOSSES, Context
-from srntt_pipeline.training.recipes import (
+from srntt_pipeline.recipes import (
     RECIPES,
     Loss,
     Objective,
@@ -27,9 +25,11 @@ from srntt_pipeline.training.recipes import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.training.recipes.edsr import EdsrRecipe
-from srntt_pipeline.training.recipes.sisr import SisrRecipe
-from srntt_pipeline.training.recipes.srntt import SrnttRecipe
+from srntt_pipeline.recipes.edsr import EdsrRecipe
+from srntt_pipeline.recipes.sisr import SisrRecipe
+from srntt_pipeline.recipes.srntt import SrnttRecipe
+from srntt_pipeline.training.loop import train
+from srntt_pipeline.training.objective import LOSSES, Context
 from srntt_pipeline.variants import VARIANTS
 
 LOOP: dict[str, Any] = {

@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from srntt_pipeline.sections import Steps
-from srntt_pipeline.training.recipes.recipe import (
+from srntt_pipeline.recipes.recipe import (
     CriticPlan,
     Loss,
     Objective,
@@ -17,12 +16,13 @@ from srntt_pipeline.training.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.training.recipes.sisr import (
+from srntt_pipeline.recipes.sisr import (
     SISR,
     WARMUP,
     Blocks,
     ContentOptions,
 )
+from srntt_pipeline.sections import Steps
 from srntt_pipeline.variants import VARIANTS, Variant, VariantName
 
 RECONSTRUCTION, TRANSFER = "reconstruction", "texture transfer"

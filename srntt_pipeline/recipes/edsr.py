@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from srntt_pipeline.sections import Steps
-from srntt_pipeline.training.recipes.recipe import (
+from srntt_pipeline.recipes.recipe import (
     Objective,
     Phase,
     Recipe,
@@ -17,6 +16,7 @@ from srntt_pipeline.training.recipes.recipe import (
     recipe,
     reconstruction,
 )
+from srntt_pipeline.sections import Steps
 
 
 @recipe("edsr")

@@ -7,7 +7,7 @@ parameters are then a section of the params file and options of `srntt-pipeline 
 import importlib
 import pkgutil
 
-from srntt_pipeline.training.recipes.recipe import (
+from srntt_pipeline.recipes.recipe import (
     RECIPES,
     CriticPlan,
     Inputs,

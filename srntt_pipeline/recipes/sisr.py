@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from srntt_pipeline.sections import Section
-from srntt_pipeline.training.recipes.recipe import (
+from srntt_pipeline.recipes.recipe import (
     Objective,
     Phase,
     Recipe,
@@ -13,6 +12,7 @@ from srntt_pipeline.training.recipes.recipe import (
     recipe,
     reconstruction,
 )
+from srntt_pipeline.sections import Section
 
 SISR, WARMUP = "sisr", "SISR warm-up"
 
