@@ -7,6 +7,7 @@ measures what a method takes. `restorer` and `tiles` run SRNTT within bounded me
 """
 
 from srntt_pipeline.methods.method import CannotRun, Method
+from srntt_pipeline.methods.networks import network_method
 from srntt_pipeline.methods.scene import Scene
 
-__all__ = ["CannotRun", "Method", "Scene"]
+__all__ = ["CannotRun", "Method", "Scene", "network_method"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.method import Method
-from srntt_pipeline.methods.networks import Network
+from srntt_pipeline.methods.networks import TrainedNetwork
 from srntt_pipeline.methods.srntt import srntt
 from srntt_pipeline.models.registry import entry
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
@@ -26,7 +26,7 @@ def _method(path: Path, info: CheckpointInfo, files: NetworkFiles, name: str) ->
     fed = entry(info.model)
     row = name or fed.row
     if fed.inputs != "maps":
-        return Network(row, path, info.weights_sha256, info.model)
+        return TrainedNetwork(row, path, info)
     if info.encoder is None or info.swaps is None:
         raise InputError(
             f"{path.with_suffix('.json')}: {info.model} is fed with swapped maps, but it does not "

@@ -1,25 +1,27 @@
 """Networks that are fed with images: with LR alone, or with LR and raw references."""
 
+import copy
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import torch
+import safetensors.torch
 from torch import Tensor, nn
 
 from srntt_pipeline import memory
-from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
+from srntt_pipeline.checkpoints import Checkpoint, CheckpointInfo, load_checkpoint, weights_file
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import one_line
+from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB, SCALE
 from srntt_pipeline.maps import to_tensor
 from srntt_pipeline.memory import Size
 from srntt_pipeline.methods.method import ALL, BEST, NONE, CannotRun, Method
 from srntt_pipeline.methods.restorer import SR_MEMORY
 from srntt_pipeline.methods.scene import Scene
-from srntt_pipeline.models.registry import entry
+from srntt_pipeline.models.registry import Inputs, entry
 from srntt_pipeline.models.tiling import (
     WHOLE,
     Run,
@@ -32,68 +34,45 @@ from srntt_pipeline.models.tiling import (
 )
 from srntt_pipeline.text import valid
 
+References = Literal["one", "many"]
 
-@dataclass(frozen=True)
-class Network(Method):
-    """A checkpoint of a network on images, under the name that tables call it by.
 
-    `weights_sha256`: the hash of its weights; `model`: its name in the registry, which says whether
-    it takes references and how many at once.
-    """
+class OfNetwork(Method):
+    """A network that is fed with images: with LR alone, or with LR and raw references."""
 
-    name: str
-    checkpoint: Path = field()
-    weights_sha256: str
-    model: str
+    inputs: Inputs
+    references: References
 
     def takes(self, reference: str) -> bool:
         """Tell whether it takes the reference: none; or one at a time; or all together too."""
-        fed = entry(self.model)
-        if fed.inputs == "lr":
+        if self.inputs == "lr":
             return reference == NONE
         # It has no score that would tell which reference is best.
-        return reference not in (NONE, BEST) and (fed.references == "many" or reference != ALL)
-
-    def identity(self, scene: Scene, reference: str) -> str:
-        """Return the hash of the weights."""
-        return self.weights_sha256
+        return reference not in (NONE, BEST) and (self.references == "many" or reference != ALL)
 
     def super_resolve(self, scene: Scene, reference: str) -> RGB:
         """Return SR, in tiles where the image at once would take too much memory."""
-        loaded, images = _load(self.checkpoint, scene.device), scene.images(reference)
+        loaded, images = self._loaded(scene.device), scene.images(reference)
         size = height, width = scene.lr.shape[:2]
         plan = loaded.plan(size, images, scene.max_memory or SR_MEMORY)
         what = f"LR of {width}×{height} px"
         if scene.max_memory is not None:
             memory.check(scene.max_memory, plan.least, what)
         try:
-            return in_tiles(loaded.checkpoint.model, plan.run, scene.lr, plan.sees, plan.side)
+            return in_tiles(loaded.model, plan.run, scene.lr, plan.sees, plan.side)
         except ArithmeticError:
-            raise CannotRun(f"{self.checkpoint} gives values that are no numbers") from None
+            raise CannotRun(f"{self.name} gives values that are no numbers") from None
         except RuntimeError as error:  # such as one that wants larger images
             raise CannotRun(f"{what}: {one_line(str(error))}") from None
 
     def prepare(self, scene: Scene, reference: str) -> None:
         """Find out what the network takes, and how far it sees where it does not fit."""
-        loaded, images = _load(self.checkpoint, scene.device), scene.images(reference)
+        loaded, images = self._loaded(scene.device), scene.images(reference)
         loaded.plan(scene.lr.shape[:2], images, scene.max_memory or SR_MEMORY)
-
-    def notes(self, device: str) -> list[str]:
-        """Return which checkpoint made its numbers."""
-        info = _load(self.checkpoint, device).checkpoint.info
-        return [
-            f"{self.name}: {info.step} steps, checkpoint {valid(self.checkpoint.name)} (sha256 "
-            f"{info.weights_sha256[:12]})."
-        ]
 
     def parameters(self) -> int:
         """Return how many weights the network has."""
-        model = _load(self.checkpoint, "cpu").checkpoint.model
-        return sum(weight.numel() for weight in model.parameters())
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return what the checkpoint's JSON says."""
-        return _load(self.checkpoint, "cpu").checkpoint.info.model_dump(mode="json")
+        return sum(weight.numel() for weight in self._loaded("cpu").model.parameters())
 
     def least_memory(self, lr: Size, refs: Sequence[Size], device: str) -> int:
         """Return the bytes below which a process cannot super-resolve images of these sizes.
@@ -102,7 +81,90 @@ class Network(Method):
         """
         if refs:
             return super().least_memory(lr, refs, device)
-        return _load(self.checkpoint, device).plan(lr, [], 0).least
+        return self._loaded(device).plan(lr, [], 0).least
+
+    def _loaded(self, device: str) -> "_Loaded":
+        raise NotImplementedError
+
+
+class TrainedNetwork(OfNetwork):
+    """A checkpoint of such a network: `model`, its name in the registry, says how it is fed."""
+
+    def __init__(self, name: str, checkpoint: Path, info: CheckpointInfo) -> None:
+        fed = entry(info.model)
+        self.name, self.checkpoint = name, checkpoint
+        self.inputs, self.references = fed.inputs, fed.references
+        self._weights_sha256 = info.weights_sha256
+
+    def identity(self, scene: Scene, reference: str) -> str:
+        """Return the hash of the weights."""
+        return self._weights_sha256
+
+    def notes(self, device: str) -> list[str]:
+        """Return which checkpoint made its numbers."""
+        self._loaded(device)
+        info = self._checkpoint().info
+        return [
+            f"{self.name}: {info.step} steps, checkpoint {valid(self._path.name)} (sha256 "
+            f"{info.weights_sha256[:12]})."
+        ]
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the checkpoint's JSON says."""
+        return self._checkpoint().info.model_dump(mode="json")
+
+    @property
+    def _path(self) -> Path:
+        assert self.checkpoint is not None
+        return self.checkpoint
+
+    def _checkpoint(self) -> Checkpoint:
+        return _load(self._path, "cpu")[0]
+
+    def _loaded(self, device: str) -> "_Loaded":
+        return _load(self._path, device)[1]
+
+
+class NetworkAtHand(OfNetwork):
+    """A network that is at hand as an object, such as one of one's own: `network_method`."""
+
+    def __init__(
+        self, name: str, network: nn.Module, inputs: Inputs, references: References
+    ) -> None:
+        self.name, self.inputs, self.references = name, inputs, references
+        self._network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+        self._sha256 = sha256(safetensors.torch.save(dict(self._network.state_dict())))
+        self._on: dict[str, _Loaded] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_on": {}}
+
+    def identity(self, scene: Scene, reference: str) -> str:
+        """Return a hash of the network's printed form and of its weights."""
+        return fingerprint([repr(self._network), self._sha256])
+
+    def _loaded(self, device: str) -> "_Loaded":
+        if device not in self._on:
+            network = copy.deepcopy(self._network).to(choose_device(device))
+            self._on[device] = _Loaded(network)
+        return self._on[device]
+
+
+def network_method(
+    name: str,
+    network: nn.Module,
+    *,
+    inputs: Literal["lr", "images"] = "lr",
+    references: References = "one",
+) -> Method:
+    """Return a network of one's own as a method that tables call `name`.
+
+    `network`: maps LR, float32 [1, 3, h, w] in [0, 1], to SR [1, 3, 4h, 4w], about [0, 1]; with
+    `inputs` of `images` it takes as a second argument a list of references [1, 3, H, W] in [0, 1]:
+    `one` at a time, or as `many` as there are. Its weights are copied. Large images are run in
+    tiles where that gives the same SR.
+    """
+    return NetworkAtHand(name, network, inputs, references)
 
 
 @dataclass(frozen=True)
@@ -116,11 +178,10 @@ class _Plan:
 
 
 class _Loaded:
-    """A checkpoint on its device, and what was found out about its network."""
+    """A network on its device, and what was found out about it."""
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        self.checkpoint = checkpoint
-        checkpoint.model.to(device)
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
         # By the sizes of the references.
         self._bytes: dict[tuple[Size, ...], int] = {}
         self._sees: dict[tuple[Size, ...], Sight] = {}
@@ -128,7 +189,7 @@ class _Loaded:
     def plan(self, size: Size, images: Sequence[RGB], max_memory: int) -> _Plan:
         """Return how LR of that size is run with these references in so many bytes."""
         height, width = size
-        run, model = _run(images), self.checkpoint.model
+        run, model = _run(images), self.model
         sizes = tuple(image.shape[:2] for image in images)
         if sizes not in self._bytes:
             self._bytes[sizes] = bytes_per_pixel(model, run)
@@ -161,13 +222,14 @@ def _run(images: Sequence[RGB]) -> Run:
     return run
 
 
-def _load(path: Path, device: str) -> _Loaded:
-    """Return a checkpoint's network, the last ones again while their files are unchanged."""
+def _load(path: Path, device: str) -> tuple[Checkpoint, _Loaded]:
+    """Return a checkpoint with its network, the last ones again while their files are unchanged."""
     path = weights_file(path)
     changed = path.stat().st_mtime_ns if path.exists() else 0
     return _load_once(path, changed, device)
 
 
 @functools.lru_cache(maxsize=16)
-def _load_once(path: Path, changed: int, device: str) -> _Loaded:
-    return _Loaded(load_checkpoint(path), choose_device(device))
+def _load_once(path: Path, changed: int, device: str) -> tuple[Checkpoint, _Loaded]:
+    checkpoint = load_checkpoint(path)
+    return checkpoint, _Loaded(checkpoint.model.to(choose_device(device)))

@@ -1,5 +1,6 @@
 """What `--method SOURCE` names, as methods."""
 
+import copy
 import functools
 import importlib
 import re
@@ -78,10 +79,12 @@ def _named(name: str, value: str, source: str, files: NetworkFiles) -> Method:
 
 def _told_apart(method: Method) -> Method:
     """Return a checkpoint's method under a name with its hash; others as they are."""
-    if method.checkpoint is None or not hasattr(method, "__dataclass_fields__"):
+    if method.checkpoint is None:
         return method
     digest = str(method.facts().get("weights_sha256", ""))[:6]
-    return replace(method, name=f"{method.name} #{digest}")  # type: ignore[type-var]
+    renamed = copy.copy(method)
+    object.__setattr__(renamed, "name", f"{method.name} #{digest}")  # some are frozen
+    return renamed
 
 
 def _sisr(method: Method, names: Counter[str]) -> list[Method]:

@@ -1,12 +1,14 @@
 """Networks on images as methods: with LR alone, and with raw references."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.methods import CannotRun, Scene, networks
+from srntt_pipeline.methods import CannotRun, Scene, network_method, networks
 from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.models import registry
 from tests.methods.methods_of_ours import MeanColour
@@ -46,10 +48,10 @@ def test_in_little_memory_it_is_run_in_tiles(sisr, photograph, monkeypatch):
     method, lr = of_checkpoint(sisr), photograph[100:160, 130:230]
     whole = method.super_resolve(Scene(lr), "none")
     shapes = []
-    hook = networks._load(sisr, "cpu").checkpoint.model.register_forward_pre_hook(
+    hook = networks._load(sisr, "cpu")[1].model.register_forward_pre_hook(
         lambda _, given: shapes.append(tuple(given[0].shape[2:]))
     )
-    plan = networks._load(sisr, "cpu").plan(lr.shape[:2], [], 0)
+    plan = networks._load(sisr, "cpu")[1].plan(lr.shape[:2], [], 0)
     monkeypatch.setattr(networks, "SR_MEMORY", plan.least)
     tiled = method.super_resolve(Scene(lr), "none")
     hook.remove()
@@ -76,7 +78,7 @@ def test_a_network_on_raw_references_gets_them_whole(
 
 def test_a_network_that_gives_no_numbers_is_told(mean_colour, photograph):
     method = of_checkpoint(mean_colour(share=0.5))
-    networks._load(method.checkpoint, "cpu").checkpoint.model.share.fill_(torch.nan)
+    networks._load(method.checkpoint, "cpu")[1].model.share.fill_(torch.nan)
     with pytest.raises(CannotRun, match="values that are no numbers"):
         method.super_resolve(Scene(photograph[:5, :5], {"L1": photograph[:9, :9]}), "L1")
     networks._load_once.cache_clear()
@@ -88,3 +90,20 @@ def test_a_checkpoint_trained_anew_is_another(sisr):
     after = of_checkpoint(sisr)
     scene = Scene(np.zeros((3, 3, 3), np.uint8))
     assert before.identity(scene, "none") != after.identity(scene, "none")
+
+
+def test_a_network_at_hand_is_a_method(photograph):
+    """In a process of its own too, as a copy of what it was."""
+    network = MeanColour(0.25)
+    method = network_method("Mine", network, inputs="images", references="many")
+    with torch.no_grad():
+        network.share.fill_(1)
+    lr, refs = photograph[100:110, 130:142], {"L1": photograph[:9, :50], "L2": photograph[:30, :7]}
+    colour = sum(ref.reshape(-1, 3).mean(0) for ref in refs.values()) / 2
+    expected = lr.repeat(4, 0).repeat(4, 1) * 0.75 + colour * 0.25
+    for one in (method, pickle.loads(pickle.dumps(method))):
+        assert np.abs(one.super_resolve(Scene(lr, refs), "all") - expected).max() < 0.51
+        assert one.parameters() == 1
+    other = network_method("Mine", network, inputs="images", references="many")
+    scene = Scene(lr, refs)
+    assert method.identity(scene, "all") != other.identity(scene, "all")
