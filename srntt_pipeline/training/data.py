@@ -25,7 +25,7 @@ from srntt_pipeline.maps import LAYERS, to_tensor
 from srntt_pipeline.recipes import Inputs, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
-from srntt_pipeline.training.references import ReferenceImages, collate
+from srntt_pipeline.training.raw_references import ReferenceImages, collate
 
 Draw = tuple[int, int, int]  # step, place in the batch, index of the pair
 

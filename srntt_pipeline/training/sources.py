@@ -16,7 +16,7 @@ from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import HrImages, Source, check_sizes
-from srntt_pipeline.training.references import ReferenceImages, check_references
+from srntt_pipeline.training.raw_references import ReferenceImages, check_references
 from srntt_pipeline.training.validation import split_validation
 
 

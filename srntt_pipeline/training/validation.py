@@ -17,7 +17,7 @@ from srntt_pipeline.recipes import Inputs, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.training.data import Source, whole_pair
 from srntt_pipeline.training.objective import Diverged
-from srntt_pipeline.training.references import ReferenceImages
+from srntt_pipeline.training.raw_references import ReferenceImages
 
 EXACT_DB = 100.0  # of an image without any error: JSON has no number for its infinite PSNR
 

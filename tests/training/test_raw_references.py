@@ -12,7 +12,7 @@ from srntt_pipeline.files import file_sha256
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.recipes import RawReferences
 from srntt_pipeline.training.data import HrImages, Patches, StepSampler, batches, drawn
-from srntt_pipeline.training.references import ReferenceImages, check_references, collate
+from srntt_pipeline.training.raw_references import ReferenceImages, check_references, collate
 
 
 def pictures(folder: Path, sizes: list[tuple[int, int]], hr: tuple[int, int] = (32, 24)) -> Path:
