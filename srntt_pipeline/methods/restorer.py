@@ -8,6 +8,7 @@ import torch
 
 from srntt_pipeline import memory
 from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
@@ -40,10 +41,8 @@ class Restorer:
         info = checkpoint.info
         model = checkpoint.model
         if info.encoder is None or info.swaps is None or not isinstance(model, SRNTT):
-            raise InputError(
-                f"{checkpoint.path}: {info.model} takes no references; name a checkpoint of SRNTT"
-            )
-        self.checkpoint, self.device, self.swaps = checkpoint, device, info.swaps
+            raise InputError(f"{checkpoint.path}: {info.model} is not fed with swapped maps")
+        self.checkpoint, self.device, self.swaps = checkpoint, device, _on(device, info.swaps)
         weights = files.found(info.swaps).encoder_weights
         self.encoder = load_encoder(weights, info.swaps.encoder_seed, device)
         if self.encoder.identity.sha256 != info.encoder.sha256:
@@ -51,7 +50,7 @@ class Restorer:
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
-        self.matcher = load_matcher(info.swaps, self.encoder, files)
+        self.matcher = load_matcher(self.swaps, self.encoder, files)
         check_networks(checkpoint.path, info.networks, self.matcher.networks)
         self.versions = self.matcher.versions
         self._model = model.to(device)
@@ -114,6 +113,13 @@ class Restorer:
             found, refs, self.versions, self.encoder, tiling.cache_bytes, tiling.block, kept
         )
         return tiles.super_resolve(self._model, lr, swapped, tiling)
+
+
+def _on(device: torch.device, swaps: SwapParams) -> SwapParams:
+    """Return how references are matched on `device`: TF32, which CUDA alone has, is float32 else."""
+    if swaps.precision == "tf32" and device.type != "cuda":
+        return swaps.model_copy(update={"precision": "float32"})
+    return swaps
 
 
 def load_restorer(checkpoint: Path, device: str, files: NetworkFiles = AS_NAMED) -> Restorer:

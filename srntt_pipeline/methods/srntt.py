@@ -99,6 +99,8 @@ class Srntt(Method):
             "works, not how good the method is."
         )
         own = " LR is its own reference." * self.alone
+        if restorer.swaps != info.swaps:
+            own += " It was trained with matches in tf32, which this device lacks."
         return [
             f"{self.name}: {info.step} steps, checkpoint {valid(restorer.checkpoint.path.name)} "
             f"(sha256 {info.weights_sha256[:12]}).{own} Encoder: {restorer.encoder.identity}. "

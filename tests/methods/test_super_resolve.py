@@ -12,6 +12,7 @@ from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_che
 from srntt_pipeline.colour import convert
 from srntt_pipeline.config import SuperResolveParams, SwapParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
@@ -388,3 +389,12 @@ def test_heic_is_taken_as_lr_and_as_reference(restore, images, tmp_path):
     assert sr.shape == (4 * height, 4 * width, 3)
     # References are shrunk to SR's size, which LR's header tells.
     np.testing.assert_array_equal(sr, pixels(restore(*given, side=4 * max(height, width))))
+
+
+def test_matches_in_tf32_are_in_float32_where_there_is_none(restore, images, tmp_path):
+    """Neither this command nor evaluate has an option for it: it was refused."""
+    tf32 = save_tiny(tmp_path / "srntt-l2.safetensors", precision="tf32")
+    out = restore(out=tmp_path / "a.png", given=tf32)
+    assert np.array_equal(pixels(out), pixels(restore(out=tmp_path / "b.png")))
+    told = of_checkpoint(tf32).notes("cpu")[0]
+    assert "trained with matches in tf32" in told
