@@ -9,9 +9,17 @@ import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.text import shortened, valid
@@ -32,6 +40,8 @@ _LONGEST_TEXT = 4096  # characters: the longest path there is
 
 _Blocks = Annotated[int, Field(ge=0, le=256)]
 Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
+# How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
+SetLayout = Literal["auto", "groups", "images"]
 Seed = Annotated[
     int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
 ]
@@ -46,6 +56,18 @@ class Section(BaseModel):
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _lists(cls, content: Any) -> Any:
+        """Take one text where a list of texts is asked for as a list of it: `protocol: luma`."""
+        if not isinstance(content, dict):
+            return content
+        lists = {name for name, f in cls.model_fields.items() if _holds_texts(f.annotation)}
+        return {
+            key: (value,) if key in lists and isinstance(value, str) else value
+            for key, value in content.items()
+        }
+
     @model_validator(mode="after")
     def _texts(self) -> "Section":
         for name in type(self).model_fields:
@@ -54,6 +76,23 @@ class Section(BaseModel):
                 if isinstance(text, str) and (wrong := _wrong(text)):
                     raise ValueError(f"{name}: the text {wrong}")
         return self
+
+
+def _holds_texts(annotation: Any) -> bool:
+    """Whether values of a type are lists of texts, as tuples of any length are here."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _holds_texts(parts[0])
+    if origin in (Union, UnionType):
+        return any(map(_holds_texts, parts))
+    return origin is tuple and parts[1:] == (Ellipsis,) and _is_text(parts[0])
+
+
+def _is_text(annotation: Any) -> bool:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _is_text(parts[0])
+    return annotation is str or (origin is Literal and all(isinstance(p, str) for p in parts))
 
 
 def _wrong(text: str) -> str | None:
@@ -498,12 +537,17 @@ class EvaluateParams(Section):
     max_images: int = Field(
         0, ge=0, le=_MOST_COUNT, description="Only the first so many images; 0: all."
     )
+    layout: SetLayout = Field(
+        "auto",
+        description="How the test set is read: as `groups` of an HR image GGG_0 and its references "
+        "GGG_1, GGG_2, …; as HR `images` without references; `auto`: by the names.",
+    )
+    released: Literal["CUFED5", "Sun80", "Urban100"] | None = Field(
+        None,
+        description="States that these are the released images of that set: the paper's numbers "
+        "stand beside those alone. Default: only where an image is known by its pixels.",
+    )
     seed: Seed = 0
-
-    @field_validator("protocol", mode="before")
-    @classmethod
-    def _one(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
 
 class TablesParams(Section):
