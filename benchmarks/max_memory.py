@@ -20,12 +20,13 @@ from resources import memory
 from timing import processor
 
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
-from srntt_pipeline.config import SuperResolveParams, SwapParams, TrainParams
+from srntt_pipeline.config import SuperResolveParams, SwapParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.methods.srntt import super_resolve
+from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps import correspondence
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 EARNEST = 8  # searches of one window of LR in one of a reference
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True}
@@ -41,7 +42,7 @@ def inputs(folder: Path, lr: float, ref: float) -> None:
     encoder = load_encoder("random", 0, torch.device("cpu")).identity.as_dict()
     swaps = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
     info = CheckpointInfo(
-        model="srntt-l2", sizes=SIZES, step=0, encoder=encoder, swaps=swaps, train=TrainParams(),
+        model="srntt-l2", sizes=SIZES, step=0, encoder=encoder, swaps=swaps, train=SrnttRecipe(),
         dataset="", metrics={},
     )  # fmt: skip
     save_checkpoint(folder / "model.safetensors", build_model("srntt-l2", SIZES), info)

@@ -18,11 +18,12 @@ from loader import demo
 from timing import processor, seconds
 from torch.utils.flop_counter import FlopCounterMode
 
-from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.swaps.precompute import precompute_swaps
-from srntt_pipeline.training.job import srntt_job
+from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.launch import launch
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.trainer import Trainer
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--cache-gib", type=float, default=4.0)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
-    params = TrainParams(
+    params = SrnttRecipe(
         variant=options.variant,
         channels=options.channels,
         blocks=tuple(map(int, options.blocks.split(","))),
@@ -71,15 +72,15 @@ def main() -> None:
         for workers in map(int, options.loader_workers.split(",")):
 
             def run(fabric: Fabric, workers: int = workers) -> tuple[float, float, float]:
-                job = srntt_job(
+                job = make_job(
+                    params,
                     dataset,
                     folder / "swaps",
-                    params,
                     fabric.device,
                     cache_bytes=int(options.cache_gib * 2**30),
                     on_cpu=workers > 0,
                 )
-                trainer = Trainer(fabric, folder / "out", params, job, workers)
+                trainer = Trainer(fabric, folder / "out", job, workers)
                 return measure(trainer, options.skip)
 
             taken, waited, flops = launch(run, options.device, 1, params.precision)

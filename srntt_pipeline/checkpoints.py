@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from safetensors.torch import save
 from torch import Tensor, nn
 
 import srntt_pipeline
-from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError, first_problem, one_line
 from srntt_pipeline.files import (
     file_sha256,
@@ -27,6 +36,7 @@ from srntt_pipeline.files import (
 from srntt_pipeline.maps import EncoderIdentity
 from srntt_pipeline.models import build_model, model_names
 from srntt_pipeline.tensors import load_tensors, tensor_shapes
+from srntt_pipeline.training.recipes import Recipe, get_recipe
 
 FORMAT = "srntt_pipeline checkpoint"
 
@@ -47,8 +57,8 @@ class CheckpointInfo(BaseModel):
 
     `encoder`: identity of the VGG19 whose maps it was trained on, made with `swaps`; both None for
     a model that takes no maps; `networks`: the SHA-256 of other networks that these swaps were
-    matched with (`Matcher.networks`); `dataset`: fingerprint of the training pairs; `metrics`: of
-    the last validation, None for an infinite PSNR.
+    matched with (`Matcher.networks`); `train`: the parameters of `recipe`; `dataset`: fingerprint
+    of the training pairs; `metrics`: of the last validation, None for an infinite PSNR.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -56,20 +66,40 @@ class CheckpointInfo(BaseModel):
     format: str = FORMAT
     software: str = f"srntt_pipeline {srntt_pipeline.__version__}"
     model: str
+    recipe: str = ""
     sizes: dict[str, Any]
     step: Annotated[int, Field(ge=0)]
     encoder: EncoderIdentity | None
     swaps: SwapParams | None
     networks: dict[str, str] = {}
-    train: TrainParams | UpscalerParams
+    train: SerializeAsAny[Recipe]
     dataset: str
     metrics: dict[str, float | None]
     weights_sha256: str = ""
+
+    @field_validator("train", mode="plain")
+    @classmethod
+    def _of_recipe(cls, value: Any, info: ValidationInfo) -> Recipe:
+        """Return the parameters as the section of their recipe."""
+        if isinstance(value, Recipe):
+            return value
+        # Files of before the recipes name none: each kind of model had but one.
+        of_model = "sisr" if info.data.get("model") == "sisr" else "srntt"
+        try:
+            section = get_recipe(info.data.get("recipe") or of_model)
+            return section.model_validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
+        except InputError as error:
+            raise ValueError(one_line(str(error))) from None
 
     @model_validator(mode="after")
     def _named(self) -> "CheckpointInfo":
         if self.swaps and self.swaps.networks != set(self.networks):
             raise ValueError(f"networks {self.networks}, but swaps use {self.swaps.networks}")
+        if self.recipe not in ("", self.train.recipe):
+            raise ValueError(f"recipe {self.recipe}, but parameters of {self.train.recipe}")
+        self.recipe = self.train.recipe
         return self
 
 
@@ -154,12 +184,20 @@ def _bare_model(path: Path, info: CheckpointInfo, found: dict[str, Any]) -> nn.M
 
 
 def weights_file(path: Path) -> Path:
-    """Return the .safetensors file meant by `path`: itself, its .json, or the folder it is in."""
+    """Return the .safetensors file meant by `path`: itself, its .json, or the folder it is in.
+
+    Raises InputError for a folder without a checkpoint, or with several.
+    """
     if path.is_dir():
         found = sorted(path.glob("*.safetensors"))
         if not found:
             raise InputError(f"{path}: no checkpoint in this folder; train writes one")
-        return found[-1]
+        # Weights without their JSON are no checkpoint, but what is wrong with the only one is told.
+        found = [file for file in found if file.with_suffix(".json").exists()] or found
+        if len(found) > 1:
+            names = ", ".join(file.name for file in found)
+            raise InputError(f"{path} holds several checkpoints; name one of {names}")
+        return found[0]
     return path.with_suffix(".safetensors") if path.suffix == ".json" else path
 
 

@@ -6,6 +6,7 @@ Functions are imported when their command runs: `--help` need not wait for PyTor
 """
 
 import functools
+import operator
 import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,7 +21,9 @@ from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.cluster import cluster
 from srntt_pipeline.console import reporting, say, say_line
 from srntt_pipeline.parallel import default_workers
+from srntt_pipeline.sections import Section, validate
 from srntt_pipeline.training import CACHE_GIB
+from srntt_pipeline.training.recipes import RECIPES, Recipe
 
 if typing.TYPE_CHECKING:
     from srntt_pipeline.swaps.matcher import NetworkFiles
@@ -61,7 +64,7 @@ def main() -> None:
         cli()
 
 
-def parameters(model: type[config.Section], section: str) -> Callable[[Command], Command]:
+def parameters(model: type[Section], section: str) -> Callable[[Command], Command]:
     """Add `--params FILE` and an option for each field of `model`; pass the section as `params`.
 
     An option beats the file's `section`, which beats the defaults.
@@ -71,15 +74,16 @@ def parameters(model: type[config.Section], section: str) -> Callable[[Command],
         @functools.wraps(command)
         def run(*args: Any, params_file: Path | None, **options: Any) -> None:
             file = config.read_params(params_file) if params_file else config.Params()
-            values = getattr(file, section).model_dump(include=set(model.model_fields))
+            found = operator.attrgetter(section)(file)
+            values = found.model_dump(include=set(model.model_fields))
             for name in model.model_fields:
                 given = options.pop(name)
                 if given is not None:
                     values[name] = given
-            params = config.validate(model, values, "options")
+            params = validate(model, values, "options")
             command(*args, params=params, **options)
 
-        for name, field in reversed(model.model_fields.items()):
+        for name, field in reversed(model.shown_fields().items()):
             run = _option(name, field)(run)
         return click.option(
             "--params",
@@ -224,6 +228,17 @@ def checkpoint_files_options(command: Command) -> Command:
     return checkpoint_encoder_option(run)
 
 
+def cache_option(command: Command) -> Command:
+    """Add `--cache-gib`."""
+    return click.option(
+        "--cache-gib",
+        type=click.FloatRange(min=0, max=2**20),
+        default=CACHE_GIB,
+        show_default=True,
+        help="Memory for swapped maps, GiB; what does not fit is rebuilt at every use.",
+    )(command)
+
+
 def loop_options(command: Command) -> Command:
     """Add `--devices`, `--loader-workers` and `--overwrite`."""
     for option in (
@@ -340,26 +355,6 @@ def build_cufed5(
 @cli.command()
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
-@parameters(config.UpscalerParams, "upscaler")
-@loop_options
-@device_option
-def train_upscaler(dataset: Path, out: Path, params: config.UpscalerParams, **options: Any) -> None:
-    """Train a network that upscales without references.
-
-    It is the content extractor of SRNTT with a tail of its own, and takes the place of bicubic
-    interpolation before matching, or of the warm-up (train --content). Reads DATASET/train/input;
-    writes to OUT the checkpoint (sisr.safetensors and .json), its card, and what train writes.
-
-    Example:  srntt-pipeline train-upscaler dataset upscaler --steps 2000
-    """
-    from srntt_pipeline.training.loop import train_upscaler as run
-
-    run(dataset, out, params, **options)
-
-
-@cli.command()
-@click.argument("dataset", type=_PATH)
-@click.argument("out", type=_PATH)
 @click.option(
     "--shard",
     metavar="K/N",
@@ -407,41 +402,90 @@ def precompute_swaps(
     )
 
 
-@cli.command()
-@click.argument("dataset", type=_PATH)
-@click.argument("swaps", type=_PATH)
-@click.argument("out", type=_PATH)
-@parameters(config.TrainParams, "train")
-@click.option("--content", type=_PATH, help="A content extractor that train-upscaler trained.")
-@loop_options
-@device_option
-@checkpoint_encoder_option
-@click.option(
-    "--cache-gib",
-    type=click.FloatRange(min=0, max=2**20),
-    default=CACHE_GIB,
-    show_default=True,
-    help="Memory for swapped maps, GiB; what does not fit is rebuilt at every use.",
+_AFTER_RECIPE = (
+    "name the recipe first: SRNTT is trained by `srntt-pipeline train srntt DATASET SWAPS OUT`"
 )
-def train(
-    dataset: Path,
-    swaps: Path,
-    out: Path,
-    params: config.TrainParams,
-    cache_gib: float,
-    **options: Any,
-) -> None:
-    """Train SRNTT on a data set and its precomputed swaps.
 
-    Reads DATASET/train and SWAPS; writes to OUT the checkpoint (VARIANT.safetensors and .json) and
-    its card (card.json, card.md), loss.csv, validation.csv, metrics.json, dvclive/ with curves and
-    pictures, and resume/, from which a stopped run goes on.
 
-    Example:  srntt-pipeline train dataset swaps model --variant srntt --steps 2000
+class Recipes(Pipeline):
+    """Recipes of training; what is none of them is refused with what to write instead."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the recipe; raise UsageError for options before it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(f"{error.option_name}: {_AFTER_RECIPE}", ctx) from None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Return the command of a recipe; raise UsageError for another word."""
+        if args and args[0] not in self.commands:
+            known = ", ".join(self.commands)
+            told = f"{args[0]}: no such recipe (known: {known}); {_AFTER_RECIPE}"
+            raise click.UsageError(told, ctx)
+        return super().resolve_command(ctx, args)
+
+
+@cli.group(cls=Recipes, subcommand_metavar="RECIPE DATASET [SWAPS] OUT [OPTIONS]")
+def train() -> None:
+    """Train a network by a recipe: SRNTT, or what it is compared with.
+
+    Each recipe has its own options: `srntt-pipeline train RECIPE --help`.
+
+    Example:  srntt-pipeline train srntt dataset swaps model --variant srntt
     """
-    from srntt_pipeline.training.loop import train as run
 
-    run(dataset, swaps, out, params, cache_bytes=int(cache_gib * 2**30), **options)
+
+def _add_recipe(name: str, recipe: type[Recipe]) -> None:
+    """Add `train NAME`: SWAPS, and options of theirs, where some phase is fed with maps."""
+    with_maps = recipe.takes("maps")
+
+    def command(
+        dataset: Path,
+        out: Path,
+        params: Recipe,
+        swaps: Path | None = None,
+        cache_gib: float = CACHE_GIB,
+        **options: Any,
+    ) -> None:
+        from srntt_pipeline.training.loop import train as run
+
+        run(params, dataset, out, swaps, cache_bytes=int(cache_gib * 2**30), **options)
+
+    command.__doc__ = f"""Train {name}: {recipe.summary()}
+
+    Reads DATASET/train{" and SWAPS" if with_maps else ""}; writes to OUT the checkpoint
+    (.safetensors and .json, called as the network) and its card (card.json, card.md), loss.csv,
+    validation.csv, metrics.json, dvclive/ with curves and pictures, and resume/, from which a
+    stopped run goes on.
+
+    Example:  srntt-pipeline train {name} dataset {"swaps " if with_maps else ""}model --steps 2000
+    """
+    decorators: list[Any] = [
+        click.argument("dataset", type=_PATH),
+        *([click.argument("swaps", type=_PATH)] if with_maps else []),
+        click.argument("out", type=_PATH),
+        parameters(recipe, f"train.{name}"),
+        *([_content_option(recipe)] if recipe().start() else []),
+        loop_options,
+        device_option,
+        *([checkpoint_encoder_option, cache_option] if with_maps else []),
+    ]
+    decorated: Any = command
+    for decorate in reversed(decorators):
+        decorated = decorate(decorated)
+    train.command(name)(decorated)
+
+
+def _content_option(recipe: type[Recipe]) -> Callable[[Command], Command]:
+    start = recipe().start()
+    model = start.model if start else ""
+    words = f"A checkpoint to start from, as `train {model}` writes it, of equal size."
+    return click.option("--content", type=_PATH, metavar="CHECKPOINT", help=words)
+
+
+for _name, _recipe in RECIPES.items():
+    _add_recipe(_name, _recipe)
 
 
 def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool) -> None:
@@ -457,11 +501,20 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 @click.argument("dataset", type=_PATH)
 @click.argument("out", type=_PATH)
 @click.option(
+    "--method",
+    "methods",
+    metavar="SOURCE",
+    multiple=True,
+    help="What is measured beside bicubic; repeat for more. A checkpoint; a folder of checkpoints; "
+    "NAME=FOLDER of SR images made elsewhere; NAME=package.module:Class; or the name of an "
+    "installed entry point of the group srntt_pipeline.methods (docs/adding.md).",
+)
+@click.option(
     "--checkpoint",
     "checkpoints",
     type=_PATH,
     multiple=True,
-    help="What train wrote; repeat for more methods; without it, bicubic alone.",
+    help="The short form for a method that train wrote.",
 )
 @parameters(config.EvaluateParams, "evaluate")
 @click.option(
@@ -478,6 +531,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 def evaluate(
     dataset: Path,
     out: Path,
+    methods: tuple[str, ...],
     checkpoints: tuple[Path, ...],
     params: config.EvaluateParams,
     workers: int,
@@ -489,9 +543,9 @@ def evaluate(
     DATASET is in CUFED5 layout (built here or downloaded; its root or its test/CUFED5), or a folder
     of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, comparisons.csv (paired
     tests), per_image.csv, index.html, metrics.json, plots/, grids/ and images/. What an earlier run
-    left there is used again, be it of other checkpoints or protocols.
+    left there is used again, be it of other methods or protocols.
 
-    Example:  srntt-pipeline evaluate dataset results --checkpoint model --protocol rgb
+    Example:  srntt-pipeline evaluate dataset results --method model --method theirs=their_images
     """
     from srntt_pipeline.evaluation.evaluate import evaluate as run
 
@@ -499,7 +553,7 @@ def evaluate(
         dataset,
         out,
         params,
-        checkpoints=checkpoints,
+        methods=[*methods, *checkpoints],
         workers=workers,
         device=device,
         files=files,
@@ -545,12 +599,13 @@ def super_resolve(
 ) -> None:
     """Enlarge the image LR by 4, with the texture of reference photos.
 
-    LR may have any size from 3 px a side on. Without --ref, LR is its own reference.
+    LR may have any size from 3 px a side on. The network may be any that train wrote; without
+    --ref, LR is its own reference where it needs one.
 
     Example:  srntt-pipeline super-resolve small.png --ref a.jpg --ref b.jpg --checkpoint model -o
     large.png
     """
-    from srntt_pipeline.methods.srntt import super_resolve as run
+    from srntt_pipeline.methods.super_resolve import super_resolve as run
 
     run(
         lr, refs, checkpoint, out, params, device=device, files=files, max_memory=max_memory

@@ -5,103 +5,23 @@ parallel a stage runs (workers, device, cluster) is never in there, so it never 
 result. `ClusterConfig` has a file of its own.
 """
 
-import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, create_model, field_validator, model_validator
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.text import shortened, valid
-from srntt_pipeline.variants import VARIANTS, Variant, VariantName
+from srntt_pipeline.sections import MOST_COUNT, Section, SectionType, Seed, validate
+from srntt_pipeline.training.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.yaml_files import read_yaml
 
 BICUBIC = "bicubic"  # the upscaler that needs no file
 
-# Upper bounds are far above what is useful, and keep a slip of the finger from asking for more
-# memory than there is, for numbers that float32 lacks, or for a run that never ends.
 LARGEST_PX = 16_384  # side of an image: 268 megapixels
-_MOST_STEPS = 10**7  # three hundred times the paper's
-_MOST_COUNT = 10**9  # of what data sets hold; fits any integer type
-_MOST_WEIGHTS = 2**28  # of a network: 4 GiB with gradients and what Adam keeps of them
-_MOST_BATCH_BYTES = 4 * 2**30  # one feature map of a batch, of which a network keeps dozens
-_MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
-_LONGEST_TEXT = 4096  # characters: the longest path there is
-
-_Blocks = Annotated[int, Field(ge=0, le=256)]
-Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
 # How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
 SetLayout = Literal["auto", "groups", "images"]
-Seed = Annotated[
-    int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
-]
-
-
-class Section(BaseModel):
-    """Parameters of one stage: immutable, no unknown keys; descriptions are the CLI's help."""
-
-    # Defaults are validated too: as a float, 100 must be the 100.0 that it is when it is given, or
-    # files made from equal parameters would not be taken for equal.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lists(cls, content: Any) -> Any:
-        """Take one text where a list of texts is asked for as a list of it: `protocol: luma`."""
-        if not isinstance(content, dict):
-            return content
-        lists = {name for name, f in cls.model_fields.items() if _holds_texts(f.annotation)}
-        return {
-            key: (value,) if key in lists and isinstance(value, str) else value
-            for key, value in content.items()
-        }
-
-    @model_validator(mode="after")
-    def _texts(self) -> "Section":
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and (wrong := _wrong(text)):
-                    raise ValueError(f"{name}: the text {wrong}")
-        return self
-
-
-def _holds_texts(annotation: Any) -> bool:
-    """Whether values of a type are lists of texts, as tuples of any length are here."""
-    origin, parts = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _holds_texts(parts[0])
-    if origin in (Union, UnionType):
-        return any(map(_holds_texts, parts))
-    return origin is tuple and parts[1:] == (Ellipsis,) and _is_text(parts[0])
-
-
-def _is_text(annotation: Any) -> bool:
-    origin, parts = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _is_text(parts[0])
-    return annotation is str or (origin is Literal and all(isinstance(p, str) for p in parts))
-
-
-def _wrong(text: str) -> str | None:
-    """Return what keeps a text from being written to files, or from being a path."""
-    if "\0" in text:
-        return "holds a NUL"
-    if len(text) > _LONGEST_TEXT:
-        return f"is longer than {_LONGEST_TEXT} characters"
-    return None if text == valid(text) else "is not valid UTF-8"
+_MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
 
 
 class DemoAlbumsParams(Section):
@@ -168,7 +88,7 @@ class BuildParams(Matching):
     levels_by: Literal["bands", "quantiles"] = Field(
         "bands", description="Levels by bands of match counts, or by quantiles within each album."
     )
-    bands: tuple[Annotated[int, Field(le=_MOST_COUNT)], ...] | None = Field(
+    bands: tuple[Annotated[int, Field(le=MOST_COUNT)], ...] | None = Field(
         None,
         max_length=9,
         description="Least match counts of L1, L2, …; default: 160 halved from level to level.",
@@ -180,7 +100,7 @@ class BuildParams(Matching):
     crop_matches: int = Field(
         5,
         ge=1,
-        le=_MOST_COUNT,
+        le=MOST_COUNT,
         description="Least matches between a crop and its counterpart; others are not used.",
     )
     near_duplicate_bits: int = Field(
@@ -200,11 +120,9 @@ class BuildParams(Matching):
         False, description="Train on photos that are near-duplicates of test photos."
     )
     train_pairs: int = Field(
-        13761, ge=0, le=_MOST_COUNT, description="Most training pairs (paper: 13,761)."
+        13761, ge=0, le=MOST_COUNT, description="Most training pairs (paper: 13,761)."
     )
-    test_groups: int = Field(
-        126, ge=0, le=_MOST_COUNT, description="Most test groups (paper: 126)."
-    )
+    test_groups: int = Field(126, ge=0, le=MOST_COUNT, description="Most test groups (paper: 126).")
     test_albums: float = Field(
         0.1, ge=0, lt=1, description="Share of the albums kept for the test set (at least one)."
     )
@@ -318,7 +236,7 @@ class SwapParams(MatchParams):
     pairs_per_shard: int = Field(
         256,
         ge=1,
-        le=_MOST_COUNT,
+        le=MOST_COUNT,
         description="Most training pairs in one HDF5 shard; with `maps`, at most 64 MB too.",
     )
     store: Literal["correspondence", "maps"] = Field(
@@ -353,159 +271,6 @@ class SwapParams(MatchParams):
         )
 
 
-class LoopParams(Section):
-    """How a network is trained, whichever it is (part of `train` and `upscaler`)."""
-
-    bicubic_skip: bool = Field(
-        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
-    )
-    batch_norm: bool = Field(
-        False, description="Batch norm in each residual block, as in the paper's released code."
-    )
-    batch_size: int = Field(9, ge=1, le=4096, description="Pairs in a batch, over all devices.")
-    patch_px: int = Field(160, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
-    augment: bool = Field(
-        False, description="Flip and turn (by 90°) patches at random, their swapped maps with them."
-    )
-    learning_rate: float = Field(
-        1e-4, gt=0, le=1, description="Adam's learning rate: about how far a weight moves a step."
-    )
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
-    gradient_clip: float = Field(
-        0, ge=0, le=1e6, description="Largest norm of the gradient; 0: any."
-    )
-    ema_decay: float = Field(
-        0,
-        ge=0,
-        lt=1,
-        description="Decay, a step, of the moving average of the weights, which is then what is "
-        "validated and kept, such as 0.999; 0: none.",
-    )
-    precision: Literal["32-true", "bf16-mixed"] = Field(
-        "32-true", description="Arithmetic of the network; losses are in float32 in any case."
-    )
-    validation_pairs: int = Field(
-        32, ge=1, le=_MOST_COUNT, description="Pairs kept from training to validate on."
-    )
-    validate_every: int = Field(
-        1000, ge=1, le=_MOST_COUNT, description="Steps between validations."
-    )
-    checkpoint_every: int = Field(
-        500, ge=1, le=_MOST_COUNT, description="Steps between checkpoints."
-    )
-    seed: Seed = 0
-
-
-def _check_memory(params: LoopParams, channels: int, blocks: int) -> None:
-    """Raise ValueError for sizes that make a network, or a batch, too large for any device."""
-    weights = 2 * 9 * channels**2 * blocks  # a block is two convolutions, 3×3
-    if weights > _MOST_WEIGHTS:
-        raise ValueError(
-            f"channels {channels} and {blocks} blocks make {weights / 1e6:.0f} million weights; "
-            f"the most is {_MOST_WEIGHTS / 1e6:.0f} million"
-        )
-    size = params.batch_size * params.patch_px**2 * channels * 4
-    if size > _MOST_BATCH_BYTES:
-        raise ValueError(
-            f"batch_size {params.batch_size}, patch_px {params.patch_px} and channels {channels} "
-            f"make feature maps of {size / 2**30:.0f} GiB each; the most is "
-            f"{_MOST_BATCH_BYTES // 2**30} GiB"
-        )
-
-
-_Weight = Annotated[float, Field(ge=0, le=1e6)]
-
-
-class _ObjectiveParams(Section):
-    variant: VariantName = Field(
-        "srntt-l2",
-        description="Which SRNTT of the paper's tables: sets the layers that transfer texture, the "
-        "swaps it needs, and the losses, where they are not set here.",
-    )
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
-    blocks: tuple[_Blocks, _Blocks, _Blocks, _Blocks] = Field(
-        (16, 16, 8, 4),
-        description="Residual blocks of the content extractor and of the texture transfer at "
-        "relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
-    )
-    weight_maps: bool = Field(
-        False, description="Multiply swapped maps by the weight map S* before transfer."
-    )
-    warmup_steps: Steps = Field(
-        3058,
-        description="Steps of SISR, which pre-train the content extractor (3058: 2 epochs of "
-        "13,761 pairs by 9); none with --content.",
-    )
-    reconstruction_steps: Steps = Field(
-        3058,
-        description="Steps with swapped maps on the reconstruction loss alone, before `steps` on "
-        "all losses (3058: the paper's 2 epochs).",
-    )
-    steps: Steps = Field(
-        30580, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."
-    )
-    reconstruction: Literal["l1", "mse"] | None = Field(
-        None, description="Reconstruction loss; default: the variant's (l1, with `-l2`: mse)."
-    )
-    reconstruction_weight: _Weight = Field(1.0, description="Weight of that loss.")
-    perceptual_weight: _Weight | None = Field(
-        None, description="Weight of the perceptual loss; default: the variant's (1e-4 or 0)."
-    )
-    perceptual_layer: Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"] = Field(
-        "relu5_1",
-        description="VGG19 layer of the perceptual loss; the encoder's weights must reach it.",
-    )
-    texture_weight: _Weight | None = Field(
-        None, description="Weight of the texture loss; default: the variant's (1e-4 or 0)."
-    )
-    adversarial_weight: _Weight | None = Field(
-        None, description="Weight of the adversarial loss; default: the variant's (1e-6 or 0)."
-    )
-    critic_channels: int = Field(
-        32,
-        ge=1,
-        le=256,
-        description="Channels of the critic's first convolution, doubled four times.",
-    )
-    critic_steps: int = Field(
-        1, ge=1, le=1000, description="Steps of the critic for each of the network."
-    )
-    gradient_penalty: _Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
-
-
-class TrainParams(LoopParams, _ObjectiveParams):
-    """`train`: variant, sizes, losses and schedule of SRNTT (paper 3.2–3.4)."""
-
-    @model_validator(mode="after")
-    def _sizes(self) -> "TrainParams":
-        _check_memory(self, self.channels, sum(self.blocks))
-        return self
-
-    @property
-    def resolved(self) -> Variant:
-        """The variant with what params say in place of its defaults."""
-        variant = VARIANTS[self.variant]
-        keys = ("reconstruction", "perceptual_weight", "texture_weight", "adversarial_weight")
-        given = {key: value for key in keys if (value := getattr(self, key)) is not None}
-        return dataclasses.replace(variant, **given)
-
-
-class _UpscalerSizes(Section):
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
-    blocks: _Blocks = Field(16, description="Residual blocks.")
-    steps: Steps = Field(30580, description="Steps (30580: 20 epochs of 13,761 pairs by 9).")
-    reconstruction: Literal["l1", "mse"] = Field("l1", description="Reconstruction loss.")
-
-
-class UpscalerParams(LoopParams, _UpscalerSizes):
-    """`upscaler`: the content extractor alone, to upscale LR and Ref↓ before they are matched."""
-
-    @model_validator(mode="after")
-    def _sizes(self) -> "UpscalerParams":
-        _check_memory(self, self.channels, self.blocks)
-        return self
-
-
 class EvaluateParams(Section):
     """`evaluate`: what is measured, and how (paper section 5)."""
 
@@ -535,7 +300,7 @@ class EvaluateParams(Section):
         "", description="File of torchvision's VGG16 for dists; empty: downloaded once."
     )
     max_images: int = Field(
-        0, ge=0, le=_MOST_COUNT, description="Only the first so many images; 0: all."
+        0, ge=0, le=MOST_COUNT, description="Only the first so many images; 0: all."
     )
     layout: SetLayout = Field(
         "auto",
@@ -572,14 +337,24 @@ class SuperResolveParams(Section):
     )
 
 
+class _Recipes(Section):
+    """`train`: a section for each recipe that a network can be trained by."""
+
+
+# A recipe brings its section with it: `train.srntt`, `train.edsr`, …
+_sections: dict[str, Any] = {name: (recipe, recipe()) for name, recipe in RECIPES.items()}
+TrainSections = create_model(
+    "TrainSections", __base__=_Recipes, __doc__=_Recipes.__doc__, **_sections
+)
+
+
 class Params(Section):
     """A whole params file; every section and key is optional."""
 
     demo_albums: DemoAlbumsParams = DemoAlbumsParams()
     build: BuildParams = BuildParams()
     swaps: SwapParams = SwapParams()
-    train: TrainParams = TrainParams()
-    upscaler: UpscalerParams = UpscalerParams()
+    train: TrainSections = TrainSections()
     evaluate: EvaluateParams = EvaluateParams()
     tables: TablesParams = TablesParams()
     super_resolve: SuperResolveParams = SuperResolveParams()
@@ -673,18 +448,43 @@ def read_params(path: Path) -> Params:
     """
     content = read_yaml(path, "params file")
     if isinstance(content, dict):
-        # A section without keys is None in YAML; DVC wants each section that it tracks to be named.
-        content = {name: {} if section is None else section for name, section in content.items()}
+        _check_moved(content, path)
+        content = _named(content)
+        content["train"] = _named(content.get("train", {}))
     return validate(Params, content or {}, str(path))
+
+
+def _named(sections: Any) -> Any:
+    """Return `sections` with those that have no keys, which YAML reads as None, as empty ones."""
+    # DVC wants each section that it tracks to be named.
+    if not isinstance(sections, dict):
+        return {} if sections is None else sections
+    return {name: {} if section is None else section for name, section in sections.items()}
+
+
+def _check_moved(content: Mapping[str, Any], path: Path) -> None:
+    """Raise InputError that says where a key is now, for files older than the recipes."""
+    train = content.get("train")
+    keys = train if isinstance(train, dict) else {}
+    moved = [key for key in keys if key not in RECIPES and key in RECIPES["srntt"].model_fields]
+    if moved:
+        raise InputError(
+            f"{path}: train.{moved[0]} is now train.srntt.{moved[0]}: below train, each recipe has "
+            f"a section of its own ({', '.join(RECIPES)})"
+        )
+    if "upscaler" in content:
+        raise InputError(f"{path}: the section upscaler is now train.sisr")
+
+
+def recipe_params(params: Params, name: str) -> Recipe:
+    """Return the section of the recipe of that name; raise InputError where there is none."""
+    section: Recipe = getattr(params.train, get_recipe(name).recipe)
+    return section
 
 
 def read_cluster_config(path: Path) -> ClusterConfig:
     """Read the file of `--cluster-config` (YAML); raise InputError as `read_params` does."""
     return validate(ClusterConfig, read_yaml(path, "cluster config") or {}, str(path))
-
-
-_SHOWN = 5  # of what is wrong
-SectionType = TypeVar("SectionType", bound=Section)
 
 
 def override(section: SectionType, given: Sequence[str]) -> SectionType:
@@ -696,40 +496,3 @@ def override(section: SectionType, given: Sequence[str]) -> SectionType:
             raise InputError(f"{text}: expected KEY=VALUE")
         values[key] = value.split(",") if isinstance(values.get(key), tuple) else value
     return validate(type(section), values, " ".join(given))
-
-
-def validate(model: type[SectionType], content: object, source: str) -> SectionType:
-    """Return `content` as `model`, or raise InputError: a line that starts with `source`."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-        lines = [_explain(model, problem) for problem in problems[:_SHOWN]]
-        if len(problems) > _SHOWN:
-            lines.append(f"and {len(problems) - _SHOWN} more")
-        raise InputError(f"{source}: {'; '.join(lines)}") from None
-
-
-def _shown(given: object) -> str:
-    try:
-        return shortened(repr(given), 80)
-    except ValueError:  # Python prints no integer of more than 4,300 digits
-        return "a number of thousands of digits"
-
-
-def _explain(model: type[Section], problem: Mapping[str, Any]) -> str:
-    place = [shortened(str(part), 60) for part in problem["loc"]]
-    key = ".".join(place)
-    if problem["type"] != "extra_forbidden":
-        message = problem["msg"].removeprefix("Value error, ")
-        given = problem.get("input")
-        shown = f" (got {_shown(given)})" if isinstance(given, str | int | float | list) else ""
-        where = f"{key}: " if key else ""
-        return f"{where}{message[:1].lower()}{message[1:]}{shown}"
-    for part in place[:-1]:
-        model = model.model_fields[part].annotation  # type: ignore[assignment]
-    known = list(model.model_fields)
-    close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-    meant = ".".join([*place[:-1], *close])
-    hint = f"did you mean {meant}?" if close else f"known here: {', '.join(known)}"
-    return f"{key} is not a parameter; {hint}"

@@ -13,4 +13,4 @@ if __name__ == "__main__":
     with reporting(), cluster():
         params, dataset, *checkpoints, out = map(Path, sys.argv[1:])
         settings = read_params(params).evaluate
-        evaluate(dataset, out, settings, checkpoints=checkpoints, workers=default_workers())
+        evaluate(dataset, out, settings, methods=checkpoints, workers=default_workers())

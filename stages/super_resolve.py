@@ -5,7 +5,7 @@ from pathlib import Path
 
 from srntt_pipeline.config import read_params
 from srntt_pipeline.console import reporting
-from srntt_pipeline.methods.srntt import super_resolve
+from srntt_pipeline.methods.super_resolve import super_resolve
 
 if __name__ == "__main__":
     with reporting():

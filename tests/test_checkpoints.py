@@ -14,9 +14,11 @@ from srntt_pipeline.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.models import build_model
+from srntt_pipeline.training.recipes.sisr import SisrRecipe
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True, "weight_maps": False}
 
@@ -30,7 +32,7 @@ def save(folder: Path, seed: int = 0, **changes: object) -> Path:
         step=7,
         encoder={"source": "random, seed 0", "sha256": "e" * 64},
         swaps=SwapParams(scales=(1.0, 0.5)),
-        train=TrainParams(**sizes, steps=7),
+        train=SrnttRecipe(**sizes, steps=7),
         dataset="d" * 64,
         metrics={"validation_psnr_db": 23.5},
     )
@@ -161,6 +163,77 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps(described))
     with pytest.raises(InputError, match="do not fit srntt-l2"):
         load_checkpoint(path)
+
+
+SRNTT_OF_BEFORE = {
+    "variant": "srntt-l2", "channels": 4, "blocks": [1, 1, 1, 1], "weight_maps": False,
+    "warmup_steps": 3058, "reconstruction_steps": 3058, "steps": 7, "reconstruction": None,
+    "reconstruction_weight": 1.0, "perceptual_weight": None, "perceptual_layer": "relu3_1",
+    "texture_weight": None, "adversarial_weight": None, "critic_channels": 16, "critic_steps": 1,
+    "gradient_penalty": 10.0, "bicubic_skip": True, "batch_norm": False, "batch_size": 8,
+    "patch_px": 80, "augment": False, "learning_rate": 5e-4, "beta1": 0.9, "gradient_clip": 0.0,
+    "ema_decay": 0.0, "precision": "32-true", "validation_pairs": 16, "validate_every": 95,
+    "checkpoint_every": 95, "seed": 0,
+}  # fmt: skip
+SISR_OF_BEFORE = {
+    "channels": 4, "blocks": 1, "steps": 7, "reconstruction": "l1",
+    **{key: SRNTT_OF_BEFORE[key] for key in list(SRNTT_OF_BEFORE)[16:]},
+}  # fmt: skip
+
+
+def test_files_of_before_the_recipes_are_read(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    edit(recipe=None, train=SRNTT_OF_BEFORE)(path)
+    info = load_checkpoint(path).info
+    assert (info.recipe, info.train.variant, info.train.blocks) == ("srntt", "srntt-l2", (1,) * 4)
+
+    sizes = {"channels": 4, "blocks": 1, "bicubic_skip": False, "batch_norm": False}
+    path = tmp_path / "sisr.safetensors"
+    info = CheckpointInfo(
+        model="sisr", sizes=sizes, step=7, encoder=None, swaps=None,
+        train=SisrRecipe(channels=4, blocks=1), dataset="d" * 64, metrics={},
+    )  # fmt: skip
+    save_checkpoint(path, build_model("sisr", sizes), info)
+    content = json.loads(path.with_suffix(".json").read_text())
+    del content["recipe"]
+    path.with_suffix(".json").write_text(json.dumps({**content, "train": SISR_OF_BEFORE}))
+    info = load_checkpoint(path).info
+    assert (info.recipe, info.train.blocks, info.train.learning_rate) == ("sisr", 1, 5e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"recipe": "esrgan"}, r"train: .*esrgan: no such recipe; known: edsr, sisr, srntt"),
+        ({"recipe": "edsr"}, "train: .*blocks: Input should be a valid integer"),
+        ({"recipe": 7}, "recipe: "),
+        ({"train": {**SRNTT_OF_BEFORE, "variant": "x"}}, "train: .*variant: "),
+        ({"train": 3}, "train: "),
+    ],
+    ids=str,
+)
+def test_parameters_are_checked_by_their_recipe(
+    tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    path = save(tmp_path)
+    edit(**change)(path)
+    with pytest.raises(InputError, match=told) as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_several_checkpoints_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    (tmp_path / "notes.safetensors").touch()  # weights that nothing describes are no checkpoint
+    assert load_checkpoint(tmp_path).path == path
+    for suffix in (".safetensors", ".json"):
+        path.with_suffix(suffix).rename(tmp_path / f"a{suffix}")
+    again = save(tmp_path)
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(tmp_path)
+    told = "holds several checkpoints; name one of a.safetensors, srntt-l2.safetensors"
+    assert str(caught.value) == f"{tmp_path} {told}"
+    assert load_checkpoint(again).path == again
 
 
 def test_a_folder_of_checkpoints_folders_means_all_of_them(tmp_path):

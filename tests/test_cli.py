@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 import yaml
@@ -15,20 +16,26 @@ from srntt_pipeline.albums import build, counts
 from srntt_pipeline.cli import cli, main
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.training import loop
+from srntt_pipeline.training.recipes import RECIPES
 
 # Commands in the order of the pipeline, with their sections of the parameters.
 SECTIONS = {
     "demo-albums": config.DemoAlbumsParams,
     "build-cufed5": config.BuildParams,
-    "train-upscaler": config.UpscalerParams,
     "precompute-swaps": config.SwapParams,
-    "train": config.TrainParams,
     "evaluate": config.EvaluateParams,
     "tables": config.TablesParams,
     "super-resolve": config.SuperResolveParams,
 }
 COMMANDS = [*SECTIONS, "count-matches", "show-match"]
-GROUPS = {"manifest": ["verify", "diff", "stats"], "shards": ["info", "verify", "convert"]}
+GROUPS = {
+    "train": list(RECIPES),
+    "manifest": ["verify", "diff", "stats"],
+    "shards": ["info", "verify", "convert"],
+}
+# With the commands of recipes, whose parameters are sections of their own.
+PARAMETERS = {(name,): section for name, section in SECTIONS.items()}
+PARAMETERS |= {("train", name): recipe for name, recipe in RECIPES.items()}
 
 
 @pytest.fixture
@@ -70,6 +77,13 @@ def help_of(*command):
     return result.output
 
 
+def command_of(*words):
+    command = cli
+    for word in words:
+        command = command.commands[word]
+    return command
+
+
 def in_one_line(text):
     return " ".join(text.split())
 
@@ -79,7 +93,9 @@ def in_one_line(text):
 
 def test_group_help_lists_the_commands_in_the_order_of_the_pipeline():
     listed = help_of().split("Commands:")[1]
-    assert re.findall(r"^  ([a-z0-9-]+)", listed, re.MULTILINE) == [*COMMANDS, *GROUPS]
+    order = [*COMMANDS, *(group for group in GROUPS if group != "train")]
+    order.insert(order.index("evaluate"), "train")
+    assert re.findall(r"^  ([a-z0-9-]+)", listed, re.MULTILINE) == order
 
 
 def test_group_help_reads_like_the_pipeline_and_explains_exit_codes():
@@ -128,14 +144,14 @@ def test_commands_of_a_group_state_purpose_and_a_valid_example(group, command, m
 
 
 @pytest.mark.parametrize(
-    ("command", "name"), [(c, name) for c, s in SECTIONS.items() for name in s.model_fields]
+    ("command", "name"), [(c, name) for c, s in PARAMETERS.items() for name in s.model_fields]
 )
 def test_every_parameter_has_an_option_with_its_description_and_default(command, name):
-    field = SECTIONS[command].model_fields[name]
-    option = next(o for o in cli.commands[command].params if o.name == name)
+    field = PARAMETERS[command].model_fields[name]
+    option = next(o for o in command_of(*command).params if o.name == name)
     flag = "--" + name.replace("_", "-")
     assert flag in option.opts
-    assert flag in help_of(command)
+    assert flag in help_of(*command)
     assert option.help.startswith(field.description)
     if field.default not in (None, "", ()):
         shown = ",".join(map(str, np.atleast_1d(field.default).tolist()))
@@ -185,7 +201,7 @@ def params_file(tmp_path):
 
 
 def test_options_beat_the_params_file_which_beats_the_defaults(seen, params_file):
-    path = params_file({"build": {"train_pairs": 7, "ratio": 0.6}, "train": {"steps": 1}})
+    path = params_file({"build": {"train_pairs": 7, "ratio": 0.6}, "train": {"edsr": {"steps": 1}}})
     default = config.BuildParams()
     assert seen() == default
     assert seen("--params", path) == default.model_copy(update={"train_pairs": 7, "ratio": 0.6})
@@ -210,10 +226,10 @@ def test_options_of_every_kind_are_understood(seen):
 
 def test_flags_can_be_set_and_unset(monkeypatch, call, params_file):
     given = []
-    monkeypatch.setattr(loop, "train", lambda *paths, **options: given.append(paths[-1]))
-    path = params_file({"train": {"bicubic_skip": True}})
+    monkeypatch.setattr(loop, "train", lambda params, *paths, **options: given.append(params))
+    path = params_file({"train": {"srntt": {"bicubic_skip": True}}})
     for options in ([], ["--no-bicubic-skip"], ["--weight-maps"]):
-        assert call("train", "dataset", "swaps", "out", "--params", path, *options)[0] == 0
+        assert call("train", "srntt", "dataset", "swaps", "out", "--params", path, *options)[0] == 0
     flags = [(params.bicubic_skip, params.weight_maps) for params in given]
     assert flags == [(True, False), (False, False), (True, True)]
 
@@ -230,7 +246,7 @@ def test_workers_are_those_asked_for_or_those_of_the_environment(seen, builds, m
     [
         ("build: {train_pair: 3}", ["build.train_pair ", "build.train_pairs"]),
         ("biuld: {train_pairs: 3}", ["biuld", "build"]),
-        ("train: {lerning_rate: 3}", ["train.lerning_rate", "train.learning_rate"]),
+        ("train: {edsr: {lerning_rate: 3}}", ["train.edsr.lerning_rate", "edsr.learning_rate"]),
         ("build: {xyzzy: 3}", ["build.xyzzy", "train_pairs"]),
         ("build: {train_pairs: many}", ["build.train_pairs", "many"]),
         ("build: {ratio: 2}", ["build.ratio", "2"]),
@@ -268,35 +284,36 @@ def test_params_that_are_no_text_or_not_there_are_refused(refused, tmp_path):
         ("build-cufed5", "--crop-px", "50"),
         ("precompute-swaps", "--scales", "big"),
         ("precompute-swaps", "--scales", ","),
-        ("train", "--blocks", "1,2,3"),
-        ("train", "--cache-gib", "-1"),
-        ("train", "--cache-gib", "inf"),
-        ("train", "--steps", "-1"),
-        ("train", "--devices", "0"),
-        ("train", "--loader-workers", "-1"),
-        ("train", "--variant", "srgan"),
-        ("train", "--texture-weight", "-1"),
-        ("train", "--blocks", "-1,1,1,1"),
-        ("train", "--learning-rate", "inf"),
-        ("train", "--learning-rate", "1e300"),
-        ("train", "--channels", "1000000"),
-        ("train", "--channels", "9" * 5000),
-        ("train", "--patch-px", "1000000"),
-        ("train", "--gradient-clip", "nan"),
-        ("train", "--devices", "1000000"),
+        ("train srntt", "--blocks", "1,2,3"),
+        ("train srntt", "--cache-gib", "-1"),
+        ("train srntt", "--cache-gib", "inf"),
+        ("train srntt", "--steps", "-1"),
+        ("train srntt", "--devices", "0"),
+        ("train srntt", "--loader-workers", "-1"),
+        ("train srntt", "--variant", "srgan"),
+        ("train srntt", "--texture-weight", "-1"),
+        ("train srntt", "--blocks", "-1,1,1,1"),
+        ("train srntt", "--learning-rate", "inf"),
+        ("train srntt", "--learning-rate", "1e300"),
+        ("train srntt", "--channels", "1000000"),
+        ("train srntt", "--channels", "9" * 5000),
+        ("train srntt", "--patch-px", "1000000"),
+        ("train srntt", "--gradient-clip", "nan"),
+        ("train srntt", "--devices", "1000000"),
         ("precompute-swaps", "--scales", "1," * 10_000),
         ("build-cufed5", "--long-side-px", str(10**30)),
         ("evaluate", "--references", "x," * 10_000),
         ("precompute-swaps", "--encoder-weights", "\udcff.pth"),
-        ("train", "--seed", str(2**64)),
+        ("train srntt", "--seed", str(2**64)),
         ("evaluate", "--workers", "0"),
         ("count-matches", "--ratio", "1"),
         ("super-resolve", "--no-such-option", "1"),
     ],
 )
 def test_a_bad_option_value_is_refused_by_name(refused, tmp_path, command, option, value):
-    paths = [o for o in cli.commands[command].params if o.param_type_name == "argument"]
-    line = refused(command, *[tmp_path / path.name for path in paths], option, value)
+    words = command.split()
+    paths = [o for o in command_of(*words).params if o.param_type_name == "argument"]
+    line = refused(*words, *[tmp_path / path.name for path in paths], option, value)
     assert option[2:] in line.replace("_", "-")
 
 
@@ -394,8 +411,9 @@ ENCODER = ["--encoder-weights", "random", "--scales", "1", "--rotations-deg", "0
     [
         ("build-cufed5", "{}", "out"),
         ("precompute-swaps", "{}", "out", *ENCODER),
-        ("train", "dataset", "{}", "out"),
-        ("train-upscaler", "{}", "out"),
+        ("train", "srntt", "dataset", "{}", "out"),
+        ("train", "sisr", "{}", "out"),
+        ("train", "edsr", "{}", "out"),
         ("evaluate", "{}", "out"),
         ("evaluate", "dataset", "out", "--checkpoint", "{}"),
         ("tables", "{}", "-o", "out"),
@@ -483,12 +501,12 @@ def test_a_shard_cut_in_half_is_refused_and_made_again(call, refused, pictures, 
     (shard,) = swaps.glob("*.h5")
     whole = shard.read_bytes()
     shard.write_bytes(whole[: len(whole) // 2])
-    line = refused("train", pictures, swaps, tmp_path / "model", "--patch-px", "16")
+    line = refused("train", "srntt", pictures, swaps, tmp_path / "model", "--patch-px", "16")
     assert str(shard) in line
     assert "precompute-swaps" in line
     assert call(*precompute)[0] == 0
     assert len(shard.read_bytes()) == len(whole)
-    assert "none" in refused("train", tmp_path / "none", swaps, tmp_path / "model")
+    assert "none" in refused("train", "srntt", tmp_path / "none", swaps, tmp_path / "model")
 
 
 def test_two_training_inputs_of_one_name_are_refused(refused, pictures, tmp_path):
@@ -517,8 +535,8 @@ def test_encoder_weights_that_are_none_are_refused_by_name(refused, pictures, tm
         ("demo-albums",),
         ("build-cufed5", "dataset"),
         ("precompute-swaps", "dataset", *ENCODER),
-        ("train", "dataset", "swaps"),
-        ("train-upscaler", "dataset"),
+        ("train", "srntt", "dataset", "swaps"),
+        ("train", "edsr", "dataset"),
         ("evaluate", "dataset"),
     ],
 )
@@ -578,6 +596,42 @@ def test_an_error_of_ours_is_never_taken_for_bad_input(call, monkeypatch):
     monkeypatch.setattr(counts, "count_matches", broken)
     with pytest.raises(ValueError, match="our mistake"):
         call("count-matches", "a.png", "b.png")
+
+
+# Recipes
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["dataset", "swaps", "out", "--variant", "srntt"], "dataset: no such recipe"),
+        (["--variant", "srntt", "dataset", "swaps", "out"], "--variant: name the recipe first"),
+        (["esdr", "dataset", "out"], "esdr: no such recipe (known: edsr, sisr, srntt)"),
+    ],
+)
+def test_train_without_a_recipe_tells_how_it_is_called(refused, words, told):
+    line = refused("train", *words)
+    assert line.startswith(f"Error: {told}")
+    assert "`srntt-pipeline train srntt DATASET SWAPS OUT`" in line
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_takes_what_its_phases_need(name):
+    arguments = [p.name for p in command_of("train", name).params if isinstance(p, click.Argument)]
+    options = {p.name for p in command_of("train", name).params}
+    of_swaps = {"cache_gib", "encoder_weights", "content"}
+    if name == "srntt":
+        assert arguments == ["dataset", "swaps", "out"]
+        assert of_swaps <= options
+    else:
+        assert arguments == ["dataset", "out"]
+        assert not of_swaps & options
+
+
+def test_help_of_a_recipe_need_not_wait_for_pytorch():
+    done = in_a_shell("import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))",
+                      "train", "edsr", "--help")  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 # Clusters and shards

@@ -1,4 +1,5 @@
 import itertools
+from operator import attrgetter
 
 import pytest
 import yaml
@@ -15,11 +16,15 @@ from srntt_pipeline.config import (
     override,
     read_cluster_config,
     read_params,
-    validate,
 )
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.sections import validate
+from srntt_pipeline.training.recipes import RECIPES
 
 SECTIONS = {name: field.annotation for name, field in Params.model_fields.items()}
+del SECTIONS["train"]
+SECTIONS |= {f"train.{name}": recipe for name, recipe in RECIPES.items()}
+KEYS = [*Params.model_fields, *RECIPES, *BuildParams.model_fields, "x"]
 
 
 @pytest.fixture
@@ -45,13 +50,15 @@ def complaint(path):
 # What is accepted
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment\n", "{}\n", "build: {}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# only\n", "{}\n", "build: {}\n", "train:\n", "train:\n  edsr:\n  sisr:\n"]
+)
 def test_what_is_left_out_takes_the_defaults(params_file, text):
     assert read_params(params_file(text)) == Params()
 
 
 def test_defaults_are_the_papers_numbers():
-    build, train = BuildParams(), Params().train
+    build, train = BuildParams(), Params().train.srntt
     assert (build.train_pairs, build.test_groups, build.crop_px) == (13761, 126, 160)
     assert (train.batch_size, train.learning_rate) == (9, 1e-4)
 
@@ -68,7 +75,8 @@ def test_section_is_read(params_file):
 def test_number_that_yaml_takes_for_text_is_a_number(params_file):
     """YAML 1.1 needs a point: 1e-3 is text to it."""
     assert yaml.safe_load("1e-3") == "1e-3"
-    assert read_params(params_file("train:\n  learning_rate: 1e-3\n")).train.learning_rate == 0.001
+    params = read_params(params_file("train: {srntt: {learning_rate: 1e-3}}\n"))
+    assert params.train.srntt.learning_rate == 0.001
 
 
 def test_section_whose_keys_are_all_commented_out_takes_the_defaults(params_file):
@@ -78,8 +86,11 @@ def test_section_whose_keys_are_all_commented_out_takes_the_defaults(params_file
 @pytest.mark.parametrize("name", SECTIONS)
 def test_written_section_is_read_back(params_file, name):
     section = SECTIONS[name]()
-    text = yaml.safe_dump({name: section.model_dump(mode="json")})
-    assert getattr(read_params(params_file(text)), name) == section
+    content = section.model_dump(mode="json")
+    for part in reversed(name.split(".")):
+        content = {part: content}
+    read = read_params(params_file(yaml.safe_dump(content)))
+    assert attrgetter(name)(read) == section
 
 
 def test_parameters_cannot_be_changed_by_the_way():
@@ -110,14 +121,15 @@ def test_unknown_key_lists_the_known_ones(params_file):
 def test_unknown_section_lists_the_known_ones(params_file):
     message = complaint(params_file("xyz:\n  deeper:\n    ratio: 1\n"))
     assert message.startswith("xyz is not a parameter; known here: ")
-    assert all(section in message for section in SECTIONS)
+    assert all(section in message for section in Params.model_fields)
 
 
 def test_where_a_stage_runs_is_no_parameter(params_file):
     """Workers and devices must not invalidate results."""
     for section in SECTIONS:
         for key in ("workers", "device"):
-            assert f"{section}.{key} is not" in complaint(params_file(f"{section}: {{{key}: 1}}\n"))
+            text = f"{section.replace('.', ': {')}: {{{key}: 1}}{'}' * section.count('.')}\n"
+            assert f"{section}.{key} is not" in complaint(params_file(text))
 
 
 @pytest.mark.parametrize(
@@ -135,11 +147,11 @@ def test_where_a_stage_runs_is_no_parameter(params_file):
         ("build: {bands: [9, many], levels: 2}", "build.bands.1", "'many'"),
         ("swaps: {scales: []}", "swaps.scales", "[]"),
         ("swaps: {scales: [1, 5]}", "swaps.scales.1", "5"),
-        ("train: {patch_px: 90}", "train.patch_px", "90"),
-        ("train: {blocks: [1, 2, 3]}", "train.blocks", ""),
-        ("train: {channels: 1000000}", "train.channels", "1000000"),
-        ("train: {learning_rate: 1e300}", "train.learning_rate", "1e300"),
-        ("train: {gradient_penalty: .inf}", "train.gradient_penalty", "inf"),
+        ("train: {srntt: {patch_px: 90}}", "train.srntt.patch_px", "90"),
+        ("train: {srntt: {blocks: [1, 2, 3]}}", "train.srntt.blocks", ""),
+        ("train: {edsr: {channels: 1000000}}", "train.edsr.channels", "1000000"),
+        ("train: {sisr: {learning_rate: 1e300}}", "train.sisr.learning_rate", "1e300"),
+        ("train: {srntt: {gradient_penalty: .inf}}", "train.srntt.gradient_penalty", "inf"),
         ("build: {seed: 99999999999999999999}", "build.seed", "99999999999999999999"),
         ("swaps: {encoder_weights: ''}", "swaps.encoder_weights", "''"),
         ('build: {name: "a\\0b"}', "build", "name: the text holds a NUL"),
@@ -189,8 +201,8 @@ def test_yaml_that_would_take_long_or_mean_two_things_gives_one_line(params_file
 def test_byte_order_mark_and_small_aliases_are_read(params_file):
     text = "\ufeffbuild: &b {levels: 2, bands: &c [3, 1]}\n"
     assert read_params(params_file(text)).build.bands == (3, 1)
-    text = "train: &t {patch_px: 80}\nupscaler: {<<: *t, steps: 3}\n"
-    assert read_params(params_file(text)).upscaler.patch_px == 80
+    text = "train:\n  srntt: &t {patch_px: 80}\n  sisr: {<<: *t, steps: 3}\n"
+    assert read_params(params_file(text)).train.sisr.patch_px == 80
 
 
 @settings(deadline=None, max_examples=200)
@@ -236,7 +248,7 @@ def test_every_number_and_list_has_an_upper_bound(section):
     ],
 )
 def test_sizes_that_no_device_holds_are_refused(params_file, keys, problem):
-    assert problem in complaint(params_file(yaml.safe_dump({"train": keys})))
+    assert problem in complaint(params_file(yaml.safe_dump({"train": {"srntt": keys}})))
 
 
 def test_too_many_versions_of_a_reference_are_refused(params_file):
@@ -264,6 +276,20 @@ def test_build_keys_that_do_not_fit_each_other(params_file, keys, why):
 def test_demo_range_the_wrong_way_round(params_file):
     message = complaint(params_file("demo_albums: {photos_min: 9, photos_max: 3}"))
     assert message == "demo_albums: photos_min is above photos_max"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("train: {steps: 3}", "train.steps is now train.srntt.steps: below train, each recipe"),
+        ("train: {srntt: {}, variant: srntt}", "train.variant is now train.srntt.variant"),
+        ("upscaler: {steps: 3}", "the section upscaler is now train.sisr"),
+        ("train: {xyzzy: {}}", "train.xyzzy is not a parameter; known here: edsr, sisr, srntt"),
+        ("train: {esdr: {}}", "train.esdr is not a parameter; did you mean train.edsr?"),
+    ],
+)
+def test_files_of_before_the_recipes_are_told_where_a_key_is(params_file, text, told):
+    assert complaint(params_file(text)).startswith(told)
 
 
 def test_several_mistakes_are_told_at_once(params_file):
@@ -302,7 +328,7 @@ def test_yaml_that_is_no_params_file_is_refused(params_file, text):
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from([*SECTIONS, *BuildParams.model_fields, "x"]) | st.integers(),
+                st.sampled_from(KEYS) | st.integers(),
                 inner,
                 max_size=3,
             )

@@ -17,7 +17,7 @@ from test_checkpoints import save
 from torchvision.models.optical_flow import raft_small
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
-from srntt_pipeline.config import EvaluateParams, SwapParams, TrainParams
+from srntt_pipeline.config import EvaluateParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.perceptual import read_metrics
 from srntt_pipeline.models import build_model
@@ -25,7 +25,8 @@ from srntt_pipeline.swaps.encoder import load_encoder, vgg19
 from srntt_pipeline.swaps.flow import load_flow
 from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.tensors import load_tensors, read_weights
-from srntt_pipeline.training.job import load_content
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
+from srntt_pipeline.training.sources import load_start
 
 CPU = torch.device("cpu")
 
@@ -96,7 +97,7 @@ def sisr(path: Path) -> Path:
         step=0,
         encoder=None,
         swaps=None,
-        train=TrainParams(),
+        train=SrnttRecipe(),
         dataset="",
         metrics={},
     )
@@ -127,7 +128,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "dists": metric("dists"),
     "checkpoint": load_checkpoint,
     "upscaler": lambda path: load_upscaler(str(path), CPU),
-    "content": lambda path: load_content(path, TrainParams()),
+    "content": lambda path: load_start(path, SrnttRecipe()),
 }
 
 

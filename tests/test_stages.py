@@ -8,7 +8,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from srntt_pipeline.config import Params, SwapParams, TrainParams, override, read_params
+from srntt_pipeline.config import Params, SwapParams, override, read_params
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STAGES = REPOSITORY / "stages"
@@ -27,13 +28,16 @@ TINY = {
     },
     "swaps": {"encoder_weights": "random", "scales": [1.0], "rotations_deg": [0]},
     "train": {
-        "channels": 4,
-        "blocks": [1, 1, 1, 1],
-        "warmup_steps": 1,
-        "reconstruction_steps": 0,
-        "steps": 1,
-        "batch_size": 2,
-        "patch_px": 48,
+        "srntt": {
+            "channels": 4,
+            "blocks": [1, 1, 1, 1],
+            "warmup_steps": 1,
+            "reconstruction_steps": 0,
+            "steps": 1,
+            "batch_size": 2,
+            "patch_px": 48,
+        },
+        "edsr": {"channels": 4, "blocks": 1, "steps": 1, "batch_size": 2, "patch_px": 48},
     },
     "evaluate": {"protocol": "luma", "references": ["L1", "LR"]},
 }
@@ -58,7 +62,8 @@ def pipeline(tmp_path_factory):
     run_stage("demo_albums", params, run / "albums")
     run_stage("build_cufed5", params, run / "albums", dataset)
     run_stage("precompute_swaps", params, dataset, run / "swaps")
-    run_stage("train", params, dataset, run / "swaps", run / "model")
+    run_stage("train", params, "srntt", dataset, run / "model", run / "swaps", "seed=1")
+    run_stage("train", params, "edsr", dataset, run / "edsr", "blocks=2")
     run_stage("evaluate", params, dataset, run / "model", run / "evaluation")
     run_stage("tables", params, run / "tables", run / "evaluation")
     refs = test / "000_1.png", test / "000_2.png"
@@ -78,6 +83,7 @@ def test_the_stages_run_one_after_the_other(pipeline):
         "model/srntt-l2.safetensors",
         "model/srntt-l2.json",
         "model/loss.csv",
+        "edsr/edsr.safetensors",
         "evaluation/table.md",
         "evaluation/index.html",
         "evaluation/comparisons.csv",
@@ -100,7 +106,7 @@ def test_the_stages_run_one_after_the_other(pipeline):
 @pytest.mark.parametrize("script", sorted(STAGES.glob("*.py")), ids=lambda script: script.stem)
 def test_a_typo_in_the_params_ends_a_stage_with_code_2_and_one_line(script, tmp_path, capsys):
     params = tmp_path / "params.yaml"
-    params.write_text("train:\n  step: 3\n")
+    params.write_text("train:\n  srntt:\n    step: 3\n")
     promised = script.read_text().splitlines()[0].split(": ")[1].strip('".').split()
     assert promised[0] == "PARAMS"
     arguments = [tmp_path / name for name in promised[1:]]
@@ -109,7 +115,8 @@ def test_a_typo_in_the_params_ends_a_stage_with_code_2_and_one_line(script, tmp_
     assert end.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == f"Error: {params}: train.step is not a parameter; did you mean train.steps?\n"
+    told = "train.srntt.step is not a parameter; did you mean train.srntt.steps?"
+    assert err == f"Error: {params}: {told}\n"
 
 
 # Params files and dvc.yaml
@@ -124,19 +131,20 @@ def test_the_params_files_are_valid_and_need_no_download_by_default():
 def test_the_params_for_cufed_name_the_papers_sizes():
     cufed = read_params(REPOSITORY / "params" / "cufed.yaml")
     defaults = Params()
-    assert (cufed.train.channels, cufed.train.blocks) == (64, (16, 16, 8, 4))
-    assert cufed.train.model_copy(update={"validation_pairs": 32}) == TrainParams()
+    assert (cufed.train.srntt.channels, cufed.train.srntt.blocks) == (64, (16, 16, 8, 4))
+    assert cufed.train.srntt.model_copy(update={"validation_pairs": 32}) == SrnttRecipe()
     assert (cufed.build.train_pairs, cufed.build.test_groups) == (13761, 126)
     assert cufed.build.name == "CUFED5"
-    assert cufed.build.crop_px == cufed.train.patch_px == 160
+    assert cufed.build.crop_px == cufed.train.srntt.patch_px == 160
     assert cufed.swaps == defaults.swaps
     assert cufed.swaps.encoder_weights == "imagenet"
 
 
 def test_the_networks_of_both_params_files_differ_in_size_only():
     demo, cufed = (read_params(REPOSITORY / path) for path in ("params.yaml", "params/cufed.yaml"))
-    assert demo.train.channels < cufed.train.channels
-    assert all(few <= many for few, many in zip(demo.train.blocks, cufed.train.blocks, strict=True))
+    small, large = demo.train.srntt, cufed.train.srntt
+    assert small.channels < large.channels
+    assert all(few <= many for few, many in zip(small.blocks, large.blocks, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +209,7 @@ def test_what_a_dvc_stage_reads_of_the_run_another_makes(dvc):
 def test_networks_of_dvc_are_variants_whose_swaps_are_made(dvc):
     kinds, networks = dvc["vars"][1]["kinds"], dvc["vars"][1]["networks"]
     for name, kind in networks.items():
-        variant = override(TrainParams(), [f"variant={name}"]).resolved
+        variant = override(SrnttRecipe(), [f"variant={name}"]).defaults
         made = override(SwapParams(), [kinds[kind]])
         assert made.matching.startswith("flow") == variant.flow
         assert made.references == variant.references

@@ -18,7 +18,7 @@ COSTS_FILE = "costs.csv"
 COSTS = (
     "parameters", "multiply_adds_per_pixel", "seconds_per_image", "peak_memory_mib", "cost_device",
 )  # fmt: skip
-COLUMNS = ("method", *COSTS, "image", "reference")
+COLUMNS = ("method", *COSTS, "image", "reference", "made_from")
 _NUMBERS = COSTS[:-1]
 
 Row = dict[str, Any]

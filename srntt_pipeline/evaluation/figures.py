@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from srntt_pipeline.evaluation.pictures import Pictures
 from srntt_pipeline.figures import save_figure
-from srntt_pipeline.files import fingerprint, read_json, sha256, write_json
-from srntt_pipeline.images import RGB, downscale
-from srntt_pipeline.methods.srntt import Restorer
-from srntt_pipeline.swaps.show import Match, draw
+from srntt_pipeline.files import fingerprint, read_json, write_json
+from srntt_pipeline.methods import Method
+from srntt_pipeline.methods.method import ALL
+from srntt_pipeline.swaps.show import draw
 
 CURVES = ("loss.csv", "validation.csv")
 _NO_CURVE = ("step", "phase")
@@ -58,25 +59,21 @@ def draw_curves(folder: Path, path: Path) -> bool:
     return True
 
 
-def draw_match(hr: RGB, refs: Sequence[RGB], restorer: Restorer, title: str, path: Path) -> None:
-    """Draw what the patches of LR of `hr` are matched with in `refs` to `path` (PNG).
+def draw_match(images: Pictures, methods: Sequence[Method], title: str, path: Path) -> bool:
+    """Draw what the patches of LR are matched with in the references to `path` (PNG).
 
-    Drawn only where `path` is not that picture already: the JSON beside it says of what it is.
+    By the first of `methods` that matches patches; returns False, and draws nothing, where none
+    does. Drawn only where `path` is not that picture already: the JSON beside it says of what.
     """
+    method = next((method for method in methods if method.matches), None)
+    if method is None:
+        return False
     made_from = fingerprint(
-        {
-            "images": [sha256(image.tobytes()) for image in (hr, *refs)],
-            "encoder": restorer.encoder.identity.sha256,
-            "swaps": restorer.swaps.matched_by,
-            "networks": restorer.matcher.networks,
-            "title": title,
-        }
+        [images.scene.made_from(ALL), method.identity(images.scene, ALL), title]
     )
     described = path.with_suffix(".json")
-    if path.exists() and described.exists() and read_json(described, "delete it") == made_from:
-        return
-    lr = downscale(hr)
-    found = restorer.correspond(lr, refs)
-    lr_up = restorer.matcher.upscaler(lr)
-    save_figure(draw(Match(hr, lr_up, refs, restorer.versions, found), title), path)
-    write_json(described, made_from)
+    known = path.exists() and described.exists()
+    if not known or read_json(described, "delete it") != made_from:
+        save_figure(draw(method.match(images.scene, images.hr), title), path)
+        write_json(described, made_from)
+    return True

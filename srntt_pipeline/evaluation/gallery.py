@@ -7,14 +7,16 @@ from typing import Any
 
 from srntt_pipeline.degradation import Making, make_hr
 from srntt_pipeline.evaluation.figures import draw_curves, draw_match
+from srntt_pipeline.evaluation.measure import GroupJob
 from srntt_pipeline.evaluation.page import PAGE, Description, Picture, Shown, facts
 from srntt_pipeline.evaluation.paths import GRIDS, PER_IMAGE, image_path, slug
+from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES, Pictures
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.figures import spread
 from srntt_pipeline.images import RGB, read_rgb, write_png
 from srntt_pipeline.layout import Group
-from srntt_pipeline.methods.srntt import Restorer
-from srntt_pipeline.methods.warp import HR_WARP
+from srntt_pipeline.methods import Method
+from srntt_pipeline.methods.method import HR_WARP, NONE
 from srntt_pipeline.outputs import Output
 from srntt_pipeline.text import short_name
 
@@ -26,34 +28,33 @@ def describe(
     out: Path,
     per_image: Sequence[Mapping[str, Any]],
     *,
-    groups: Sequence[Group],
+    jobs: Sequence[GroupJob],
     in_full: Collection[str],
     protocols: Sequence[Protocol],
-    restorers: Sequence[Restorer],
     run: Mapping[str, Any],
     title: str,
     notes: Sequence[str],
 ) -> Description:
     """Write the pictures that only the page needs into `out`, and return what it shows.
 
-    `per_image`: rows of the first protocol as in per_image.csv; outputs whose files are there are
-    shown. `in_full`: names of groups that have a grid and whose references are shown.
-    `run`: what the page says of the run beside protocols and the checkpoints of
-    `restorers`, the first of which draws matches.
+    `per_image`: rows of the first protocol as in per_image.csv, whose SR images are shown. `jobs`:
+    of the groups; `in_full`: names of those that have a grid and whose references are shown. `run`:
+    what the page says of the run beside protocols and methods.
     """
-    matched = {groups[i].name for i in spread(len(groups), _MOST_MATCHES)}
+    matched = {jobs[i].group.name for i in spread(len(jobs), _MOST_MATCHES)}
     making = protocols[0].making
     shown = [
         _shown(
             out,
-            group,
+            job,
             making,
-            [row for row in per_image if row["image"] == group.name],
-            restorers[0] if restorers and group.name in matched else None,
-            group.name in in_full,
+            [row for row in per_image if row["image"] == job.group.name],
+            job.group.name in matched,
+            job.group.name in in_full,
         )
-        for group in groups
+        for job in jobs
     ]
+    trained = _trained(jobs[0].methods)
     return Description(
         title=title,
         notes=notes,
@@ -61,23 +62,20 @@ def describe(
             protocol.name: f"{protocol.words}. {protocol.meaning}" for protocol in protocols
         },
         shown=shown,
-        curves=[curve for restorer in restorers for curve in _curves(out, restorer)],
-        made_of=_made_of(protocols, restorers, run),
+        curves=[curve for method in trained for curve in _curves(out, method)],
+        made_of=_made_of(protocols, jobs[0].methods, run),
         files=[name for name in _FILES if (out / name).exists()],
     )
 
 
-def page_files(groups: Sequence[Group], checkpoints: Sequence[str]) -> list[Path]:
-    """Return the pictures that `describe` can write below the evaluation's folder.
-
-    `checkpoints`: the names of their files, without suffix.
-    """
+def page_files(groups: Sequence[Group], methods: Sequence[Method]) -> list[Path]:
+    """Return the pictures that `describe` can write below the evaluation's folder."""
     files = []
     for group in groups:
         files += [PAGE / "hr" / f"{group.name}.png", GRIDS / f"{group.name}.png"]
         files += [PAGE / "references" / slug(level) / f"{group.name}.png" for level in group.refs]
         files += [PAGE / "matches" / f"{group.name}{suffix}" for suffix in (".png", ".json")]
-    return files + [PAGE / "curves" / f"{slug(name)}.png" for name in checkpoints]
+    return files + [_curves_path(method) for method in _trained(methods)]
 
 
 def forget_others(output: Output, description: Description) -> None:
@@ -90,28 +88,31 @@ def forget_others(output: Output, description: Description) -> None:
 
 
 def _made_of(
-    protocols: Sequence[Protocol], restorers: Sequence[Restorer], run: Mapping[str, Any]
+    protocols: Sequence[Protocol], methods: Sequence[Method], run: Mapping[str, Any]
 ) -> dict[str, list[tuple[str, str]]]:
     made_of = {"Evaluation": facts(run)}
     made_of |= {f"Protocol {protocol.name}": facts(asdict(protocol)) for protocol in protocols}
-    for restorer in restorers:
-        info = restorer.checkpoint.info.model_dump(mode="json")
-        made_of[f"Checkpoint {restorer.checkpoint.path.name}"] = facts(info)
-    return made_of
+    return made_of | {method.name: facts(of) for method in methods if (of := method.facts())}
+
+
+def _trained(methods: Sequence[Method]) -> list[Method]:
+    """Return the methods that were trained, of those with one checkpoint the last: its own row."""
+    return list({method.checkpoint: method for method in methods if method.checkpoint}.values())
 
 
 def _shown(
     out: Path,
-    group: Group,
+    job: GroupJob,
     making: Making,
     per_image: Sequence[Mapping[str, Any]],
-    restorer: Restorer | None,
+    with_match: bool,
     in_full: bool,
 ) -> Shown:
     """Return the pictures of a group; `in_full` with its grid and references.
 
-    With a `restorer`, and references, with a picture of what was matched too.
+    `with_match`: with a picture of what was matched too, by the first method that matches patches.
     """
+    group = job.group
     hr = make_hr(read_rgb(group.hr, grey=True), making)
 
     def kept(folder: str, image: RGB) -> Path:
@@ -119,14 +120,12 @@ def _shown(
         write_png(out / path, image)
         return path
 
-    pictures = [Picture("LR", image_path("LR", "none", group.name, making), "input")]
+    pictures = [Picture("LR", image_path(LR_IMAGE, NONE, group.name, making), "input")]
     for row in per_image:
-        path = image_path(row["method"], row["reference"], group.name, making)
-        if (out / path).exists():
-            none = row["reference"] == "none"
-            label = row["method"] if none else f"{row['method']}, {row['reference']}"
-            value = f"{row['psnr_db']:.2f} dB"
-            pictures.append(Picture(label, path, "output", value))
+        none = row["reference"] == NONE
+        label = row["method"] if none else f"{row['method']}, {row['reference']}"
+        value = f"{row['psnr_db']:.2f} dB"
+        pictures.append(Picture(label, Path(row["picture"]), "output", value))
     pictures.append(Picture("HR", kept("hr", hr), "truth"))
     if not in_full:
         return Shown(group.name, pictures)
@@ -136,19 +135,25 @@ def _shown(
         Picture(name, kept(f"references/{slug(name)}", ref), "reference")
         for name, ref in refs.items()
     ]
-    warped = image_path("references", HR_WARP, group.name, making)
+    warped = image_path(REFERENCES, HR_WARP, group.name, making)
     if (out / warped).exists():
         pictures.append(Picture(HR_WARP, warped, "reference"))
-    if restorer and refs:
+    if with_match and refs:
         path = PAGE / "matches" / f"{group.name}.png"
         title = f"{short_name(group.name)}: {', '.join(refs)}"
-        draw_match(hr, list(refs.values()), restorer, title, out / path)
-        figures.append(Picture("What the patches of LR were matched with", path, "figure"))
+        images = Pictures(group, making, out, job.seed, job.device)
+        if draw_match(images, job.methods, title, out / path):
+            figures.append(Picture("What the patches of LR were matched with", path, "figure"))
     return Shown(group.name, pictures, figures)
 
 
-def _curves(out: Path, restorer: Restorer) -> list[Picture]:
-    checkpoint = restorer.checkpoint.path
-    path = PAGE / "curves" / f"{slug(checkpoint.stem)}.png"
-    drawn = draw_curves(checkpoint.parent, out / path)
-    return [Picture(checkpoint.stem, path, "figure")] if drawn else []
+def _curves(out: Path, method: Method) -> list[Picture]:
+    assert method.checkpoint is not None  # as `_trained` saw to
+    path = _curves_path(method)
+    folder = method.checkpoint if method.checkpoint.is_dir() else method.checkpoint.parent
+    drawn = draw_curves(folder, out / path)
+    return [Picture(method.name, path, "figure")] if drawn else []
+
+
+def _curves_path(method: Method) -> Path:
+    return PAGE / "curves" / f"{slug(method.name)}.png"

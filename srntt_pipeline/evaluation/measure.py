@@ -1,6 +1,7 @@
 """Measuring the pictures of one test group, each by every protocol; no number is computed twice."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,15 +9,18 @@ from typing import Any
 
 from srntt_pipeline.degradation import make_hr
 from srntt_pipeline.errors import InputError, UnusableImage
+from srntt_pipeline.evaluation.costs import COLUMNS, COSTS, read_costs
 from srntt_pipeline.evaluation.paths import measured_path
 from srntt_pipeline.evaluation.perceptual import Metric, check_size, distance
-from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, Picture, Pictures
+from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, NotRun, Pictures, SrImage
 from srntt_pipeline.evaluation.protocols import Protocol
-from srntt_pipeline.files import finite, fingerprint, read_json, write_json
+from srntt_pipeline.files import fingerprint, finite, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
 from srntt_pipeline.layout import Group, Unread
-from srntt_pipeline.methods.method import Method
-from srntt_pipeline.swaps.matcher import NetworkFiles
+from srntt_pipeline.methods import CannotRun, Method
+from srntt_pipeline.methods.cost import device_words, measure_cost
+from srntt_pipeline.methods.method import ALL
+from srntt_pipeline.parallel import progress
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 
@@ -33,19 +37,19 @@ class GroupJob:
     out: Path
     methods: tuple[Method, ...]
     device: str
-    files: NetworkFiles
 
 
 @dataclass(frozen=True)
 class GroupRows:
     """A row for each protocol, method and reference, and how many SR images had to be made.
 
-    `unread`: the image of the group for which there are none.
+    `unread`: the image of the group for which there are none; `not_run`: what methods could not do.
     """
 
     rows: list[dict[str, Any]]
     made: int
     unread: Unread | None = None
+    not_run: tuple[NotRun, ...] = ()
 
 
 def measure_group(job: GroupJob) -> GroupRows:
@@ -57,34 +61,36 @@ def measure_group(job: GroupJob) -> GroupRows:
         return GroupRows([], 0, unread)
     record = _Record(job)
     rows, made = [], 0
-    by_making: dict[Any, tuple[Pictures, list[Picture]]] = {}
+    not_run: list[NotRun] = []
+    by_making: dict[Any, tuple[Pictures, list[SrImage]]] = {}
     for protocol in job.protocols:
         if protocol.making not in by_making:
-            by_making[protocol.making] = _pictures(job, protocol)
-            made += by_making[protocol.making][0].made
-        pictures, all_of_them = by_making[protocol.making]
-        for picture in all_of_them:
-            if protocol.measures(picture.reference):
-                psnr, ssim = record.values(picture, pictures, protocol)
+            pictures, images = by_making[protocol.making] = _images(job, protocol)
+            made += pictures.made
+            not_run += pictures.not_run
+        pictures, images = by_making[protocol.making]
+        for image in images:
+            if protocol.measures(image.reference):
+                psnr, ssim = record.values(image, pictures, protocol)
                 distances = {
-                    metric.name: record.distance(picture, pictures, metric)
-                    for metric in job.metrics
+                    metric.name: record.distance(image, pictures, metric) for metric in job.metrics
                 }
                 rows.append(
                     {
                         "dataset": job.dataset,
                         "image": job.group.name,
-                        "method": picture.method,
-                        "reference": picture.reference,
+                        "method": image.method,
+                        "reference": image.reference,
                         **protocol.columns,
                         "reference_images": len(job.group.refs),
                         "psnr_db": psnr,
                         "ssim": ssim,
                         **distances,
+                        "picture": image.path.relative_to(job.out).as_posix(),
                     }
                 )
     record.write()
-    return GroupRows(rows, made)
+    return GroupRows(rows, made, None, tuple(dict.fromkeys(not_run)))
 
 
 def _unread(job: GroupJob) -> Unread | None:
@@ -105,25 +111,24 @@ def _unread(job: GroupJob) -> Unread | None:
     return None
 
 
-def _pictures(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[Picture]]:
-    """Return the pictures that any protocol with this one's making measures."""
+def _images(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[SrImage]]:
+    """Return the SR images that any protocol with this one's making measures."""
     pictures = Pictures(
         job.group,
         protocol.making,
         job.out,
         job.seed,
         job.device,
-        job.files,
     )
     alike = [other for other in job.protocols if other.making == protocol.making]
     references = tuple(
         name for name in job.references if any(other.measures(name) for other in alike)
     )
-    return pictures, [pictures.baseline(), *pictures.of(job.methods, references)]
+    return pictures, pictures.of(job.methods, references)
 
 
 class _Record:
-    """The numbers of a group's pictures, in `measured/NAME.json`, each with its picture's hash."""
+    """The numbers of a group's SR images, in `measured/NAME.json`, each with its picture's hash."""
 
     def __init__(self, job: GroupJob) -> None:
         self.job = job
@@ -145,7 +150,7 @@ class _Record:
         self.changed = self.changed or kept != content
         return kept
 
-    def values(self, picture: Picture, pictures: Pictures, protocol: Protocol) -> tuple[float, ...]:
+    def values(self, picture: SrImage, pictures: Pictures, protocol: Protocol) -> tuple[float, ...]:
         """Return PSNR and SSIM."""
         key = f"{protocol.name} {fingerprint(asdict(protocol))[:12]}"
         values = self._of(picture)
@@ -155,7 +160,7 @@ class _Record:
         psnr, ssim = values[key]
         return math.inf if psnr is None else psnr, ssim  # of equal images; JSON has no infinity
 
-    def distance(self, picture: Picture, pictures: Pictures, metric: Metric) -> float:
+    def distance(self, picture: SrImage, pictures: Pictures, metric: Metric) -> float:
         """Return the perceptual distance."""
         key = f"{metric.name} {metric.sha256[:12]}"
         values = self._of(picture)
@@ -165,7 +170,7 @@ class _Record:
             self.changed = True
         return float(values[key])
 
-    def _of(self, picture: Picture) -> dict[str, Any]:
+    def _of(self, picture: SrImage) -> dict[str, Any]:
         name = picture.path.relative_to(self.job.out).as_posix()
         entry = self.content.get(name)
         if entry is None or entry["made_from"] != picture.made_from:
@@ -177,3 +182,45 @@ class _Record:
         """Write the record, if anything in it is new."""
         if self.changed:
             write_json(self.path, finite(self.content))  # equal images: an infinite PSNR
+
+
+def measure_costs(job: GroupJob) -> dict[str, dict[str, Any]]:
+    """Return what each method costs on the image of `job`, a row of `costs.csv` by its name.
+
+    With all references where the method takes them, else with the first that it takes. Measured in
+    this process while no other works; what an earlier run measured on this device is kept.
+    """
+    earlier = read_costs(job.out)
+    rows: dict[str, dict[str, Any]] = {}
+    with progress("Measuring costs", "methods", len(job.methods)) as bar:
+        for method in job.methods:
+            rows[method.name] = _cost(job, method, earlier.get(method.name, {}))
+            bar.update()
+    return rows
+
+
+def _cost(job: GroupJob, method: Method, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"method": method.name}
+    images = Pictures(job.group, job.protocols[0].making, job.out, job.seed, job.device)
+    taken = [name for name in job.references if method.takes(name) and images.scene.has(name)]
+    if not taken or not method.is_weighed:
+        return row
+    reference = ALL if ALL in taken else taken[0]
+    made_from = fingerprint(
+        [
+            images.scene.made_from(reference),
+            method.identity(images.scene, reference),
+            device_words(job.device),
+        ]
+    )
+    if earlier.get("made_from") == made_from:
+        return dict(earlier)
+    try:
+        cost = asdict(measure_cost(method, images.scene, reference))
+    except CannotRun:
+        return row  # the notes say why
+    return (
+        row
+        | {name: cost[name] for name in COSTS}
+        | {"image": job.group.name, "reference": reference, "made_from": made_from}
+    )

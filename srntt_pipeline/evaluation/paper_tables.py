@@ -29,17 +29,17 @@ from srntt_pipeline.evaluation.tables import COMPARISON_COLUMNS, Row
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
 from srntt_pipeline.methods.method import (
     ALL,
-    BICUBIC,
+    HR_WARP,
     LR,
     NONE,
-    OURS,
     reference_rank,
-    takes_references,
 )
-from srntt_pipeline.methods.warp import HR_WARP
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.text import markdown
 
+BICUBIC = "Bicubic"
+OURS = ()
+takes_references = lambda n: " (SISR)" not in n
 log = logging.getLogger(__name__)
 
 TITLES = {

@@ -9,8 +9,8 @@ from srntt_pipeline.files import fingerprint
 
 PER_IMAGE = "per_image.csv"
 TABLES = (
-    "table.csv", "table.md", PER_IMAGE, "comparisons.csv", "metrics.json", "notes.json",
-    "index.html",
+    "table.csv", "table.md", PER_IMAGE, "comparisons.csv", "costs.csv", "metrics.json",
+    "notes.json", "index.html",
 )  # fmt: skip
 IMAGES, GRIDS, MEASURED = Path("images"), Path("grids"), Path("measured")
 

@@ -1,49 +1,31 @@
-"""The pictures of one test group: LR, bicubic, and SR by every method with every reference.
+"""The SR images of one test group: by every method with every reference that it takes.
 
-Each picture's file says what it was made from, as a hash, so that a later run makes only what is
+Each image's file says what it was made from, as a hash, so that a later run makes only what is
 missing or was made from something else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 import srntt_pipeline
-from srntt_pipeline.degradation import Making, bicubic, make_hr, make_lr
+from srntt_pipeline.degradation import Making, make_hr, make_lr
 from srntt_pipeline.evaluation.paths import image_path
-from srntt_pipeline.files import file_sha256, fingerprint, sha256
+from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB, SCALE, read_made_from, read_rgb, write_png
 from srntt_pipeline.layout import Group
-from srntt_pipeline.methods.method import (
-    ALL,
-    BEST,
-    BICUBIC,
-    LR,
-    NONE,
-    SISR,
-    STITCHED,
-    Method,
-    takes_references,
-)
-from srntt_pipeline.methods.srntt import Restorer, load_restorer
-from srntt_pipeline.methods.warp import HR_WARP, warp_hr
-from srntt_pipeline.seeds import generator
-from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.matcher import NetworkFiles
+from srntt_pipeline.methods import CannotRun, Method, Scene
+from srntt_pipeline.methods.method import HR_WARP, LR, NONE, STITCHED
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
-from srntt_pipeline.swaps.windowed import KeptMaps
 
 MIN_HR_SIDE_PX = 4 * SCALE
-_KEPT_BYTES = 512 << 20  # swapped maps of one megapixel of SR; larger images are swapped again
+LR_IMAGE, REFERENCES = "LR", "references"  # folders beside those of methods
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image to measure: its method and reference in tables, and what it was made from."""
+class SrImage:
+    """An SR image to measure: its row and reference in tables, and what it was made from."""
 
     method: str
     reference: str
@@ -51,12 +33,22 @@ class Picture:
     made_from: str
 
 
+@dataclass(frozen=True)
+class NotRun:
+    """What a method was not run on, and why; empty for all references, or all images."""
+
+    method: str
+    reference: str
+    image: str
+    reason: str
+
+
 @dataclass
 class Pictures:
-    """The pictures of `group` below `out`, of one way to make HR and LR (`making`).
+    """The images of `group` below `out`, of one way to make HR and LR (`making`).
 
-    `device` and `files` are those of `load_restorer`; `seed` is that of HR (warp). `made` counts
-    the SR images that were not there.
+    `device`: where networks run; `seed`: of HR (warp). `made`: how many SR images were not there;
+    `not_run`: those that a method could not make.
     """
 
     group: Group
@@ -64,11 +56,8 @@ class Pictures:
     out: Path
     seed: int
     device: str
-    files: NetworkFiles
     made: int = 0
-    _found: dict[tuple[str, str], Correspondence] = field(default_factory=dict)
-    _references: dict[str, list[RGB]] = field(default_factory=dict)
-    _kept: dict[tuple[str, str], KeptMaps] = field(default_factory=dict)
+    not_run: list[NotRun] = field(default_factory=list)
 
     @cached_property
     def hr(self) -> RGB:
@@ -76,151 +65,85 @@ class Pictures:
         return make_hr(read_rgb(self.group.hr, min_side=MIN_HR_SIDE_PX, grey=True), self.making)
 
     @cached_property
-    def lr(self) -> RGB:
-        """The LR image, uint8 [H/4, W/4, 3]."""
-        return make_lr(self.hr, self.making)
+    def scene(self) -> Scene:
+        """What methods see of the group. Raises InputError."""
+        references = {
+            level: read_rgb(path, min_side=MIN_SIDE_PX, grey=True)
+            for level, path in self.group.refs.items()
+        }
+        return Scene(
+            make_lr(self.hr, self.making),
+            references,
+            name=self.group.name,
+            hr=self.hr,
+            device=self.device,
+            seed=self.seed,
+            making=self.making,
+        )
 
-    def baseline(self) -> Picture:
-        """Return bicubic, and keep LR beside it."""
-        self._keep(LR, NONE, lambda: self.lr)
-        return self._keep(BICUBIC, NONE, lambda: bicubic(self.lr, self.making))
+    def of(self, methods: Sequence[Method], references: Sequence[str]) -> list[SrImage]:
+        """Return SR by each method with each of `references` that it takes, by method.
 
-    def of(self, methods: Sequence[Method], references: Sequence[str]) -> list[Picture]:
-        """Return SR by each method with each of `references` that this group has, by method.
-
-        SR with LR as its own reference can be that of SISR too (paper 5.1), which comes first.
+        LR, and references that no file holds, are kept beside it.
         """
-        pictures: dict[str, list[Picture]] = {method.name: [] for method in methods}
-        # Reference by reference, and in a row the methods that share its swapped maps.
-        in_turn = sorted(methods, key=lambda method: method.swapped_by)
-        for name in filter(self._has, references):
-            for method in in_turn:
-                of_this = pictures[method.name]
-                if not takes_references(method.name):
-                    if name == LR:
-                        of_this.append(self._sr(method, LR, NONE))
-                    continue
-                picture = self._sr(method, name, name)
-                of_this.append(picture)
-                if method.sisr and name == LR:
-                    sisr = Picture(method.name + SISR, NONE, picture.path, picture.made_from)
-                    of_this.insert(0, sisr)
-        return [picture for method in methods for picture in pictures[method.name]]
+        taken = [name for name in references if any(m.takes(name) for m in methods)]
+        self._keep_inputs(taken)
+        images: dict[str, list[SrImage]] = {method.name: [] for method in methods}
+        for method, reference in self._in_turn(methods, references):
+            try:
+                images[method.name].append(self._sr(method, reference))
+            except CannotRun as error:
+                self.not_run.append(NotRun(method.name, reference, self.group.name, str(error)))
+        return [image for method in methods for image in images[method.name]]
 
-    def _has(self, reference: str) -> bool:
-        if reference in (ALL, STITCHED, BEST):
-            return bool(self.group.refs)
-        return reference in (HR_WARP, LR) or reference in self.group.refs
+    def _in_turn(
+        self, methods: Sequence[Method], references: Sequence[str]
+    ) -> Iterator[tuple[Method, str]]:
+        """Yield what to make, reference by reference, methods that share work in a row."""
+        # What SISR makes without references, others make with LR: one after the other.
+        order = sorted(filter(self.scene.has, references), key=lambda name: name in (NONE, LR))
+        for reference in order:
+            for method in sorted(methods, key=lambda method: method.shares):
+                if method.takes(reference):
+                    yield method, reference
 
-    def _sr(self, method: Method, reference: str, shown: str) -> Picture:
-        def make() -> RGB:
-            self.made += 1
-            restorer = load_restorer(method.checkpoint, self.device, self.files)
-            used = self._best(method, restorer) if reference == BEST else reference
-            if reference in (HR_WARP, LR, STITCHED):
-                self._keep("references", reference, lambda: self._images(reference)[0])
-            found = self._correspondence(method, restorer, used)
-            kept = self._kept_maps(method, used)
-            return restorer.super_resolve(self.lr, self._images(used), found, kept=kept)
-
-        return self._keep(method.name, shown, make, reference, method.identity)
-
-    def _keep(
-        self,
-        method: str,
-        shown: str,
-        make: Callable[[], RGB],
-        reference: str | None = None,
-        identity: str = "",
-    ) -> Picture:
-        """Return a picture, which is made if it is not there or was made from something else."""
-        path = self.out / image_path(method, shown, self.group.name, self.making)
-        made_from = fingerprint(self._made_from(reference or shown) | {"method": identity})
+    def _sr(self, method: Method, reference: str) -> SrImage:
+        path = self.out / image_path(method.name, reference, self.group.name, self.making)
+        made_from = fingerprint(
+            {
+                "software": srntt_pipeline.__version__,
+                "hr": self._hr_sha256,  # what numbers are measured against
+                "inputs": self.scene.made_from(reference),
+                "method": method.identity(self.scene, reference),
+                "reference": reference,
+            }
+        )
         if read_made_from(path) != made_from:
-            write_png(path, make(), made_from)
-        return Picture(method, shown, path, made_from)
+            sr = method.super_resolve(self.scene, reference)
+            if sr.shape != self.hr.shape or sr.dtype != self.hr.dtype:
+                raise CannotRun(
+                    f"its SR is {sr.dtype} {list(sr.shape)}, not {self.hr.dtype} "
+                    f"{list(self.hr.shape)}"
+                )
+            write_png(path, sr, made_from)
+            self.made += 1
+        return SrImage(method.name, reference, path, made_from)
 
-    def _made_from(self, reference: str) -> dict[str, Any]:
-        """What decides a picture beside its method."""
-        levels = [reference] if reference in self.group.refs else list(self.group.refs)
-        used = levels if self._has(reference) and reference not in (HR_WARP, LR) else []
-        return {
-            "software": srntt_pipeline.__version__,
-            "hr": self._hashes["HR"],
-            "making": list(self.making),
-            "reference": reference,
-            "references": [[level, self._hashes[level]] for level in used],
-            "warp": self._warp_sha256 if reference == HR_WARP else None,
-        }
+    def _keep_inputs(self, references: Sequence[str]) -> None:
+        kept = {(LR_IMAGE, NONE): LR}
+        kept |= {(REFERENCES, name): name for name in (HR_WARP, LR, STITCHED) if name in references}
+        for (folder, shown), name in kept.items():
+            if self.scene.has(name):
+                image = self.scene.images(name)[0]
+                path = self.out / image_path(folder, shown, self.group.name, self.making)
+                made_from = _sha256(image)
+                if read_made_from(path) != made_from:
+                    write_png(path, image, made_from)
 
     @cached_property
-    def _hashes(self) -> dict[str, str]:
-        files = {"HR": self.group.hr} | self.group.refs
-        return {name: file_sha256(path) for name, path in files.items()}
-
-    @cached_property
-    def _warp_sha256(self) -> str:
-        return sha256(self._images(HR_WARP)[0].tobytes())
-
-    def _images(self, reference: str) -> list[RGB]:
-        """Return the images that `reference` stands for, uint8 [H, W, 3]."""
-        if reference not in self._references:
-            levels = [image for level in self.group.refs for image in self._images(level)] if (
-                reference in (ALL, STITCHED)
-            ) else []  # fmt: skip
-            if reference == ALL:
-                images = levels
-            elif reference == STITCHED:
-                images = [stitch(levels)]
-            elif reference == HR_WARP:
-                images = [warp_hr(self.hr, generator(self.seed, HR_WARP, self.group.name))]
-            elif reference == LR:
-                images = [self.lr]
-            else:
-                images = [read_rgb(self.group.refs[reference], min_side=MIN_SIDE_PX, grey=True)]
-            self._references[reference] = images
-        return self._references[reference]
-
-    def _correspondence(self, method: Method, restorer: Restorer, reference: str) -> Correspondence:
-        """Return the correspondence; methods of the same encoder and swaps share it."""
-        key = method.swapped_by, reference
-        if key not in self._found:
-            if reference == ALL:
-                # The best match over all references is the best of each one's best.
-                first, *others = [
-                    self._correspondence(method, restorer, ref) for ref in self.group.refs
-                ]
-                self._found[key] = sum(others, start=first)
-            else:
-                self._found[key] = restorer.correspond(self.lr, self._images(reference))
-        return self._found[key]
-
-    def _kept_maps(self, method: Method, reference: str) -> KeptMaps:
-        """Return the swapped maps that were made last, or room for those of other references."""
-        key = method.swapped_by, reference
-        if key not in self._kept:
-            self._kept = {key: KeptMaps(_KEPT_BYTES)}
-        return self._kept[key]
-
-    def _best(self, method: Method, restorer: Restorer) -> str:
-        """Return the level of the highest mean S*; of equal ones the first."""
-        means = {
-            level: float(self._correspondence(method, restorer, level).weight.mean())
-            for level in self.group.refs
-        }
-        return max(means, key=lambda level: means[level])
+    def _hr_sha256(self) -> str:
+        return _sha256(self.hr)
 
 
-def stitch(images: list[RGB]) -> RGB:
-    """Return `images` side by side in one, uint8 [S, N·S, 3], each at the top left of a black S×S.
-
-    S is the longest side of all, up to the next multiple of 4 px, so that every image begins on
-    relu3_1's grid: for CUFED5 500×2500 px, as TTSR and MASA stitched its five references.
-    """
-    side = max(max(image.shape[:2]) for image in images)
-    side += -side % SCALE
-    canvas = np.zeros((side, side * len(images), 3), np.uint8)
-    for number, image in enumerate(images):
-        height, width = image.shape[:2]
-        canvas[:height, number * side : number * side + width] = image
-    return canvas
+def _sha256(image: RGB) -> str:
+    return sha256(repr(image.shape).encode() + image.tobytes())

@@ -44,8 +44,12 @@ def identify(test_set: EvaluationSet, stated: str | None = None) -> tuple[str, s
     like a paper's is told apart: `CUFED5 (own)`. Give the whole set: of a part, the known images
     may be missing. Raises InputError where `stated` is known to be wrong.
     """
-    found = {dataset: matches for dataset in known_images() if (matches := _match(test_set, dataset))}
-    recognised = next((dataset for dataset, matches in found.items() if all(matches.values())), None)
+    found = {
+        dataset: matches for dataset in known_images() if (matches := _match(test_set, dataset))
+    }
+    recognised = next(
+        (dataset for dataset, matches in found.items() if all(matches.values())), None
+    )
     if stated and recognised not in (None, stated):
         raise InputError(
             f"{test_set.groups[0].hr.parent}: these are the released images of {recognised}, not "
@@ -56,7 +60,10 @@ def identify(test_set: EvaluationSet, stated: str | None = None) -> tuple[str, s
         if recognised == stated:
             return stated, None
         but = f", although {differing[0]} has other pixels than the one known" if differing else ""
-        return stated, f"Taken as the released images of {stated}, as evaluate.released states{but}."
+        return (
+            stated,
+            f"Taken as the released images of {stated}, as evaluate.released states{but}.",
+        )
     if recognised:
         return recognised, None
     name = canonical_dataset(test_set.name)

@@ -10,14 +10,15 @@ from matplotlib.patches import Rectangle
 
 from srntt_pipeline.degradation import Making, make_hr
 from srntt_pipeline.evaluation.gallery import describe, forget_others
+from srntt_pipeline.evaluation.measure import GroupJob
 from srntt_pipeline.evaluation.page import write_page
 from srntt_pipeline.evaluation.paths import GRIDS, image_path
+from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.figures import save_figure, spread
 from srntt_pipeline.images import RGB, read_rgb
 from srntt_pipeline.layout import Group
-from srntt_pipeline.methods.method import takes_references
-from srntt_pipeline.methods.srntt import Restorer
+from srntt_pipeline.methods.method import NONE
 from srntt_pipeline.outputs import Output
 
 _MOST_GRIDS = 8
@@ -29,31 +30,32 @@ def write_report(
     table: Sequence[dict[str, Any]],
     per_image: Sequence[dict[str, Any]],
     protocols: Sequence[Protocol],
-    groups: Sequence[Group],
-    restorers: Mapping[str, Restorer],
+    jobs: Sequence[GroupJob],
     run: Mapping[str, Any],
     notes: Sequence[str],
 ) -> None:
     """Write grids and the page; pictures and their PSNR are of the first protocol.
 
-    `restorers`: by method, the first of which that takes references the grids and the pictures of
-    matches show; `run`: what the page says of the run beside protocols and checkpoints.
+    `jobs`: of the groups that were measured. Grids show the first method, which is the baseline,
+    and the first that takes references; `run`: what the page says of the run beside protocols and
+    methods.
     """
-    out = output.folder
-    in_order = sorted(restorers, key=takes_references, reverse=True)
+    out, methods = output.folder, jobs[0].methods
+    groups = [job.group for job in jobs]
+    others = sorted(methods[1:], key=lambda method: method.takes(NONE))
+    compared = [method.name for method in (methods[0], *others[:1])]
     main = protocols[0]
     rows = [row for row in per_image if row["protocol"] == main.name]
     shown = [groups[i] for i in spread(len(groups), _MOST_GRIDS)]
-    psnr = {(row["image"], row["method"], row["reference"]): row["psnr_db"] for row in rows}
     for group in shown:
-        draw_grid(out, group, next(iter(in_order), None), psnr, main.making)
+        own = [row for row in rows if row["image"] == group.name and row["method"] in compared]
+        draw_grid(out, group, own, main.making)
     description = describe(
         out,
         rows,
-        groups=groups,
+        jobs=jobs,
         in_full={group.name for group in shown},
         protocols=protocols,
-        restorers=[restorers[method] for method in in_order],
         run=run,
         title=f"{table[0]['dataset']}: ×4 super-resolution with references",
         notes=notes,
@@ -65,21 +67,22 @@ def write_report(
 def draw_grid(
     out: Path,
     group: Group,
-    method: str | None,
-    psnr: dict[tuple[str, str, str], float],
+    rows: Sequence[Mapping[str, Any]],
     making: Making,
 ) -> None:
-    """Draw one group: outputs with PSNR, the same detail of each, and the reference behind each."""
+    """Draw one group: outputs with PSNR, the same detail of each, and the reference behind each.
+
+    `rows`: of the outputs to draw, as in per_image.csv.
+    """
     hr = make_hr(read_rgb(group.hr, grey=True), making)
     columns: list[tuple[str, RGB, RGB | None]] = []
-    for (image, made_by, reference), value in psnr.items():
-        if image == group.name and made_by in ("Bicubic", method):
-            sr = read_rgb(out / image_path(made_by, reference, group.name, making))
-            label = made_by if reference == "none" else f"{made_by}, {reference}"
-            columns.append(
-                (f"{label}\n{value:.2f} dB", sr, _shown_reference(out, group, reference, making))
-            )
-    lr = read_rgb(out / image_path("LR", "none", group.name, making))
+    for row in rows:
+        reference = row["reference"]
+        label = row["method"] if reference == NONE else f"{row['method']}, {reference}"
+        sr = read_rgb(out / row["picture"])
+        behind = _shown_reference(out, group, reference, making)
+        columns.append((f"{label}\n{row['psnr_db']:.2f} dB", sr, behind))
+    lr = read_rgb(out / image_path(LR_IMAGE, NONE, group.name, making))
     columns = [("LR", lr, None), *columns, ("HR", hr, None)]
     top, left, height, width = _finest_detail(hr)
     shape = hr.shape[0] / hr.shape[1]
@@ -95,9 +98,9 @@ def draw_grid(
         column[0].set_title(title, fontsize=9)
         box = (left * factor - 0.5, top * factor - 0.5), width * factor, height * factor
         column[0].add_patch(Rectangle(*box, fill=False, edgecolor="yellow", linewidth=1))
-        rows = slice(round(top * factor), round((top + height) * factor))
-        cols = slice(round(left * factor), round((left + width) * factor))
-        column[1].imshow(image_[rows, cols], interpolation="nearest")
+        high = slice(round(top * factor), round((top + height) * factor))
+        wide = slice(round(left * factor), round((left + width) * factor))
+        column[1].imshow(image_[high, wide], interpolation="nearest")
         if reference_ is not None:
             column[2].imshow(reference_)
             column[2].set_title("its reference", fontsize=8)
@@ -107,7 +110,7 @@ def draw_grid(
 def _shown_reference(out: Path, group: Group, reference: str, making: Making) -> RGB | None:
     if reference in group.refs:
         return read_rgb(group.refs[reference], grey=True)
-    path = out / image_path("references", reference, group.name, making)
+    path = out / image_path(REFERENCES, reference, group.name, making)
     return read_rgb(path) if path.exists() else None
 
 

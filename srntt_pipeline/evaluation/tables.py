@@ -36,7 +36,7 @@ METRICS = ("lpips", "dists")
 _DIGITS = {"psnr_db": 4, "ssim": 5, "lpips": 5, "dists": 5}
 
 
-def summarise(per_image: Sequence[Row]) -> list[Row]:
+def summarise(per_image: Sequence[Row], costs: Any = None) -> list[Row]:
     """Return the rows of `table.csv`: means over images by protocol, method and reference.
 
     `psnr_db_low` … `ssim_high`: 95 % bootstrap intervals over images, None where there is none.

@@ -1,1 +1,12 @@
-"""From LR and references to SR: the one door from evaluation to networks."""
+"""From LR and references to SR: the one door from evaluation to networks.
+
+A `Method` makes SR of a `Scene`, which has LR and the references at hand. `bicubic`, `srntt`
+(networks fed with swapped maps), `networks` (fed with LR, or with raw references) and `folder`
+(images that another program made) are methods; `sources` reads what `--method` names, `cost`
+measures what a method takes. `restorer` and `tiles` run SRNTT within bounded memory.
+"""
+
+from srntt_pipeline.methods.method import CannotRun, Method
+from srntt_pipeline.methods.scene import Scene
+
+__all__ = ["CannotRun", "Method", "Scene"]

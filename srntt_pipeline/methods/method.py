@@ -1,105 +1,106 @@
-"""What methods and references are called in tables, as in the paper's."""
+"""What a method is to evaluation: a name, the references it takes, and how it makes SR.
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+A method of one's own is a class that inherits `Method` and overrides what it needs, at least
+`super_resolve`: docs/adding.md.
+"""
+
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from srntt_pipeline.checkpoints import CheckpointInfo, checkpoints_in, load_checkpoint
+from srntt_pipeline import memory
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.files import fingerprint
-from srntt_pipeline.methods.warp import HR_WARP
-from srntt_pipeline.variants import VARIANTS
+from srntt_pipeline.files import fingerprint, sha256
+from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.memory import Size
 
-BICUBIC, SISR = "Bicubic", " (SISR)"
-# References beside L1, L2, …: the LR image as its own; all in one search; all in one image; the one
-# that matches best; none, for methods that take none.
-LR, ALL, STITCHED, BEST, NONE = "LR", "all", "stitched", "best", "none"
+if TYPE_CHECKING:
+    from srntt_pipeline.methods.scene import Scene
+    from srntt_pipeline.swaps.show import Match
 
-# The paper's names of what is trained here; other rows of its tables are other people's methods.
-OURS = (
-    BICUBIC,
-    "SRNTT-l2 (SISR)",
-    "SRNTT-l2",
-    "SRNTT",
-    "SRNTT-flow",
-    "SRNTT [relu1]",
-    "SRNTT [relu2]",
-    "SRNTT [relu3]",
-    "SRNTT [relu1/2]",
-    "SRNTT [relu1/2/3]",
-    "SRNTT without texture loss",
-    "SRNTT with texture loss",
-)
+# References beside L1, L2, …: HR itself, moved; the LR image as its own; all in one search; all in
+# one image; the one that matches best; none, for methods that take none.
+HR_WARP, LR, ALL, STITCHED, BEST, NONE = "HR (warp)", "LR", "all", "stitched", "best", "none"
 
 
-def takes_references(method: str) -> bool:
-    """Whether the method of that name takes other references than LR itself."""
-    return SISR not in method
+class CannotRun(InputError):  # noqa: N818 - it reads as what is raised: a method that cannot run
+    """A method has no SR of an image; the reason is told in the notes of the tables."""
 
 
-def method_name(info: CheckpointInfo) -> str:
-    """Return what tables call the method of a checkpoint: the paper's name, if it has one."""
-    return VARIANTS[info.model].method if info.model in VARIANTS else info.model
-
-
-@dataclass(frozen=True)
 class Method:
-    """A checkpoint under the name that tables call it by.
+    """A way from LR and references to SR ×4.
 
-    `identity`: hash of the weights, of the encoder and of how references are swapped; `swapped_by`:
-    the same without the weights, alike for methods that share correspondences and swapped maps.
-    `sisr`: its SR with LR as its own reference is the paper's SISR too.
+    An instance is a description: small, and picklable, since processes that share the work get a
+    copy each. What takes memory (a network) is loaded when it is used first, and kept.
+
+    `name`: its row in tables. `checkpoint`: the weights it was trained to, whose folder has the
+    curves that the page shows. `shares`: methods for which it is equal find what one of them left
+    in `Scene.share`; empty: nothing is shared. `is_weighed`: whether its cost can be measured here; `matches`:
+    whether it matches patches, so that `match` has something to draw.
     """
 
     name: str
-    checkpoint: Path
-    identity: str
-    swapped_by: str
-    sisr: bool
+    checkpoint: Path | None = None
+    shares: str = ""
+    is_weighed: bool = True
+    matches: bool = False
 
+    @property
+    def reads(self) -> list[Path]:
+        """Files and folders that it reads: no output may lie there."""
+        return [self.checkpoint] if self.checkpoint else []
 
-def read_methods(checkpoints: Sequence[Path]) -> tuple[Method, ...]:
-    """Return the methods of checkpoints, whose weights are checked; a folder can hold several.
+    def takes(self, reference: str) -> bool:
+        """Tell whether it makes SR with `reference`: `none`, `L1` …, `LR`, `HR (warp)`, `all`, ….
 
-    Several checkpoints of one method are told apart by their hash: `SRNTT-l2 #1a2b3c`. A method of
-    which the paper has a SISR row stands for that too, unless a checkpoint was trained for it.
-    Raises InputError.
-    """
-    loaded = [load_checkpoint(one) for path in checkpoints for one in checkpoints_in(path)]
-    hashes = [one.info.weights_sha256 for one in loaded]
-    if len(set(hashes)) < len(hashes):
-        raise InputError(f"{checkpoints[-1]}: the same weights are given twice; name each once")
-    names = Counter(method_name(one.info) for one in loaded)
-    methods = []
-    for one in loaded:
-        info = one.info.model_dump(mode="json")
-        name = method_name(one.info)
-        if names[name] > 1:
-            name = f"{name} #{one.info.weights_sha256[:6]}"
-        made_by = {key: info[key] for key in ("weights_sha256", "encoder", "swaps", "networks")}
-        swapped_by = [
-            one.info.encoder and one.info.encoder.sha256,
-            one.info.swaps and one.info.swaps.matched_by,
-            one.info.networks,
-        ]
-        sisr = method_name(one.info) + SISR
-        methods.append(
-            Method(
-                name,
-                one.path,
-                fingerprint(made_by),
-                fingerprint(swapped_by),
-                sisr in OURS and sisr not in names,
-            )
-        )
-    return tuple(sorted(methods, key=_rank))
+        A method that takes none is measured once for each image, as `none`.
+        """
+        return reference == NONE
 
+    def super_resolve(self, scene: "Scene", reference: str) -> RGB:
+        """Return SR, uint8 [4h, 4w, 3], of `scene.lr` with `scene.images(reference)`.
 
-def _rank(method: Method) -> int:
-    """Return the place of a method: as in the paper's tables, others behind in the order given."""
-    name = method.name.split(" #")[0]
-    return OURS.index(name) if name in OURS else len(OURS)
+        Raises CannotRun, with the reason, for an image that the method cannot do.
+        """
+        raise NotImplementedError
+
+    def identity(self, scene: "Scene", reference: str) -> str:
+        """Return a hash of all that decides SR beside LR and references.
+
+        SR images that are there already are kept while it is the same. By default it is that of the
+        source file of the class and of the instance's attributes.
+        """
+        return fingerprint([_source(type(self)), repr(sorted(vars(self).items()))])
+
+    def notes(self, device: str) -> list[str]:
+        """Return what a reader of its numbers must know, a sentence each; load what it needs.
+
+        Raises InputError when it cannot run on `device` at all: said before work begins.
+        """
+        return []
+
+    def prepare(self, scene: "Scene", reference: str) -> None:
+        """Do what is done once for images of such sizes; it is no part of the cost of an image."""
+        self.notes(scene.device)
+
+    def parameters(self) -> int | None:
+        """Return how many weights it has; None where there are none."""
+        return None
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the page says that it was made of: nested names and values."""
+        return {}
+
+    def match(self, scene: "Scene", hr: RGB) -> "Match":
+        """Return what the patches of LR were matched with in all references, to be drawn by `hr`."""
+        raise NotImplementedError
+
+    def least_memory(self, lr: Size, refs: Sequence[Size], device: str) -> int:
+        """Return the bytes below which a process cannot super-resolve images of these sizes."""
+        sr = SCALE * lr[0], SCALE * lr[1]
+        return memory.START_MEMORY + memory.image_bytes([lr, *refs]) + memory.written_bytes(sr)
 
 
 def reference_rank(reference: str) -> tuple[int, str]:
@@ -108,3 +109,16 @@ def reference_rank(reference: str) -> tuple[int, str]:
     level = reference[:1] == "L" and reference[1:].isdigit()
     key = "L" if level else reference
     return (others.index(key) if key in others else len(others), reference)
+
+
+@functools.cache
+def _file_sha256(path: str) -> str:
+    return sha256(Path(path).read_bytes())
+
+
+def _source(kind: type) -> str:
+    try:
+        code = _file_sha256(inspect.getfile(kind))
+    except (OSError, TypeError):  # of a notebook or of a prompt: its name is all there is
+        code = ""
+    return f"{kind.__module__}:{kind.__qualname__} {code}"

@@ -1,221 +1,157 @@
-"""From an LR image and references to SR, with a checkpoint (paper section 3)."""
+"""SRNTT as a method: a network that is fed with swapped maps, in all of the paper's variants."""
 
-import functools
-import logging
+import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from srntt_pipeline import memory
-from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
-from srntt_pipeline.colour import BrokenProfile, convert, told_from_srgb
-from srntt_pipeline.config import SuperResolveParams
-from srntt_pipeline.device import choose_device
-from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import (
-    RGB,
-    SCALE,
-    limit_long_side,
-    read_made_from,
-    read_size,
-    read_whole,
-    shrunk_size,
-    write_png,
-)
+from srntt_pipeline.files import fingerprint
+from srntt_pipeline.images import RGB
 from srntt_pipeline.memory import Size
-from srntt_pipeline.methods import tiles
-from srntt_pipeline.methods.tiles import Tiling
-from srntt_pipeline.models import SRNTT
-from srntt_pipeline.outputs import check_output_file
+from srntt_pipeline.methods.method import ALL, BEST, LR, NONE, Method
+from srntt_pipeline.methods.restorer import Restorer, load_restorer
+from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles, check_networks, load_matcher
-from srntt_pipeline.swaps.references import MIN_SIDE_PX
-from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
+from srntt_pipeline.swaps.matcher import AS_NAMED, NetworkFiles
+from srntt_pipeline.swaps.show import Match
+from srntt_pipeline.swaps.windowed import KeptMaps
+from srntt_pipeline.text import valid
+from srntt_pipeline.variants import VARIANTS, Variant
 
-log = logging.getLogger(__name__)
-
-SR_MEMORY = 4 << 30  # bytes, of a process that super-resolves, if it is enough
-MIN_LR_SIDE_PX = 3  # one 3×3 patch on relu3_1 of LR↑
+_KEPT_BYTES = 512 << 20  # swapped maps of one megapixel of SR; larger images are swapped again
 
 
-class Restorer:
-    """A trained network with the encoder, upscaler and reference versions of its training.
+@dataclass(frozen=True)
+class Srntt(Method):
+    """A checkpoint of SRNTT under the name that tables call it by.
 
-    `files`: where networks' files lie now, if not where they lay then.
+    `made_by`: a hash of the weights, of the encoder and of how references are swapped; `shares`:
+    the same without the weights, alike for methods that share correspondences and swapped maps.
+    `alone`: it takes no reference, and LR is its own (the paper's SISR).
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        device: torch.device,
-        files: NetworkFiles = AS_NAMED,
-    ) -> None:
-        info = checkpoint.info
-        model = checkpoint.model
-        if info.encoder is None or info.swaps is None or not isinstance(model, SRNTT):
-            raise InputError(
-                f"{checkpoint.path}: {info.model} takes no references; name a checkpoint of SRNTT"
-            )
-        self.checkpoint, self.device, self.swaps = checkpoint, device, info.swaps
-        weights = files.found(info.swaps).encoder_weights
-        self.encoder = load_encoder(weights, info.swaps.encoder_seed, device)
-        if self.encoder.identity.sha256 != info.encoder.sha256:
-            raise InputError(
-                f"{checkpoint.path} was trained with {info.encoder}, not with "
-                f"{self.encoder.identity}; name that file with --encoder-weights"
-            )
-        self.matcher = load_matcher(info.swaps, self.encoder, files)
-        check_networks(checkpoint.path, info.networks, self.matcher.networks)
-        self.versions = self.matcher.versions
-        self._model = model.to(device)
+    name: str
+    checkpoint: Path = field()
+    made_by: str = field()
+    shares: str = field()
+    alone: bool = False
+    files: NetworkFiles = AS_NAMED
 
-    def correspond(
-        self, lr: RGB, refs: Sequence[RGB], max_memory: int | None = None
-    ) -> Correspondence:
-        """Return the correspondence of LR↑ with all versions of `refs`.
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matches", not self.alone)
 
-        `max_memory`: bytes, as `Matcher.correspond` takes them.
-        """
-        return self.matcher.correspond(lr, refs, max_memory=max_memory)
+    def takes(self, reference: str) -> bool:
+        """Tell whether it takes the reference: any, or none at all."""
+        return self.alone == (reference == NONE)
 
-    def least_memory(self, lr: Size, refs: Sequence[Size]) -> int:
-        """Return the bytes that a process takes to super-resolve images of these sizes."""
-        sr = SCALE * lr[0], SCALE * lr[1]
-        written = memory.image_bytes([lr, *refs]) + memory.written_bytes(sr)
-        return max(
-            self.matcher.least_memory(lr, refs),
-            self._beside(lr, refs) + Tiling(self._model, lr[0], lr[1], 0).least,
-            memory.START_MEMORY + written,
+    def identity(self, scene: Scene, reference: str) -> str:
+        """Return the hash of weights, encoder and swaps."""
+        return self.made_by
+
+    def super_resolve(self, scene: Scene, reference: str) -> RGB:
+        """Return SR; correspondences and swapped maps are shared through the scene."""
+        restorer = self._restorer(scene.device)
+        used = LR if reference == NONE else reference
+        if scene.max_memory is not None:  # one image alone, within a bound: nothing to share
+            return restorer.super_resolve(scene.lr, scene.images(used), max_memory=scene.max_memory)
+        if used == BEST:
+            used = self._best(scene, restorer)
+        if used == LR:  # what SISR makes with `none`, and this with `LR`, is one image
+            return scene.share((self.made_by, LR), lambda: self._sr(scene, restorer, LR))
+        return self._sr(scene, restorer, used)
+
+    def _sr(self, scene: Scene, restorer: Restorer, reference: str) -> RGB:
+        found = self._correspondence(scene, restorer, reference)
+        key = self.shares, reference
+        kept = scene.share_last("swapped maps", key, lambda: KeptMaps(_KEPT_BYTES))
+        return restorer.super_resolve(scene.lr, scene.images(reference), found, kept=kept)
+
+    def _correspondence(self, scene: Scene, restorer: Restorer, reference: str) -> Correspondence:
+        """Return the correspondence; methods of the same encoder and swaps share it."""
+
+        def search() -> Correspondence:
+            if reference != ALL:
+                return restorer.correspond(scene.lr, scene.images(reference))
+            # The best match over all references is the best of each one's best.
+            first, *others = [
+                self._correspondence(scene, restorer, level) for level in scene.references
+            ]
+            return sum(others, start=first)
+
+        return scene.share((self.shares, reference), search)
+
+    def _best(self, scene: Scene, restorer: Restorer) -> str:
+        """Return the level of the highest mean S*; of equal ones the first."""
+        means = {
+            level: float(self._correspondence(scene, restorer, level).weight.mean())
+            for level in scene.references
+        }
+        return max(means, key=lambda level: means[level])
+
+    def notes(self, device: str) -> list[str]:
+        """Return which checkpoint, encoder and swaps made its numbers."""
+        restorer = self._restorer(device)
+        info = restorer.checkpoint.info
+        swaps = ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
+        random = (
+            " THE ENCODER IS A RANDOM VGG19, not ImageNet's: these numbers show that the pipeline "
+            "works, not how good the method is."
         )
+        own = " LR is its own reference." * self.alone
+        return [
+            f"{self.name}: {info.step} steps, checkpoint {valid(restorer.checkpoint.path.name)} "
+            f"(sha256 {info.weights_sha256[:12]}).{own} Encoder: {restorer.encoder.identity}. "
+            f"Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}."
+            + random
+            * restorer.encoder.identity.is_random
+        ]
 
-    def _beside(self, lr: Size, refs: Sequence[Size]) -> int:
-        """Return the bytes that a process takes beside tiles."""
-        taken = (
-            memory.image_bytes([lr, *refs])
-            + memory.restored_bytes((SCALE * lr[0], SCALE * lr[1]))
-            + memory.versions_bytes(refs, self.matcher.largest_scale)
-        )
-        # What an encoder at work takes is counted in tiles too: large images may have that room.
-        return max(memory.FIXED_MEMORY, memory.START_MEMORY + taken)
+    def parameters(self) -> int:
+        """Return the weights of the network, without those of the encoder."""
+        model = self._restorer("cpu").checkpoint.model
+        return sum(weight.numel() for weight in model.parameters())
 
-    def super_resolve(
-        self,
-        lr: RGB,
-        refs: Sequence[RGB],
-        correspondence: Correspondence | None = None,
-        *,
-        max_memory: int | None = None,
-        kept: KeptMaps | None = None,
-    ) -> RGB:
-        """Return SR, uint8 [4h, 4w, 3], of `lr`, uint8 [h, w, 3], with one reference or more.
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the checkpoint's JSON says."""
+        return self._restorer("cpu").checkpoint.info.model_dump(mode="json")
 
-        LR has 3 px a side or more, references 12. `correspondence` may be given where it is known
-        already. The process takes at most `max_memory` bytes: SR is made in tiles, and equal to SR
-        at once but for the rounding of floats. None: SR_MEMORY, or what these images need. `kept`:
-        of another network's SR with this correspondence and these references, and for the next one.
-        Raises InputError where `max_memory` is too little.
-        """
-        size, sizes = lr.shape[:2], [ref.shape[:2] for ref in refs]
-        least = self.least_memory(size, sizes) + (kept.room if kept else 0)
-        bound = max(SR_MEMORY, least) if max_memory is None else max_memory
-        memory.check(bound, least, f"LR of {size[1]}×{size[0]} px with its references")
-        found = correspondence
-        if found is None:
-            found = self.correspond(lr, refs, bound)
-            memory.release()
-        room = bound - self._beside(size, sizes) - (kept.room if kept else 0)
-        tiling = Tiling(self._model, size[0], size[1], room)
-        swapped = WindowedSwap(
-            found, refs, self.versions, self.encoder, tiling.cache_bytes, tiling.block, kept
-        )
-        return tiles.super_resolve(self._model, lr, swapped, tiling)
+    def match(self, scene: Scene, hr: RGB) -> Match:
+        """Return what the patches of LR were matched with in all references together."""
+        restorer = self._restorer(scene.device)
+        found = self._correspondence(scene, restorer, ALL)
+        lr_up = restorer.matcher.upscaler(scene.lr)
+        return Match(hr, lr_up, scene.images(ALL), restorer.versions, found)
+
+    def least_memory(self, lr: Size, refs: Sequence[Size], device: str) -> int:
+        """Return the bytes below which a process cannot super-resolve images of these sizes."""
+        return self._restorer(device).least_memory(lr, refs or [lr])
+
+    def _restorer(self, device: str) -> Restorer:
+        return load_restorer(self.checkpoint, device, self.files)
 
 
-def load_restorer(checkpoint: Path, device: str, files: NetworkFiles = AS_NAMED) -> Restorer:
-    """Return the Restorer of a checkpoint, the last ones again while their files are unchanged.
+def srntt(name: str, path: Path, info: Any, files: NetworkFiles) -> Srntt:
+    """Return the method of a checkpoint of SRNTT that `info` describes."""
+    content = info.model_dump(mode="json")
+    made_by = {key: content[key] for key in ("weights_sha256", "encoder", "swaps", "networks")}
+    shares = [
+        info.encoder and info.encoder.sha256,
+        info.swaps and info.swaps.matched_by,
+        info.networks,
+    ]
+    variant = VARIANTS.get(info.model)
+    alone = variant is not None and variant.references == "lr"
+    return Srntt(name, path, fingerprint(made_by), fingerprint(shares), alone, files)
 
-    Raises InputError.
+
+def sisr_of(variant: Variant) -> Variant | None:
+    """Return the variant of which a row is filled by this one's network too: with LR as reference.
+
+    The paper's row SRNTT-ℓ2 (SISR) equals Table 2's SRNTT-ℓ2 at LR: it is one network.
     """
-    path = weights_file(checkpoint)
-    changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _load_restorer(path, changed, device, files)
-
-
-@functools.lru_cache(maxsize=16)  # of all the networks of the paper, one reference after the other
-def _load_restorer(path: Path, changed: int, device: str, files: NetworkFiles) -> Restorer:
-    return Restorer(load_checkpoint(path), choose_device(device), files)
-
-
-def super_resolve(
-    lr: Path,
-    refs: Sequence[Path],
-    checkpoint: Path,
-    out: Path,
-    params: SuperResolveParams,
-    *,
-    device: str = "auto",
-    files: NetworkFiles = AS_NAMED,
-    max_memory: int = memory.MAX_MEMORY,
-) -> None:
-    """Write the ×4 SR of the image file `lr` with reference files `refs` to `out` (PNG).
-
-    Without references, LR is its own (SISR). SR has LR's colour profile; a reference of another is
-    converted to that one, so that both show a colour by the same numbers. `max_memory`: bytes of
-    the process in all; where they are too few for images of these sizes, none is decoded. Raises
-    InputError.
-    """
-    check_output_file(out, ".png", [lr, *refs], lambda path: read_made_from(path) is not None)
-    stored = {path: read_size(path) for path in (lr, *refs)}
-    for path, size in stored.items():
-        if not any(size):  # what is wrong with it is told before networks are loaded
-            read_whole(path, grey=True)
-    restorer = load_restorer(checkpoint, device, files)
-    long_side = params.reference_long_side_px or SCALE * max(stored[lr])
-    _check_memory(restorer, lr, refs, stored, long_side, max_memory)
-    given = read_whole(lr, min_side=MIN_LR_SIDE_PX, grey=True)
-    image, profile = given.pixels, _usable(given.profile, lr)
-    height, width = image.shape[:2]
-    images = [limit_long_side(_read_reference(ref, profile), long_side) for ref in refs]
-    sr = restorer.super_resolve(image, images or [image], max_memory=max_memory)
-    memory.release()
-    write_png(out, sr, "super-resolve", profile)
-    log.info("Wrote %s: %d×%d px", out, SCALE * width, SCALE * height)
-
-
-def _check_memory(
-    restorer: Restorer,
-    lr: Path,
-    refs: Sequence[Path],
-    stored: Mapping[Path, Size],
-    long_side: int,
-    max_memory: int,
-) -> None:
-    """Raise InputError where images of the `stored` sizes do not fit the bound."""
-    sizes = [shrunk_size(stored[ref], long_side) for ref in refs] or [stored[lr]]
-    decoding = max(memory.decoding_bytes(size, path) for path, size in stored.items())
-    least = max(
-        restorer.least_memory(stored[lr], sizes),
-        memory.START_MEMORY + memory.image_bytes([stored[lr], *sizes]) + decoding,
-    )
-    largest = max(stored, key=lambda path: memory.pixels(stored[path]))
-    height, width = stored[largest]
-    memory.check(max_memory, least, f"{largest}, {width}×{height} px, and the other images")
-
-
-def _read_reference(path: Path, profile: bytes | None) -> RGB:
-    """Return a reference in the colours of `profile`, that of LR; None: sRGB."""
-    given = read_whole(path, min_side=MIN_SIDE_PX, grey=True)
-    source = told_from_srgb(_usable(given.profile, path))
-    return convert(given.pixels, source, told_from_srgb(profile))
-
-
-def _usable(profile: bytes | None, path: Path) -> bytes | None:
-    """Return a colour profile, or None, with a warning, where it is not one of RGB images."""
-    try:
-        told_from_srgb(profile)
-    except BrokenProfile as error:
-        log.warning("%s: its colour profile is not used (%s); taken as sRGB", path, error)
-        return None
-    return profile
+    for other in VARIANTS.values():
+        same = dataclasses.replace(variant, name=other.name, method=other.method, references="lr")
+        if variant.references != "lr" and same == other:
+            return other
+    return None

@@ -5,8 +5,6 @@ import numpy as np
 
 from srntt_pipeline.images import RGB
 
-HR_WARP = "HR (warp)"
-
 
 def warp_hr(hr: RGB, rng: np.random.Generator) -> RGB:
     """Return `hr`, uint8 [H, W, 3], moved, turned and enlarged at random (paper section 5.3.1).

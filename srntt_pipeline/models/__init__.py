@@ -1,11 +1,18 @@
-"""Networks: SRNTT (paper section 3.2), one file per method behind one registry.
+"""Networks, one file each, behind one registry (SRNTT: paper section 3.2).
 
-A model is an `nn.Module` that takes an LR image, and swapped maps but for `sisr`, and returns SR;
-it knows neither files nor stages. `build_model(name, sizes)` makes the one of that name.
+A network is an `nn.Module` that returns SR from LR and from what else it is fed with; it knows
+neither files nor stages. Every module here is imported, so a file with `@register(NAME, …)` is all
+that a new one takes. `build_model(name, sizes)` makes the one of that name.
 """
 
+import importlib
+import pkgutil
+
 from srntt_pipeline.models.content import SISR
-from srntt_pipeline.models.registry import build_model, model_names
+from srntt_pipeline.models.registry import Entry, build_model, entry, model_names, register
 from srntt_pipeline.models.srntt import SRNTT
 
-__all__ = ["SISR", "SRNTT", "build_model", "model_names"]
+__all__ = ["SISR", "SRNTT", "Entry", "build_model", "entry", "model_names", "register"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

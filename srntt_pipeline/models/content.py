@@ -83,7 +83,7 @@ def from_tail(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
     return bicubic(lr) + output / 2
 
 
-@register("sisr")
+@register("sisr", inputs="lr", row="SISR")
 class SISR(nn.Module):
     """Single-image super-resolution ×4: the content extractor with its own tail.
 

@@ -1,23 +1,52 @@
-"""The models by name."""
+"""The networks by name: how each is built, what it is fed with, and its row in tables."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
-_MODELS: dict[str, Callable[..., nn.Module]] = {}
+Build = Callable[..., nn.Module]
+Inputs = Literal["lr", "maps", "images"]
+Model = TypeVar("Model", bound=Build)
+
 _MOST = {"channels": 4096, "blocks": 256}  # far beyond what a machine could train
-Model = TypeVar("Model", bound=Callable[..., nn.Module])
 
 
-def register(*names: str) -> Callable[[Model], Model]:
-    """Register a model class under `names`."""
+@dataclass(frozen=True)
+class Entry:
+    """A network of the registry.
+
+    `inputs`: what `forward` takes: `lr`, LR [N, 3, h, w] in [0, 1] alone; `maps`, LR, swapped maps
+    by layer and their weight, as SRNTT; `images`, LR and a list of references [N, 3, H, W] in
+    [0, 1]. It returns SR [N, 3, 4h, 4w], about [0, 1]. `row`: what tables call it; `references`:
+    how many a network on images can take at once.
+    """
+
+    build: Build
+    inputs: Inputs
+    row: str
+    references: Literal["one", "many"] = "one"
+
+
+_MODELS: dict[str, Entry] = {}
+
+
+def register(
+    name: str, *, inputs: Inputs, row: str, references: Literal["one", "many"] = "one"
+) -> Callable[[Model], Model]:
+    """Register a network under `name`; the rest is described at `Entry`."""
 
     def add(model: Model) -> Model:
-        _MODELS.update(dict.fromkeys(names, model))
+        _MODELS[name] = Entry(model, inputs, row, references)
         return model
 
     return add
+
+
+def entry(name: str) -> Entry:
+    """Return what the registry holds of a network; raise KeyError for a strange name."""
+    return _MODELS[name]
 
 
 def model_names() -> list[str]:
@@ -36,4 +65,4 @@ def build_model(name: str, sizes: Mapping[str, Any]) -> nn.Module:
         for size in value if isinstance(value, list | tuple) else [value]:
             if isinstance(size, int) and not 0 <= size <= most:
                 raise ValueError(f"{key} is {size}, not between 0 and {most}")
-    return _MODELS[name](**sizes)
+    return _MODELS[name].build(**sizes)

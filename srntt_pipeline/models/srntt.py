@@ -37,7 +37,6 @@ class TextureTransfer(nn.Module):
         return self.body(self.head(torch.cat([content, maps], dim=1))) + content
 
 
-@register(*VARIANTS)
 class SRNTT(nn.Module):
     """Super-resolution by neural texture transfer, ×4.
 
@@ -124,3 +123,7 @@ class SRNTT(nn.Module):
         """Return SR from LR alone, by the content extractor and its own tail (the warm-up)."""
         output = self.content.sisr_tail(self.content(lr * 2 - 1))
         return from_tail(output, lr, self.bicubic_skip)
+
+
+for _variant in VARIANTS.values():
+    register(_variant.name, inputs="maps", row=_variant.method)(SRNTT)

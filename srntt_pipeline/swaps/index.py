@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from srntt_pipeline.config import SwapParams, validate
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError, first_problem, one_line
 from srntt_pipeline.files import open_regular, read_json
 from srntt_pipeline.maps import EncoderIdentity
+from srntt_pipeline.sections import validate
 
 FORMAT, VERSION = "srntt_pipeline swaps", 2
 INDEX = "index.json"

@@ -7,36 +7,37 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import srntt_pipeline
 from srntt_pipeline.checkpoints import CheckpointInfo
-from srntt_pipeline.config import LoopParams, TrainParams
 from srntt_pipeline.files import file_sha256, fingerprint, write_bytes, write_json
+from srntt_pipeline.models import entry
 from srntt_pipeline.text import markdown
-from srntt_pipeline.training.job import Job
-from srntt_pipeline.variants import VARIANTS
+from srntt_pipeline.training.job import Job, described
+
+_PACKAGE = Path(srntt_pipeline.__file__).parent
 
 
-def write_card(
-    out: Path, checkpoint: Path, job: Job, params: LoopParams, info: CheckpointInfo, **facts: Any
-) -> None:
+def write_card(out: Path, checkpoint: Path, job: Job, info: CheckpointInfo, **facts: Any) -> None:
     """Write `card.json` and `card.md` to `out`; `facts` are shown as they are."""
-    variant = VARIANTS.get(job.model)
     card = {
-        "method": variant.method if variant else "SISR (content extractor)",
+        "method": entry(job.model).row,
         "model": job.model,
+        "recipe": info.recipe,
         "checkpoint": checkpoint.name,
         "weights_sha256": file_sha256(checkpoint),
         "software": info.software,
-        "git_commit": git_commit(),
+        "git_commit": source_commit(),
         "step": info.step,
         "phases_end_at_step": {phase.name: phase.stop for phase in job.phases},
-        "training_pairs": len(job.training),
-        "validation_pairs": len(job.validation),
+        "phases": described(job.phases),
+        "training_pairs": len(job.sources.training),
+        "validation_pairs": len(job.sources.validation),
         "made_from": job.made_from_sha256,
         "manifest_sha256": _manifest_hash(job.dataset),
-        "data_sha256": job.data_hash,
+        "data_sha256": job.sources.data_hash,
         "swaps": _swaps(job),
-        "content_sha256": job.content.info.weights_sha256 if job.content else None,
-        "params": _params(params),
+        "content_sha256": job.start.info.weights_sha256 if job.start else None,
+        "params": job.params.model_dump(mode="json"),
         "sizes": info.model_dump(mode="json")["sizes"],
         "metrics": info.metrics,
         **facts,
@@ -45,24 +46,38 @@ def write_card(
     write_bytes(out / "card.md", _markdown(card).encode())
 
 
-def git_commit() -> str | None:
-    """Return the commit of the working directory, with `-dirty` where tracked files differ."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+def source_commit(folder: Path = _PACKAGE) -> str | None:
+    """Return the commit of the checkout that the package runs from.
+
+    With `-dirty` where tracked files differ; None for a package that is installed, also into a
+    folder of somebody's repository.
+    """
+    # Of a repository that does not track the package, the commit says nothing about it.
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git says in `folder`; None where it refuses, or is not there."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def _swaps(job: Job) -> dict[str, Any] | None:
-    if job.shards is None:
+    if job.sources.shards is None:
         return None
     return {
-        "made_from": job.shards.made_from,
-        "index_sha256": file_sha256(job.shards.folder / "index.json"),
-        "encoder": job.shards.encoder.as_dict(),
-        "params": job.shards.params.model_dump(mode="json"),
+        "made_from": job.sources.shards.made_from,
+        "index_sha256": file_sha256(job.sources.shards.folder / "index.json"),
+        "encoder": job.sources.shards.encoder.as_dict(),
+        "params": job.sources.shards.params.model_dump(mode="json"),
     }
 
 
@@ -79,20 +94,13 @@ def _markdown(card: dict[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return markdown(", ".join(f"{key} {inner}" for key, inner in value.items()))
-    return "–" if value in (None, "") else markdown(str(value))
+        # A value that is a mapping itself, in parentheses.
+        told = {k: f"({_shown(v)})" if isinstance(v, dict) else _shown(v) for k, v in value.items()}
+        return ", ".join(f"{markdown(str(key))} {text}" for key, text in told.items()) or "–"
+    return "–" if value in (None, "", []) else markdown(str(value))
 
 
 def _manifest_hash(dataset: Path) -> str | None:
     """Return the hash of a data set's manifests/ folder; None where there is none."""
     files = sorted((dataset / "manifests").glob("*.*"))
     return fingerprint([[path.name, file_sha256(path)] for path in files]) if files else None
-
-
-def _params(params: LoopParams) -> dict[str, Any]:
-    """Return params as the model card shows them, the variant's defaults filled in."""
-    shown = params.model_dump(mode="json")
-    if isinstance(params, TrainParams):
-        variant = params.resolved
-        shown |= {key: getattr(variant, key) for key in shown if hasattr(variant, key)}
-    return shown

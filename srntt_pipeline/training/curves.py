@@ -20,7 +20,7 @@ from scmrepo.exceptions import SCMError
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.outputs import ours_in
 from srntt_pipeline.training.job import Schedule
-from srntt_pipeline.training.objective import NAMES
+from srntt_pipeline.training.objective import loss_names
 from srntt_pipeline.training.state import Progress, Row
 from srntt_pipeline.training.writing import naming
 
@@ -30,10 +30,6 @@ FOLDER = Path("dvclive")
 SUMMARY = FOLDER / "metrics.json"
 METRICS = FOLDER / "plots" / "metrics"
 PICTURES = FOLDER / "plots" / "images" / "sample"
-TABLES = [
-    *(METRICS / "train" / f"{name}.tsv" for name in ("loss", *NAMES)),
-    METRICS / "validation" / "psnr_db.tsv",
-]
 LOSS_EVERY = 10  # steps
 
 Picture = npt.NDArray[np.uint8]
@@ -53,7 +49,7 @@ class Curves:
         if self._begun:
             return
         later = _pictures_after(progress.step, self._out / PICTURES, list(schedules))
-        old = [self._out / SUMMARY, *(self._out / table for table in TABLES), *later]
+        old = [self._out / SUMMARY, *(self._out / table for table in tables()), *later]
         for path in ours_in(self._out, old):
             with naming(path):
                 path.unlink(missing_ok=True)
@@ -118,6 +114,12 @@ class Curves:
             if name not in ("step", "phase") and value is not None:
                 with self._writing(self._out / METRICS / group / f"{name}.tsv"):
                     self._live.log_metric(f"{group}/{name}", float(value))
+
+
+def tables() -> list[Path]:
+    """Return where the curves of a run lie in its folder, whatever its losses."""
+    curves = [METRICS / "train" / f"{name}.tsv" for name in ("loss", *loss_names())]
+    return [*curves, METRICS / "validation" / "psnr_db.tsv"]
 
 
 def pictures(schedule: Schedule) -> list[Path]:

@@ -5,7 +5,8 @@ Neither the number of loader workers nor that of devices changes a batch.
 
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from srntt_pipeline.config import LoopParams
 from srntt_pipeline.ending import follow
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
@@ -24,6 +24,8 @@ from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import LAYERS, to_tensor
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
+from srntt_pipeline.training.recipes import Inputs, Recipe
+from srntt_pipeline.training.references import ReferenceImages, collate
 
 Draw = tuple[int, int, int]  # step, place in the batch, index of the pair
 
@@ -107,10 +109,11 @@ class StepSampler(Sampler[list[Draw]]):
 class Patches(Dataset[dict[str, Tensor]]):
     """Random patches of `pairs`, cut at the same place from LR, HR, maps and weight map.
 
-    `patch` is the HR side, px, and falls on whole LR pixels. Without `with_maps`, only LR and HR.
-    With `augment`, each patch is turned and flipped in one of the eight ways, its tensors alike.
-    Keys: `lr`, `hr`, `weight` and the layers' names; with `mixes`, `mix`, so many numbers in
-    [0, 1), at which the critic's gradient is taken. Raises InputError for a smaller pair.
+    `patch` is the HR side, px, and falls on whole LR pixels. With `augment`, each patch is turned
+    and flipped in one of the eight ways, its tensors alike. Keys: `lr` and `hr`; with `inputs` of
+    `maps`, `weight` and the layers' names; with `images`, `refs`, as `references` gives it; with
+    `mixes`, `mix`, so many numbers in [0, 1), at which the critic's gradient is taken. Raises
+    InputError for a smaller pair.
     """
 
     def __init__(
@@ -118,24 +121,21 @@ class Patches(Dataset[dict[str, Tensor]]):
         pairs: Source,
         patch: int,
         seed: int,
-        with_maps: bool,
+        inputs: Inputs,
         augment: bool = False,
         mixes: int = 0,
+        references: ReferenceImages | None = None,
     ) -> None:
         self._pairs, self._side, self._seed = pairs, patch // SCALE, seed
-        self._with_maps, self._augment, self._mixes = with_maps, augment, mixes
+        self._inputs, self._augment, self._mixes = inputs, augment, mixes
+        self._references = references
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         step, place, index = draw
-        if self._with_maps:
-            pair = self._pairs[index]
-            tensors = {"lr": pair["lr"], "hr": pair["hr"], "weight": pair["weight"], **pair["maps"]}
-        else:
-            lr, hr = self._pairs.lr_hr(index)
-            tensors = {"lr": lr, "hr": hr}
+        tensors = whole_pair(self._pairs, index, self._inputs)
         height, width = tensors["lr"].shape[1:]
         side = self._side
         file = self._pairs.pairs[index].hr
@@ -147,6 +147,10 @@ class Patches(Dataset[dict[str, Tensor]]):
             name: _cut(tensor, int(top), int(left), side, tensor.shape[1] // height)
             for name, tensor in tensors.items()
         }
+        if self._inputs == "images":
+            assert self._references is not None
+            box = (SCALE * int(top), SCALE * int(left), SCALE * side, SCALE * side)
+            patch["refs"] = self._references.beside(self._pairs.pairs[index], box)
         for name, tensor in patch.items():
             if not _is_finite(tensor):
                 raise InputError(
@@ -161,6 +165,15 @@ class Patches(Dataset[dict[str, Tensor]]):
         return patch
 
 
+def whole_pair(pairs: Source, index: int, inputs: Inputs) -> dict[str, Tensor]:
+    """Return `lr` and `hr` of a pair, and for `inputs` of `maps` its `weight` and maps by layer."""
+    if inputs == "maps":
+        pair = pairs[index]
+        return {"lr": pair["lr"], "hr": pair["hr"], "weight": pair["weight"], **pair["maps"]}
+    lr, hr = pairs.lr_hr(index)
+    return {"lr": lr, "hr": hr}
+
+
 def check_sizes(pairs: Sequence[TrainPair], patch_px: int) -> None:
     """Raise InputError for a pair too small for a patch, by the size in the header of its file."""
     for pair in pairs:
@@ -171,7 +184,7 @@ def check_sizes(pairs: Sequence[TrainPair], patch_px: int) -> None:
 
 
 def _too_small(path: Path, patch_px: int) -> InputError:
-    return InputError(f"{path} is smaller than train.patch_px = {patch_px}; lower that")
+    return InputError(f"{path} is smaller than patch_px = {patch_px}; lower that")
 
 
 def map_deviations(pairs: Source, count: int) -> dict[str, float]:
@@ -207,6 +220,7 @@ def batches(
     return DataLoader(
         patches,
         batch_sampler=sampler,
+        collate_fn=collate,
         num_workers=workers,
         multiprocessing_context=context if workers else None,
         worker_init_fn=functools.partial(_begin, os.getpid()) if workers else None,
@@ -216,20 +230,35 @@ def batches(
 
 def step_batches(
     pairs: Source,
-    params: LoopParams,
+    params: Recipe,
     steps: range,
-    with_maps: bool,
+    inputs: Inputs,
     mixes: int,
+    references: ReferenceImages | None,
     rank: int,
     world: int,
     workers: int,
 ) -> DataLoader[dict[str, Tensor]]:
     """Return the loader of the batches of `steps`, a process's share, as `params` cut them."""
-    patches = Patches(pairs, params.patch_px, params.seed, with_maps, params.augment, mixes)
+    patches = Patches(
+        pairs, params.patch_px, params.seed, inputs, params.augment, mixes, references
+    )
     sampler = StepSampler(
         len(patches), params.batch_size, steps.start, steps.stop, params.seed, rank, world
     )
     return batches(patches, sampler, workers)
+
+
+def drawn(loader: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+    """Yield the batches of a loader; raise InputError in one line, also out of its workers."""
+    try:
+        yield from loader
+    except (InputError, RuntimeError) as error:
+        # PyTorch tells what a worker raised in a text with its traceback, the line itself last.
+        told = re.findall(r"^srntt_pipeline\.errors\.\w+: (.*)", str(error), re.MULTILINE)
+        if not (told and str(error).startswith("Caught ")):
+            raise
+        raise InputError(told[-1]) from None
 
 
 def _begin(parent: int, worker: int) -> None:

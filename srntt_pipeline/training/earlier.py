@@ -8,10 +8,10 @@ from typing import Any
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import read_json
+from srntt_pipeline.models import model_names
 from srntt_pipeline.outputs import ours_in
-from srntt_pipeline.training.job import LOSS_NETWORK, SISR, Job, Schedule
+from srntt_pipeline.training.job import LOSS_NETWORK, NETWORK, PHASES, Job, Schedule
 from srntt_pipeline.training.state import RESUME, Found, State, read_state, states_in
-from srntt_pipeline.variants import VARIANTS
 
 CARD = "card.json"
 _TOLD = 6  # differences in one line
@@ -65,7 +65,7 @@ def find_state(out: Path, job: Job, *, overwrite: bool) -> Found | None:
         raise _refusal(out, _differences(other.state, job))
     for name in checkpoints(out):
         if name != job.model:
-            raise _refusal(out, [f"variant was {name}, is {job.model}"])
+            raise _refusal(out, [f"network was {name}, is {job.model}"])
         if not found and (told := _lost(out / f"{name}.json", job)):
             raise _refusal(out, told)
     return found
@@ -75,7 +75,7 @@ def checkpoints(out: Path) -> list[str]:
     """Return the names of the models whose checkpoints, weights and JSON, lie in `out`."""
     return [
         name
-        for name in (*VARIANTS, SISR)
+        for name in model_names()
         if (out / f"{name}.safetensors").exists() and (out / f"{name}.json").exists()
     ]
 
@@ -131,13 +131,15 @@ def _lost(described: Path, job: Job) -> list[str]:
 
 def _differences(state: State, job: Job) -> list[str]:
     """Return what differs between what a state and a job are made from."""
-    told = []
+    told: list[str] = []
     for name in _keys(state.made_from, job.made_from):
         before, now = state.made_from.get(name), job.made_from.get(name)
         if name == LOSS_NETWORK and None in (before, now):
             continue  # no step has used it
-        if name == "pairs":
-            told += _pairs_told(before, now)
+        if name in (NETWORK, PHASES) and told:
+            continue  # what follows from the rest
+        if name in ("pairs", "references"):
+            told += _pairs_told(name, before, now)
         elif isinstance(before, dict) and isinstance(now, dict):
             told += _told(before, now)
         else:
@@ -148,12 +150,16 @@ def _differences(state: State, job: Job) -> list[str]:
     return told
 
 
-def _told(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name} was {_shown(before.get(name))}, is {_shown(now.get(name))}"
-        for name in _keys(before, now)
-        if before.get(name) != now.get(name)
-    ]
+def _told(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[str]:
+    """Return a line for each value that differs, also in mappings of mappings."""
+    told = []
+    for name in _keys(before, now):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            told += _told(old, new, f"{place}{name}.")
+        elif old != new:
+            told.append(f"{place}{name} was {_shown(old)}, is {_shown(new)}")
+    return told
 
 
 def _keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -166,16 +172,16 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= 40 else f"{shown[:12]}…"
 
 
-def _pairs_told(before: Any, now: Any) -> list[str]:
-    """Return how pairs differ: lists of names, or hashes by name."""
+def _pairs_told(what: str, before: Any, now: Any) -> list[str]:
+    """Return how pairs, or their references, differ: lists of names, or hashes by name."""
     if not isinstance(before, type(now)):
-        return ["pairs are recorded otherwise"]
+        return [f"{what} are recorded otherwise"]
     then, today = set(map(str, before)), set(now)
     changes = {"gone": sorted(then - today), "new": sorted(today - then)}
     if isinstance(now, dict):
         changes["changed"] = [name for name in now if before.get(name, now[name]) != now[name]]
     found = [f"{len(names)} {how} ({_first(names)})" for how, names in changes.items() if names]
-    return [f"pairs: {', '.join(found)}"] if found else []
+    return [f"{what}: {', '.join(found)}"] if found else []
 
 
 def _first(names: Iterable[str]) -> str:

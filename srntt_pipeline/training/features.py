@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.maps import INDEX
@@ -38,17 +39,19 @@ class LossFeatures(nn.Module):
 
 
 def load_features(
-    shards: Shards, weights: str | None, layers: Iterable[str], device: torch.device
+    shards: Shards | None, weights: str | None, layers: Iterable[str], device: torch.device
 ) -> LossFeatures:
-    """Return the features that `layers` need, from `weights` or those that made the swaps.
+    """Return the features that `layers` need: from `weights`, or those that made the swaps.
 
-    Raises InputError when these are others, or end before the deepest layer.
+    Where there are neither, ImageNet's. Raises InputError when the swaps were made with others, or
+    when the weights end before the deepest layer.
     """
     layers = list(layers)
     deepest = max(layers, key=INDEX.__getitem__)
-    weights, seed = weights or shards.params.encoder_weights, shards.params.encoder_seed
+    made = shards.params if shards else MatchParams()
+    weights, seed = weights or made.encoder_weights, made.encoder_seed
     encoder = load_encoder(weights, seed, device)
-    if encoder.identity.sha256 != shards.encoder.sha256:
+    if shards and encoder.identity.sha256 != shards.encoder.sha256:
         raise InputError(f"{shards.folder} was made with {shards.encoder}, not {encoder.identity}")
     try:
         features = vgg19(weights, seed, INDEX[deepest] + 1)
@@ -56,7 +59,7 @@ def load_features(
         reached = [layer for layer in INDEX if INDEX[layer] <= INDEX["relu3_1"]]
         raise InputError(
             f"--encoder-weights {weights}: ends before {deepest}, which the perceptual loss needs; "
-            f"name a whole VGG19, or set train.perceptual_layer to {reached[-1]}, or "
-            "train.perceptual_weight to 0"
+            f"name a whole VGG19, or set perceptual_layer to {reached[-1]}, or perceptual_weight "
+            "to 0"
         ) from None
     return LossFeatures(encoder, features.to(device), layers)

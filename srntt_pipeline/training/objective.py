@@ -1,74 +1,103 @@
-"""What a phase of training minimises, and the critic that some of it needs (paper section 3.3)."""
+"""What a phase minimises: each loss by its name, and their weighted sum (paper section 3.3).
 
+A recipe names losses (`recipes.recipe.Loss`); the functions behind the names are here. A new loss
+is one function under `@loss(NAME)`.
+"""
+
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
-from srntt_pipeline.config import TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.training.features import LossFeatures
 from srntt_pipeline.training.losses import (
     adversarial_loss,
-    critic_loss,
     perceptual_loss,
     reconstruction_loss,
     texture_loss,
 )
+from srntt_pipeline.training.recipes import Loss, Objective
 
-# Losses of their own in loss.csv, in its order, whatever the objective.
-NAMES = ("reconstruction", "perceptual", "texture", "adversarial", "critic", "gradient_penalty")
-
-# A critic of WGAN-GP stays within some hundreds; beyond this it has run away.
-_CRITIC_LIMIT = 1e6
+Judge = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The weighted sum of losses that a phase minimises; a weight of 0 leaves a loss out."""
+class Context:
+    """What a loss may look at.
 
-    kind: str
-    reconstruction: float = 1.0
-    perceptual: float = 0.0
-    texture: float = 0.0
-    adversarial: float = 0.0
-    perceptual_layer: str = "relu5_1"
-    texture_layers: tuple[str, ...] = ()
+    `sr`, `hr`: images [N, 3, H, W] in [-1, 1], the range of the paper's tanh, float32; `batch`:
+    all that the batch holds, as `data.Patches` describes; `judge`: the critic's verdict on images,
+    with a gradient to these alone.
+    """
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """VGG19 layers that SR is encoded to."""
-        layers = self.texture_layers if self.texture else ()
-        return (*layers, self.perceptual_layer) if self.perceptual else layers
+    sr: Tensor
+    hr: Tensor
+    batch: Mapping[str, Tensor]
+    features: LossFeatures | None = None
+    judge: Judge | None = None
 
-    @property
-    def alone(self) -> "Objective":
-        """The reconstruction loss alone, at weight 1: no other needs weighing against it."""
-        return Objective(self.kind)
+    @functools.cached_property
+    def sr_maps(self) -> dict[str, Tensor]:
+        """VGG19's maps of SR by layer, on all layers that losses of the run name."""
+        assert self.features is not None
+        maps: dict[str, Tensor] = self.features(self.sr)
+        return maps
 
-    @property
-    def columns(self) -> list[str]:
-        """Names of its losses, as in loss.csv."""
-        others = [name for name in ("perceptual", "texture", "adversarial") if getattr(self, name)]
-        critic = ["critic", "gradient_penalty"] if self.adversarial else []
-        return ["reconstruction", *others, *critic] if others else []
+    @functools.cached_property
+    def hr_maps(self) -> dict[str, Tensor]:
+        """The same of HR, without a gradient."""
+        assert self.features is not None
+        with torch.no_grad():
+            maps: dict[str, Tensor] = self.features(self.hr)
+        return maps
 
 
-def objective_of(params: TrainParams) -> Objective:
-    """Return the objective of the last phase."""
-    variant = params.resolved
-    return Objective(
-        variant.reconstruction,
-        params.reconstruction_weight,
-        variant.perceptual_weight,
-        variant.texture_weight,
-        variant.adversarial_weight,
-        params.perceptual_layer,
-        variant.layers,
-    )
+LossFunction = Callable[[Context, Loss], Tensor]
+LOSSES: dict[str, LossFunction] = {}
+
+
+def loss(name: str) -> Callable[[LossFunction], LossFunction]:
+    """Register a loss under `name`: a scalar, unweighted, of a context and what the recipe says."""
+
+    def add(function: LossFunction) -> LossFunction:
+        LOSSES[name] = function
+        return function
+
+    return add
+
+
+@loss("reconstruction")
+def _reconstruction(context: Context, told: Loss) -> Tensor:
+    return reconstruction_loss(context.sr, context.hr, told.options["kind"])
+
+
+@loss("perceptual")
+def _perceptual(context: Context, told: Loss) -> Tensor:
+    (layer,) = told.layers
+    of_sr = context.sr_maps[layer]
+    return perceptual_loss(of_sr, context.hr_maps[layer])
+
+
+@loss("texture")
+def _texture(context: Context, told: Loss) -> Tensor:
+    swapped = {layer: context.batch[layer] for layer in told.layers}
+    return texture_loss(context.sr_maps, swapped, context.batch["weight"])
+
+
+@loss("adversarial")
+def _adversarial(context: Context, told: Loss) -> Tensor:
+    assert context.judge is not None
+    return adversarial_loss(context.judge, context.sr)
+
+
+def loss_names() -> list[str]:
+    """Return the names of all losses, and of a critic's, as loss.csv calls them."""
+    return [*LOSSES, "critic", "gradient_penalty"]
 
 
 def losses(
@@ -76,68 +105,16 @@ def losses(
     sr: Tensor,
     batch: Mapping[str, Tensor],
     features: LossFeatures | None,
-    critic: Callable[[Tensor], Tensor] | None,
+    judge: Judge | None,
 ) -> dict[str, Tensor]:
     """Return the losses of SR by name, unweighted, and as `loss` their weighted sum.
 
     `sr`: [N, 3, H, W], about [0, 1]; `batch`: `hr`, and for the texture loss maps and `weight`.
     """
-    sr, hr = 2 * sr.float() - 1, 2 * batch["hr"] - 1
-    found = {"reconstruction": reconstruction_loss(sr, hr, objective.kind)}
-    if objective.layers:
-        assert features is not None
-        maps = features(sr)
-        if objective.perceptual:
-            layer = objective.perceptual_layer
-            with torch.no_grad():
-                of_hr = features(hr)[layer]
-            found["perceptual"] = perceptual_loss(maps[layer], of_hr)
-        if objective.texture:
-            swapped = {layer: batch[layer] for layer in objective.texture_layers}
-            found["texture"] = texture_loss(maps, swapped, batch["weight"])
-    if objective.adversarial:
-        assert critic is not None
-        found["adversarial"] = adversarial_loss(critic, sr)
-    found["loss"] = torch.stack([getattr(objective, k) * v for k, v in found.items()]).sum()
-    return found
-
-
-class CriticTrainer:
-    """The critic with its optimiser, in float32 whatever the network is in."""
-
-    def __init__(self, fabric: Fabric, critic: nn.Module, params: TrainParams) -> None:
-        self.critic = fabric.to_device(critic)
-        self._fabric, self._params = fabric, params
-        # Not fabric.setup: its wrapper, in mixed precision, forbids the penalty's inner gradient.
-        self._shared = fabric.strategy.setup_module(critic)
-        self.optimiser = torch.optim.Adam(
-            critic.parameters(), params.learning_rate, betas=(params.beta1, 0.999)
-        )
-
-    def judge(self, sr: Tensor) -> Tensor:
-        """Return D(SR) with a gradient to SR alone; images [N, 3, H, W] in [-1, 1] to [N]."""
-        self.critic.requires_grad_(False)
-        found: Tensor = self.critic(sr)
-        self.critic.requires_grad_(True)
-        return found
-
-    def step(self, sr: Tensor, batch: Mapping[str, Tensor]) -> dict[str, float]:
-        """Make `critic_steps` steps on one batch; return the losses of the last.
-
-        `sr`: about [0, 1]. Raises Diverged before a step that would spoil the critic.
-        """
-        sr, hr = 2 * sr.detach().float() - 1, 2 * batch["hr"] - 1
-        values: dict[str, float] = {}
-        for number in range(self._params.critic_steps):
-            self.optimiser.zero_grad(set_to_none=True)
-            distance, penalty = critic_loss(self._shared, sr, hr, batch["mix"][:, number])
-            loss = distance + self._params.gradient_penalty * penalty
-            values = mean_values(self._fabric, {"critic": loss, "gradient_penalty": penalty})
-            if not all(abs(value) < _CRITIC_LIMIT for value in values.values()):
-                raise Diverged(f"the critic diverges (its loss is {values['critic']:.3g})")
-            self._fabric.backward(loss)
-            self.optimiser.step()
-        return values
+    context = Context(2 * sr.float() - 1, 2 * batch["hr"] - 1, batch, features, judge)
+    found = {told.name: LOSSES[told.name](context, told) for told in objective.losses}
+    weighted = [told.weight * found[told.name] for told in objective.losses]
+    return {**found, "loss": torch.stack(weighted).sum()}
 
 
 def mean_values(fabric: Fabric, losses: Mapping[str, Tensor]) -> dict[str, float]:

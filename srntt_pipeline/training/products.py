@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
-from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
 from srntt_pipeline.training.card import write_card
-from srntt_pipeline.training.curves import SUMMARY, TABLES, pictures
+from srntt_pipeline.training.curves import SUMMARY, pictures, tables
 from srntt_pipeline.training.earlier import CARD
 from srntt_pipeline.training.job import Job
 from srntt_pipeline.training.state import VALIDATION_COLUMNS, Progress, planned_states, state_files
@@ -21,7 +20,6 @@ log = logging.getLogger(__name__)
 def write_results(
     out: Path,
     job: Job,
-    params: TrainParams | UpscalerParams,
     network: nn.Module,
     state: Progress,
     metrics: dict[str, float],
@@ -31,18 +29,19 @@ def write_results(
     path = out / f"{job.model}.safetensors"
     info = CheckpointInfo(
         model=job.model,
+        recipe=job.params.recipe,
         sizes=job.sizes,
         step=state.step,
-        encoder=job.shards.encoder if job.shards else None,
-        swaps=job.shards.params if job.shards else None,
-        networks=job.shards.networks if job.shards else {},
-        train=params,
-        dataset=job.data_hash,
+        encoder=job.sources.shards.encoder if job.sources.shards else None,
+        swaps=job.sources.shards.params if job.sources.shards else None,
+        networks=job.sources.shards.networks if job.sources.shards else {},
+        train=job.params,
+        dataset=job.sources.data_hash,
         metrics=metrics,
     )
     save_checkpoint(path, network, info)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    write_card(out, path, job, params, info, device=kind)
+    write_card(out, path, job, info, device=kind)
     write_bytes(out / "loss.csv", csv_bytes(job.columns, state.losses))
     write_bytes(out / "validation.csv", csv_bytes(VALIDATION_COLUMNS, state.validations))
     write_json(out / "metrics.json", metrics)
@@ -59,6 +58,6 @@ def planned_files(job: Job) -> list[Path]:
         *(Path(name) for name in (*beside, "validation.csv", "metrics.json")),
         *(folder / name for folder in planned_states(job) for name in state_files()),
         SUMMARY,
-        *TABLES,
+        *tables(),
         *pictures(job.schedule),
     ]

@@ -1,5 +1,6 @@
 """One training run: phases, steps, validation, states (paper sections 3.3–3.4)."""
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -11,24 +12,18 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.models import build_model
-from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.parallel import progress
+from srntt_pipeline.training.critic_trainer import CriticTrainer
 from srntt_pipeline.training.curves import Curves
-from srntt_pipeline.training.data import map_deviations, step_batches
+from srntt_pipeline.training.data import drawn, map_deviations, step_batches
 from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
-from srntt_pipeline.training.job import Job, Phase
-from srntt_pipeline.training.objective import (
-    CriticTrainer,
-    Diverged,
-    assert_finite,
-    losses,
-    mean_values,
-)
+from srntt_pipeline.training.job import Job
+from srntt_pipeline.training.objective import Diverged, assert_finite, losses, mean_values
 from srntt_pipeline.training.products import write_results
+from srntt_pipeline.training.recipes import Phase
 from srntt_pipeline.training.state import Part, Progress, Row, load_state, save_state
 from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
 
@@ -48,14 +43,14 @@ class Trainer:
         self,
         fabric: Fabric,
         out: Path,
-        params: TrainParams | UpscalerParams,
         job: Job,
         loader_workers: int = 0,
         overwrite: bool = False,
     ) -> None:
+        params = job.params
         if params.batch_size % fabric.world_size:
             raise InputError(
-                f"train.batch_size = {params.batch_size} is not shared evenly by "
+                f"batch_size = {params.batch_size} is not shared evenly by "
                 f"{fabric.world_size} devices; choose a multiple of that"
             )
         self.fabric, self.out, self.params, self.job = fabric, out, params, job
@@ -64,10 +59,9 @@ class Trainer:
         torch.manual_seed(params.seed)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         network = build_model(job.model, job.sizes)
-        if job.content:
-            network.content.load_state_dict(  # type: ignore[union-attr]
-                job.content.model.content.state_dict()  # type: ignore[union-attr]
-            )
+        if job.start and (allowed := params.start()):
+            given = job.start.model.get_submodule(allowed.part)
+            network.get_submodule(allowed.part).load_state_dict(given.state_dict())
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         adam = torch.optim.Adam(
@@ -75,14 +69,13 @@ class Trainer:
         )
         self.network: nn.Module = network
         self.model, self.optimiser = fabric.setup(network, adam)
-        if job.shards:
-            self.model.mark_forward_method("sisr")
+        for name in {phase.forward for phase in job.phases} - {"forward"}:
+            self.model.mark_forward_method(name)
         self.parts: dict[str, Part] = {"model": network, "optimiser": self.optimiser.optimizer}
         self.critic: CriticTrainer | None = None
-        if isinstance(params, TrainParams) and job.phases[-1].objective.adversarial:
-            critic = Critic(params.patch_px, params.critic_channels)
-            self.critic = CriticTrainer(fabric, critic, params)
-            self.parts["critic"] = critic
+        if plans := [phase.objective.critic for phase in job.phases if phase.objective.critic]:
+            self.critic = CriticTrainer(fabric, plans[-1], params)
+            self.parts["critic"] = self.critic.critic
             self.parts["critic_optimiser"] = self.critic.optimiser
         self.average: AveragedModel | None = None
         if params.ema_decay:
@@ -159,33 +152,34 @@ class Trainer:
 
     def batches_from(self, start: int) -> Iterator[tuple[Phase, dict[str, Tensor]]]:
         """Yield the batches from step `start` on; one loader serves phases that read alike."""
-        params, fabric = self.params, self.fabric
-        for with_maps in (False, True):
-            phases = [phase for phase in self.job.phases if phase.with_maps == with_maps]
-            stop = max((phase.stop for phase in phases), default=0)
-            if start >= stop:
+        fabric, start_of_group = self.fabric, start
+        for inputs, group in itertools.groupby(self.job.phases, lambda phase: phase.inputs):
+            phases = list(group)
+            stop = phases[-1].stop
+            if start_of_group >= stop:
                 continue
-            mixes = params.critic_steps if self.critic and isinstance(params, TrainParams) else 0
+            critics = [phase.objective.critic for phase in phases if phase.objective.critic]
             made = step_batches(
-                self.job.training, params, range(start, stop), with_maps, mixes if with_maps else 0,
+                self.job.sources.training, self.params, range(start_of_group, stop), inputs,
+                critics[-1].steps if critics else 0, self.job.sources.references,
                 fabric.global_rank, fabric.world_size, self.loader_workers,
             )  # fmt: skip
-            loader = fabric.setup_dataloaders(made, use_distributed_sampler=False)
+            loader: Any = fabric.setup_dataloaders(made, use_distributed_sampler=False)
             waiting = time.perf_counter()
-            for step, batch in enumerate(loader, start + 1):
+            for step, batch in enumerate(drawn(loader), start_of_group + 1):
                 now = time.perf_counter()
                 self.waited += now - waiting
                 self.seconds += now - waiting
                 yield self.job.phase_of(step), batch
                 waiting = time.perf_counter()
-            start = stop
+            start_of_group = stop
 
     def step(self, phase: Phase, batch: dict[str, Tensor]) -> dict[str, float]:
         """Make one step; return its losses. Raises Diverged before one that would spoil weights."""
         sr = self._restore(self.model, phase, batch)
         values: dict[str, float] = {}
         judge = None
-        if self.critic and phase.objective.adversarial:
+        if self.critic and phase.objective.critic:
             values = self.critic.step(sr, batch)
             judge = self.critic.judge
         found = losses(phase.objective, sr, batch, self.job.features, judge)
@@ -206,10 +200,15 @@ class Trainer:
         return values
 
     def _restore(self, model: Any, phase: Phase, batch: dict[str, Tensor]) -> Tensor:
-        if phase.with_maps:
-            maps = {layer: batch[layer] for layer in LAYERS}
-            return model(batch["lr"], maps, batch["weight"])
-        return model.sisr(batch["lr"]) if self.job.shards else model(batch["lr"])
+        """Return SR of a batch, as the phase feeds the network."""
+        forward = model if phase.forward == "forward" else getattr(model, phase.forward)
+        if phase.inputs == "maps":
+            sr: Tensor = forward(batch["lr"], {k: batch[k] for k in LAYERS}, batch["weight"])
+        elif phase.inputs == "images":
+            sr = forward(batch["lr"], [batch["refs"]])
+        else:
+            sr = forward(batch["lr"])
+        return sr
 
     def validate(self, phase: Phase, show: Any = None) -> float:
         """Return the mean PSNR over the validation pairs, dB: RGB, no border, values clipped.
@@ -219,8 +218,9 @@ class Trainer:
         model = self.kept.eval()
         value = mean_psnr(
             self.fabric,
-            self.job.validation,
-            phase.with_maps,
+            self.job.sources.validation,
+            phase.inputs,
+            self.job.sources.references,
             lambda batch: self._restore(model, phase, batch),
             show,
         )
@@ -231,10 +231,10 @@ class Trainer:
         """Load the last state if there is one of this run; look at what is there of others."""
         self.earlier = look(self.out, self.job, overwrite=self.overwrite)
         found = self.earlier.found
-        if not found and self.job.shards:
-            self.network.set_map_scales(  # type: ignore[operator]
-                map_deviations(self.job.training, _SCALE_PAIRS)
-            )
+        # A network that wants to know how large maps are has this method.
+        set_scales = getattr(self.network, "set_map_scales", None)
+        if not found and self.job.sources.shards and set_scales:
+            set_scales(map_deviations(self.job.sources.training, _SCALE_PAIRS))
             if self.average:
                 self.average.module.load_state_dict(self.network.state_dict())
         state = load_state(found, self.parts, self.job.columns) if found else Progress(0, [], [])
@@ -271,8 +271,8 @@ class Trainer:
         phase = job.phases[-1] if ended else job.phase_of(state.step)
         metrics = {
             "validation_psnr_db": round(self.validate(phase), 4),
-            "validation_bicubic_psnr_db": round(bicubic_psnr(job.validation), 4),
+            "validation_bicubic_psnr_db": round(bicubic_psnr(job.sources.validation), 4),
         }
-        write_results(self.out, job, self.params, self.kept, state, metrics, self.fabric.device)
+        write_results(self.out, job, self.kept, state, metrics, self.fabric.device)
         remove_checkpoints(self.out, self.earlier.other_models)
         return metrics

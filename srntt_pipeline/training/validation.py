@@ -10,19 +10,20 @@ from lightning_fabric import Fabric
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
-from srntt_pipeline.config import LoopParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.models.content import bicubic
 from srntt_pipeline.seeds import generator
-from srntt_pipeline.training.data import Source
+from srntt_pipeline.training.data import Source, whole_pair
 from srntt_pipeline.training.objective import Diverged
+from srntt_pipeline.training.recipes import Inputs, Recipe
+from srntt_pipeline.training.references import ReferenceImages
 
 EXACT_DB = 100.0  # of an image without any error: JSON has no number for its infinite PSNR
 
 
 def split_validation(
-    pairs: Sequence[TrainPair], params: LoopParams
+    pairs: Sequence[TrainPair], params: Recipe
 ) -> tuple[list[TrainPair], list[TrainPair]]:
     """Return pairs for training and, drawn by seed, for validation: at most a fifth of them."""
     if len(pairs) < 2:
@@ -48,7 +49,8 @@ def psnr(sr: Tensor, hr: Tensor) -> float:
 def mean_psnr(
     fabric: Fabric,
     pairs: Source,
-    with_maps: bool,
+    inputs: Inputs,
+    references: ReferenceImages | None,
     restore: Callable[[dict[str, Tensor]], Tensor],
     show: Callable[[npt.NDArray[np.uint8]], None] | None = None,
 ) -> float:
@@ -58,13 +60,12 @@ def mean_psnr(
     """
     values = []
     for index in range(len(pairs)):
-        if with_maps:
-            pair = pairs[index]
-            lr, hr = pair["lr"], pair["hr"]
-            tensors = {"lr": lr, "weight": pair["weight"], **pair["maps"]}
-        else:
-            lr, hr = pairs.lr_hr(index)
-            tensors = {"lr": lr}
+        tensors = whole_pair(pairs, index, inputs)
+        lr, hr = tensors["lr"], tensors.pop("hr")
+        if inputs == "images":
+            assert references is not None
+            box = (0, 0, hr.shape[1], hr.shape[2])
+            tensors["refs"] = references.beside(pairs.pairs[index], box)
         batch = {name: fabric.to_device(tensor[None]) for name, tensor in tensors.items()}
         with fabric.autocast():
             sr = restore(batch)[0].cpu()

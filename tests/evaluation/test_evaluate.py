@@ -4,6 +4,7 @@ import math
 import os
 import re
 import urllib.parse
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,17 +13,18 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
-from srntt_pipeline.config import EvaluateParams, SwapParams, TrainParams
+from srntt_pipeline.config import EvaluateParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.evaluate import evaluate
-from srntt_pipeline.evaluation.pictures import stitch
 from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol
 from srntt_pipeline.layout import read_test_set
-from srntt_pipeline.methods.srntt import Restorer
+from srntt_pipeline.methods.restorer import Restorer
+from srntt_pipeline.methods.scene import stitch
 from srntt_pipeline.models import build_model, registry
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.windowed import WindowedSwap
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 COLUMNS = [
@@ -53,7 +55,7 @@ def save_tiny(path, seed=0):
         step=7,
         encoder=load_encoder("random", 0, CPU).identity.as_dict(),
         swaps=SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,)),
-        train=TrainParams(),
+        train=SrnttRecipe(),
         dataset="",
         metrics={},
     )
@@ -97,7 +99,7 @@ def evaluated(cufed, checkpoint, tmp_path_factory):
 
 def run(dataset, out, *checkpoints, workers=1, **params):
     chosen = EvaluateParams(**{"protocol": "luma", **params})
-    evaluate(dataset, out, chosen, checkpoints=checkpoints, workers=workers, device="cpu")
+    evaluate(dataset, out, chosen, methods=checkpoints, workers=workers, device="cpu")
     return out
 
 
@@ -168,7 +170,7 @@ def test_the_test_folder_gives_the_same_numbers_as_the_root(cufed, evaluated, ch
     run(cufed / "test" / "CUFED5", tmp_path, checkpoint, references=("L1", "L5"))
     expected = by_method(evaluated)
     found = by_method(tmp_path)
-    assert list(found) == [(BICUBIC, "none"), (SRNTT, "L1"), (SRNTT, "L5")]
+    assert list(found) == [(BICUBIC, "none"), (SISR, "none"), (SRNTT, "L1"), (SRNTT, "L5")]
     assert all(found[key] == expected[key] for key in found)
 
 
@@ -353,7 +355,7 @@ def test_differences_from_the_paper_are_shown(evaluated):
 def test_readers_are_told_that_the_encoder_is_random(evaluated):
     for name in ("table.md", "index.html"):
         text = (evaluated / name).read_text()
-        assert re.search("encoder of srntt-l2 is a random", text, re.IGNORECASE)
+        assert "THE ENCODER IS A RANDOM VGG19" in text
         assert "random, seed 0" in text
         assert "7 steps" in text
 
@@ -401,7 +403,7 @@ def test_a_folder_without_references_is_measured_without_levels(checkpoint, phot
     # Table 1's number on sets without references is of LR as its own.
     assert table[SRNTT, "LR"]["paper_psnr_db"] == table[SISR, "none"]["paper_psnr_db"] == "25.5"
     asked = by_method(run(dataset, tmp_path / "asked", checkpoint, references=("HR (warp)",)))
-    assert list(asked) == [(BICUBIC, "none"), (SRNTT, "HR (warp)")]
+    assert list(asked) == [(BICUBIC, "none"), (SISR, "none"), (SRNTT, "HR (warp)")]
     assert asked[SRNTT, "HR (warp)"]["paper_psnr_db"] == ""
 
 
@@ -488,9 +490,11 @@ def test_protocols_of_one_choice_have_that_reference_only(one_choice, evaluated)
         for row in rows(one_choice / "table.csv")
     }
     assert list(found) == [
-        ("luma-stitched", BICUBIC, "none"), ("luma-stitched", SRNTT, "stitched"),
-        ("luma-best", BICUBIC, "none"), ("luma-best", SRNTT, "best"),
-        ("luma-all", BICUBIC, "none"), ("luma-all", SRNTT, "all"),
+        (protocol, *row)
+        for protocol, choice in (
+            ("luma-stitched", "stitched"), ("luma-best", "best"), ("luma-all", "all"),
+        )
+        for row in ((BICUBIC, "none"), (SISR, "none"), (SRNTT, choice))
     ]  # fmt: skip
     for column in ("images", "psnr_db", "ssim", "psnr_db_low", "paper_psnr_db"):
         assert found["luma-all", SRNTT, "all"][column] == by_method(evaluated)[SRNTT, "all"][column]
@@ -586,12 +590,14 @@ def test_checkpoints_of_one_method_are_told_apart_by_their_hash(cufed, checkpoin
     for label, path in zip(labels, (checkpoint, other), strict=True):
         alone = by_method(run(cufed, tmp_path / path.parent.name, path, **chosen))
         assert table[label, "L1"]["psnr_db"] == alone[SRNTT, "L1"]["psnr_db"]
-        assert table[label + " (SISR)", "none"]["psnr_db"] == alone[SISR, "none"]["psnr_db"]
+        assert (
+            table[label.replace(SRNTT, SISR), "none"]["psnr_db"] == alone[SISR, "none"]["psnr_db"]
+        )
         assert label in (out / "table.md").read_text()
 
 
 def test_the_same_weights_twice_are_refused(cufed, checkpoint, tmp_path):
-    with pytest.raises(InputError, match="twice"):
+    with pytest.raises(InputError, match="2 methods are called SRNTT-l2 #"):
         run(cufed, tmp_path / "out", checkpoint, checkpoint.parent)
     assert not (tmp_path / "out").exists()
 
@@ -599,8 +605,7 @@ def test_the_same_weights_twice_are_refused(cufed, checkpoint, tmp_path):
 def test_a_checkpoint_trained_for_sisr_stands_for_it_alone(
     cufed, checkpoint, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(registry._MODELS, SISR, registry._MODELS["srntt-l2"])
-    trained = save_as(SISR, tmp_path / "sisr.safetensors")
+    trained = save_as("srntt-l2-sisr", tmp_path / "sisr.safetensors")
     chosen = {"references": ("L1", "LR"), "max_images": 1}
     alone = by_method(run(cufed, tmp_path / "alone", trained, **chosen))
     assert list(alone) == [(BICUBIC, "none"), (SISR, "none")]
@@ -610,7 +615,7 @@ def test_a_checkpoint_trained_for_sisr_stands_for_it_alone(
         report, "draw_grid", lambda *given: drawn.append(given[2]) or draw_grid(*given)
     )
     both = by_method(run(cufed, tmp_path / "both", checkpoint, trained, **chosen))
-    assert drawn == [SRNTT]  # its references are something to look at
+    assert {row["method"] for row in drawn[0]} == {BICUBIC, SRNTT}  # its references can be shown
     assert list(both) == [
         (BICUBIC, "none"), (SISR, "none"), (SRNTT, "L1"), (SRNTT, "LR"),
     ]  # fmt: skip
@@ -620,13 +625,14 @@ def test_a_checkpoint_trained_for_sisr_stands_for_it_alone(
     lr = pixels(tmp_path / "both" / "images" / "lr" / "none" / "001.png")
     sr = pixels(tmp_path / "both" / "images" / "srntt-l2-sisr" / "none" / "001.png").astype(int)
     assert np.abs(sr - restorer.super_resolve(lr, [lr])).max() <= 1
-    again = save_as(SISR, tmp_path / "again.safetensors", seed=1)
+    again = save_as("srntt-l2-sisr", tmp_path / "again.safetensors", seed=1)
     two = by_method(run(cufed, tmp_path / "two", trained, again, **chosen))
     assert [reference for _, reference in two] == ["none"] * 3
 
 
 def test_a_method_without_a_name_in_the_paper_has_its_own_and_no_sisr(cufed, tmp_path, monkeypatch):
-    monkeypatch.setitem(registry._MODELS, "another", registry._MODELS["srntt-l2"])
+    another_entry = replace(registry.entry("srntt-l2"), row="another")
+    monkeypatch.setitem(registry._MODELS, "another", another_entry)
     another = save_as("another", tmp_path / "another.safetensors")
     table = by_method(run(cufed, tmp_path / "out", another, references=("LR",), max_images=1))
     assert list(table) == [(BICUBIC, "none"), ("another", "LR")]
@@ -644,7 +650,7 @@ def test_methods_that_match_alike_share_matches_and_swapped_maps(
     )
     chosen = {"references": ("L1", "LR", "all"), "max_images": 1}
     run(cufed, tmp_path, checkpoint, other, **chosen)
-    assert len(calls) == 6 + 1  # five levels and LR, each once; the picture of what matched
+    assert len(calls) == 6 + 5  # five levels and LR, each once; the picture of what matched
     assert len(swaps) == 3  # the image is one tile
 
 
@@ -721,7 +727,8 @@ def test_a_second_run_computes_nothing(cufed, evaluated, checkpoint, monkeypatch
 def test_what_another_method_protocol_or_image_adds_leaves_the_rest(
     cufed, checkpoint, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(registry._MODELS, "another", registry._MODELS["srntt-l2"])
+    another_entry = replace(registry.entry("srntt-l2"), row="another")
+    monkeypatch.setitem(registry._MODELS, "another", another_entry)
     another = save_as("another", tmp_path / "another.safetensors")
     out, made, measured = tmp_path / "out", [], []
     super_resolve, measure = Restorer.super_resolve, Protocol.measure
@@ -737,11 +744,11 @@ def test_what_another_method_protocol_or_image_adds_leaves_the_rest(
         run(cufed, out, *checkpoints, **{"references": ("L1", "LR"), "max_images": 1, **chosen})
         return len(made), len(measured)
 
-    assert counts(checkpoint) == (2, 3)  # SISR is the picture of LR
+    assert counts(checkpoint) == (2, 4)  # SISR is made once, as that and as LR
     assert counts(checkpoint, another) == (2, 2)
     assert counts(another) == (0, 0)
-    assert counts(checkpoint, protocol=("luma", "rgb")) == (0, 3)
-    assert counts(checkpoint, max_images=0) == (2, 3)
+    assert counts(checkpoint, protocol=("luma", "rgb")) == (0, 4)
+    assert counts(checkpoint, max_images=0) == (2, 4)
     assert counts(checkpoint, max_images=0, references=("L1", "L4")) == (2, 2)
     assert counts(checkpoint, protocol="rgb") == (0, 0)
 
@@ -769,9 +776,9 @@ def test_a_damaged_record_is_written_anew(cufed, tmp_path, contents):
 # Bad input
 
 
-@pytest.mark.parametrize("references", [("L6",), ("L1", "hr (warp)"), ("none",)])
+@pytest.mark.parametrize("references", [("L6",), ("L1", "hr (warp)"), ("nothing",)])
 def test_a_reference_that_the_set_lacks_is_refused_with_those_it_has(cufed, tmp_path, references):
-    with pytest.raises(InputError, match=r"CUFED5 has HR \(warp\), L1, .*L5, LR, all") as refusal:
+    with pytest.raises(InputError, match=r"has none, HR \(warp\), L1, .*L5, LR, all") as refusal:
         run(cufed, tmp_path, references=references)
     assert references[-1] in str(refusal.value)
 

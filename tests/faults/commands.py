@@ -140,14 +140,14 @@ COMMANDS = [
         ("--maps-codec", "lzf"),
     ),
     Command(
-        "train-upscaler",
-        lambda i, out: ["train-upscaler", i.dataset, out, *_LOOP, "--blocks", 1],
+        "train sisr",
+        lambda i, out: ["train", "sisr", i.dataset, out, *_LOOP, "--blocks", 1],
         ("--seed", 1),
         changing=_CURVES,
     ),
     Command(
-        "train",
-        lambda i, out: ["train", i.dataset, i.swaps, out, *_TRAIN, "--variant", "srntt-l2"],
+        "train srntt",
+        lambda i, out: ["train", "srntt", i.dataset, i.swaps, out, *_TRAIN],
         ("--seed", 1),
         changing=_CURVES,
     ),
@@ -218,7 +218,7 @@ def make_inputs(root: Path, zygote: Zygote) -> Inputs:
         run("precompute-swaps --shard", "swaps_shards", "--shard", shard)
     run("precompute-swaps", "swaps")
     run("precompute-swaps --store maps", "maps")
-    run("train", "model")
+    run("train srntt", "model")
     run("evaluate bicubic", "results")
     return inputs
 

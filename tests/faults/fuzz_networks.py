@@ -17,10 +17,10 @@ from safetensors.torch import save
 from target import Target
 
 from srntt_pipeline.checkpoints import load_checkpoint
-from srntt_pipeline.config import UpscalerParams
 from srntt_pipeline.files import sha256
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.training.loop import train_upscaler
+from srntt_pipeline.training.loop import train
+from srntt_pipeline.training.recipes.sisr import SisrRecipe
 
 
 def _pickles(canary: str) -> list[bytes]:
@@ -81,12 +81,12 @@ def encoder_weights(inputs: Inputs, scratch: Path) -> Target:
 
 def training_states(inputs: Inputs, scratch: Path) -> Target:
     """States from which training goes on: state.json, or the tensors beside it."""
-    options = UpscalerParams(
+    options = SisrRecipe(
         channels=2, blocks=1, steps=2, batch_size=1, patch_px=16, checkpoint_every=1,
         validation_pairs=1,
     )  # fmt: skip
     done = scratch / "done"
-    train_upscaler(inputs.dataset, done, options, device="cpu")
+    train(options, inputs.dataset, done, device="cpu")
     (state,) = (done / "resume").glob("*/*")
     valid = {path.name: path.read_bytes() for path in state.iterdir()}
     more = options.model_copy(update={"steps": 3})
@@ -96,7 +96,7 @@ def training_states(inputs: Inputs, scratch: Path) -> Target:
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(done, out)
         (out / state.relative_to(done) / file[0]).write_bytes(file[1])
-        train_upscaler(inputs.dataset, out, more, device="cpu")
+        train(more, inputs.dataset, out, device="cpu")
 
     names = st.sampled_from(sorted(valid))
     return Target(

@@ -313,6 +313,6 @@ def test_manifest_stats_do_not_overwrite_the_manifest(lab: Lab, mine: Inputs) ->
     assert "train.csv" in _refused(lab, mine, *BY_NAME["manifest stats"].argv(mine, table))
 
 
-@pytest.mark.parametrize("name", ["evaluate bicubic", "train-upscaler", "precompute-swaps"])
+@pytest.mark.parametrize("name", ["evaluate bicubic", "train sisr", "precompute-swaps"])
 def test_nothing_is_written_into_the_data_set(lab: Lab, mine: Inputs, name: str) -> None:
     assert str(mine.dataset) in _refused(lab, mine, *BY_NAME[name].argv(mine, mine.dataset))

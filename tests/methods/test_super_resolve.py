@@ -10,12 +10,14 @@ from PIL import Image
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.colour import convert
-from srntt_pipeline.config import SuperResolveParams, SwapParams, TrainParams
+from srntt_pipeline.config import SuperResolveParams, SwapParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.methods.srntt import Restorer, super_resolve
+from srntt_pipeline.methods.restorer import Restorer
+from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.matcher import NetworkFiles
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 
@@ -35,7 +37,7 @@ def save_tiny(path, encoder="random", seed=0, zero_tail=False, **swap_params):
         step=0,
         encoder=load_encoder(encoder, 0, CPU).identity.as_dict(),
         swaps=SwapParams(**given),
-        train=TrainParams(),
+        train=SrnttRecipe(),
         dataset="",
         metrics={},
     )
@@ -265,7 +267,7 @@ def test_an_image_too_large_for_the_memory_is_refused_before_any_is_decoded(
 ):
     large = tmp_path / "large.png"
     Image.new("RGB", (3000, 2000)).save(large)
-    monkeypatch.setattr("srntt_pipeline.methods.srntt.read_whole", None)
+    monkeypatch.setattr("srntt_pipeline.methods.super_resolve.read_whole", None)
     for given in ({"lr": large}, {"lr": large, "refs": (large,)}):
         with pytest.raises(
             InputError, match=r"--max-memory: .*large\.png, 3000×2000 px"
@@ -289,7 +291,7 @@ import sys
 from pathlib import Path
 from srntt_pipeline.config import SuperResolveParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.methods.srntt import super_resolve
+from srntt_pipeline.methods.super_resolve import super_resolve
 folder = Path(sys.argv[1])
 try:
     super_resolve(

@@ -5,7 +5,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from srntt_pipeline.models import SRNTT, build_model, model_names
+from srntt_pipeline.models import SRNTT, build_model, entry, model_names
 from srntt_pipeline.variants import VARIANTS
 
 LAYERS = {"relu3_1": (256, 1), "relu2_1": (128, 2), "relu1_1": (64, 4)}  # channels, size by LR's
@@ -162,10 +162,14 @@ def test_parameter_count_of_the_papers_sizes() -> None:
 
 
 def test_registry() -> None:
-    assert {"sisr", *VARIANTS} == set(model_names())
+    assert {"sisr", "edsr", *VARIANTS} == set(model_names())
+    assert (entry("sisr").inputs, entry("sisr").row) == ("lr", "SISR")
+    for name, variant in VARIANTS.items():
+        assert (entry(name).inputs, entry(name).row) == ("maps", variant.method)
     model = build_model("srntt-l2", {"channels": 4, "blocks": (1, 0, 0, 0), "bicubic_skip": True})
     assert isinstance(model, SRNTT)
     assert model.bicubic_skip
     assert model.tail[0].in_channels == 4
-    with pytest.raises(KeyError):
-        build_model("esrgan", {})
+    for look in (entry, lambda name: build_model(name, {})):
+        with pytest.raises(KeyError):
+            look("esrgan")

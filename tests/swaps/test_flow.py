@@ -14,12 +14,12 @@ from PIL import Image
 from torchvision.models.optical_flow import raft_large, raft_small
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
-from srntt_pipeline.config import MatchParams, SwapParams, TrainParams
+from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import CELLS, LAYERS
-from srntt_pipeline.methods.srntt import Restorer
+from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.swaps import flow as module
 from srntt_pipeline.swaps.dataset import SwappedPairs
@@ -31,6 +31,7 @@ from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.verify import verify_shards
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 
 CPU = torch.device("cpu")
 Contents = Callable[[Path], dict[str, bytes]]
@@ -398,7 +399,7 @@ def test_restorer_matches_as_the_swaps_of_its_training(
         sizes = {"channels": 2, "blocks": (1, 1, 1, 1)}
         path = tmp_path / f"{params.matching}.safetensors"
         info = CheckpointInfo(
-            model="srntt-l2", sizes=sizes, step=0, train=TrainParams(), dataset="", metrics={},
+            model="srntt-l2", sizes=sizes, step=0, train=SrnttRecipe(), dataset="", metrics={},
             encoder=shards.encoder, swaps=shards.params, networks=shards.networks,
         )  # fmt: skip
         save_checkpoint(path, build_model("srntt-l2", sizes), info)

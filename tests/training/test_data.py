@@ -79,7 +79,7 @@ class Places:
 @given(st.integers(4, 30), st.integers(0, 9), st.integers(0, 9), st.integers(0, 1000))
 def test_patches_are_cut_at_the_same_place(side: int, more: int, wider: int, step: int) -> None:
     height, width = side + more, side + wider
-    cut = Patches(Places(height, width), 4 * side, seed=0, with_maps=True)[step, 1, 2]
+    cut = Patches(Places(height, width), 4 * side, seed=0, inputs="maps")[step, 1, 2]
     assert set(cut) == {"lr", "hr", "weight", *LAYERS}
     first = int(cut["lr"].flatten()[0])
     top, left = first // 1000, first % 1000
@@ -92,7 +92,7 @@ def test_patches_are_cut_at_the_same_place(side: int, more: int, wider: int, ste
             assert torch.equal(
                 channel, expected.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
             )
-    plain = Patches(Places(height, width), 4 * side, seed=0, with_maps=False)[step, 1, 2]
+    plain = Patches(Places(height, width), 4 * side, seed=0, inputs="lr")[step, 1, 2]
     assert set(plain) == {"lr", "hr"}
     assert torch.equal(plain["lr"], cut["lr"])
     assert torch.equal(plain["hr"], cut["hr"])
@@ -100,7 +100,7 @@ def test_patches_are_cut_at_the_same_place(side: int, more: int, wider: int, ste
 
 def test_places_depend_on_seed_step_and_place_alone() -> None:
     def place(seed: int, step: int, number: int, pair: int = 0) -> int:
-        patches = Patches(Places(40, 40), 16, seed, with_maps=False)
+        patches = Patches(Places(40, 40), 16, seed, inputs="lr")
         return int(patches[step, number, pair]["lr"][0, 0, 0])
 
     assert place(0, 5, 1) == place(0, 5, 1) == place(0, 5, 1, pair=2)
@@ -109,16 +109,16 @@ def test_places_depend_on_seed_step_and_place_alone() -> None:
 
 
 def test_every_place_is_drawn() -> None:
-    patches = Patches(Places(4, 5), 12, seed=0, with_maps=False)
+    patches = Patches(Places(4, 5), 12, seed=0, inputs="lr")
     places = {int(patches[step, 0, 0]["lr"][0, 0, 0]) for step in range(200)}
     assert places == {0, 1, 2, 1000, 1001, 1002}
 
 
 @pytest.mark.parametrize("size", [(8, 7), (7, 20)])
-@pytest.mark.parametrize("with_maps", [False, True])
-def test_a_pair_smaller_than_the_patch_is_named(size: tuple[int, int], with_maps: bool) -> None:
-    patches = Patches(Places(*size), 32, 0, with_maps)
-    with pytest.raises(InputError, match=r"2\.png is smaller than train\.patch_px = 32"):
+@pytest.mark.parametrize("inputs", ["lr", "maps"])
+def test_a_pair_smaller_than_the_patch_is_named(size: tuple[int, int], inputs: str) -> None:
+    patches = Patches(Places(*size), 32, 0, inputs)
+    with pytest.raises(InputError, match=r"2\.png is smaller than patch_px = 32"):
         patches[0, 0, 2]
 
 
@@ -132,7 +132,7 @@ def as_numpy_turns_and_flips(values: Tensor, way: int) -> np.ndarray:
 
 def test_augmented_patches_are_plain_ones_turned_and_flipped_all_alike() -> None:
     pairs = Places(9, 11)
-    plain, augmented = (Patches(pairs, 20, 3, True, augment) for augment in (False, True))
+    plain, augmented = (Patches(pairs, 20, 3, "maps", augment) for augment in (False, True))
     ways = Counter()
     for step in range(60):
         before, after = plain[step, 0, 1], augmented[step, 0, 1]
@@ -149,11 +149,11 @@ def test_augmented_patches_are_plain_ones_turned_and_flipped_all_alike() -> None
 
 
 def test_augmentation_depends_on_seed_step_and_place_alone() -> None:
-    def patch(seed: int, step: int, place: int, with_maps: bool = False) -> bytes:
-        patches = Patches(Places(30, 30), 16, seed, with_maps, augment=True)
+    def patch(seed: int, step: int, place: int, inputs: str = "lr") -> bytes:
+        patches = Patches(Places(30, 30), 16, seed, inputs, augment=True)
         return patches[step, place, 0]["hr"].numpy().tobytes()
 
-    assert patch(0, 5, 1) == patch(0, 5, 1) == patch(0, 5, 1, with_maps=True)
+    assert patch(0, 5, 1) == patch(0, 5, 1) == patch(0, 5, 1, inputs="maps")
     assert len({patch(s, t, n) for s in range(2) for t in range(3) for n in range(3)}) > 12
 
 
@@ -175,13 +175,13 @@ class Spoilt(Places):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_maps_that_are_no_numbers_are_named(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"2\.png: {name} of this pair holds NaN or infinity"):
-        Patches(Spoilt(name, value), 16, 0, with_maps=True)[0, 0, 2]
+        Patches(Spoilt(name, value), 16, 0, inputs="maps")[0, 0, 2]
     if name != "weight":
         with pytest.raises(InputError, match=rf"maps hold NaN or infinity on {name}"):
             map_deviations(Spoilt(name, value), 3)
-    assert Patches(Spoilt(name, 3e38), 16, 0, with_maps=True)[0, 0, 2]["lr"].isfinite().all()
+    assert Patches(Spoilt(name, 3e38), 16, 0, inputs="maps")[0, 0, 2]["lr"].isfinite().all()
 
 
-@pytest.mark.parametrize("with_maps", [False, True])
-def test_length(with_maps: bool) -> None:
-    assert len(Patches(Places(4, 4), 16, 0, with_maps)) == 3
+@pytest.mark.parametrize("inputs", ["lr", "maps"])
+def test_length(inputs: str) -> None:
+    assert len(Patches(Places(4, 4), 16, 0, inputs)) == 3

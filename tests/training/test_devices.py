@@ -14,7 +14,6 @@ import torch
 from lightning_fabric import Fabric
 
 from srntt_pipeline.checkpoints import load_checkpoint
-from srntt_pipeline.config import TrainParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import LAYERS
@@ -22,12 +21,13 @@ from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import Patches, StepSampler, batches
-from srntt_pipeline.training.job import srntt_job
+from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.loop import train
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.trainer import Trainer
 
-PARAMS = TrainParams(
+PARAMS = SrnttRecipe(
     variant="srntt",
     channels=4,
     blocks=(1, 1, 1, 1),
@@ -48,8 +48,8 @@ Gradients = dict[str, np.ndarray]
 def save_gradients(fabric: Fabric, folder: Path, out: Path) -> None:
     """Write the gradients of network and critic after each step, by the first process."""
     torch.set_num_threads(1)
-    job = srntt_job(folder, folder / "swaps", PARAMS, fabric.device)
-    trainer = Trainer(fabric, out, PARAMS, job)
+    job = make_job(PARAMS, folder, folder / "swaps", fabric.device)
+    trainer = Trainer(fabric, out, job)
     out.mkdir(parents=True, exist_ok=True)
     trainer._begin()
     found = []
@@ -93,7 +93,7 @@ def test_two_processes_have_the_gradients_of_one(folder: Path, tmp_path: Path) -
 def test_two_processes_leave_what_one_does(folder: Path, tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"learning_rate": 1e-6, "ema_decay": 0.5})
     metrics = [
-        train(folder, folder / "swaps", tmp_path / str(n), params, device="cpu", devices=n)
+        train(params, folder, tmp_path / str(n), folder / "swaps", device="cpu", devices=n)
         for n in (1, 2)
     ]
     assert metrics[0] == pytest.approx(metrics[1], abs=1e-3)
@@ -110,7 +110,7 @@ def test_two_processes_leave_what_one_does(folder: Path, tmp_path: Path) -> None
 def test_a_batch_that_devices_cannot_share_is_refused(folder: Path, tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"batch_size": 3})
     with pytest.raises(InputError, match="batch_size = 3 is not shared evenly by 2 devices") as e:
-        train(folder, folder / "swaps", tmp_path, params, device="cpu", devices=2)
+        train(params, folder, tmp_path, folder / "swaps", device="cpu", devices=2)
     assert "\n" not in str(e.value)
 
 
@@ -130,7 +130,7 @@ def test_batches_are_the_same_with_loader_workers(folder: Path, context: str) ->
 
     def drawn(workers: int) -> list[dict[str, torch.Tensor]]:
         data = SwappedPairs(pairs, Shards(folder / "swaps"), encoder, room)
-        patches = Patches(data, 32, 0, with_maps=True, augment=True, mixes=2)
+        patches = Patches(data, 32, 0, inputs="maps", augment=True, mixes=2)
         return list(batches(patches, StepSampler(6, 4, 0, 5, seed=0), workers, context))
 
     alone, shared = drawn(0), drawn(2)
@@ -144,7 +144,7 @@ def test_training_with_loader_workers_writes_the_same(folder: Path, tmp_path: Pa
     params = PARAMS.model_copy(update={"warmup_steps": 0, "reconstruction_steps": 0})
     for workers in (0, 2):
         out = tmp_path / str(workers)
-        train(folder, folder / "swaps", out, params, device="cpu", loader_workers=workers)
+        train(params, folder, out, folder / "swaps", device="cpu", loader_workers=workers)
     for name in ("srntt.safetensors", "loss.csv", "metrics.json", "card.json"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 

@@ -11,26 +11,27 @@ import torch
 from PIL import Image
 
 import srntt_pipeline
-from srntt_pipeline.config import TrainParams, UpscalerParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.training.job import upscaler_job
-from srntt_pipeline.training.loop import train, train_upscaler
+from srntt_pipeline.training.job import make_job
+from srntt_pipeline.training.loop import train
 from srntt_pipeline.training.products import planned_files
+from srntt_pipeline.training.recipes.sisr import SisrRecipe
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.trainer import Trainer
 
-PARAMS = UpscalerParams(
+PARAMS = SisrRecipe(
     channels=4, blocks=1, steps=6, batch_size=2, patch_px=32, learning_rate=1e-3,
     validation_pairs=1, validate_every=2, checkpoint_every=3,
 )  # fmt: skip
 Contents = Callable[[Path], dict[str, bytes]]
 
 
-def changed(**changes: Any) -> UpscalerParams:
+def changed(**changes: Any) -> SisrRecipe:
     return PARAMS.model_copy(update=changes)
 
 
 def run(dataset: Path, out: Path, *, overwrite: bool = False, **changes: Any) -> dict[str, float]:
-    return train_upscaler(dataset, out, changed(**changes), device="cpu", overwrite=overwrite)
+    return train(changed(**changes), dataset, out, device="cpu", overwrite=overwrite)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_when_it_validates_and_saves_may_change(folder: Path, out: Path) -> None
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"patch_px": 128}, r"\.png is smaller than train\.patch_px = 128"),
+        ({"patch_px": 128}, r"\.png is smaller than patch_px = 128"),
         ({"learning_rate": 1e18}, "keeps the weights of the run before; lower learning_rate"),
     ],
     ids=str,
@@ -160,23 +161,23 @@ def test_versions_are_part_of_a_run(
 
 
 def test_another_networks_checkpoint(folder: Path, out: Path, contents: Contents) -> None:
-    params = TrainParams(
+    params = SrnttRecipe(
         channels=4, blocks=(1, 1, 1, 1), warmup_steps=1, reconstruction_steps=0, steps=0,
         batch_size=2, patch_px=32, validation_pairs=1,
     )  # fmt: skip
     before = contents(out)
     with pytest.raises(InputError, match=r"blocks was 1, is .* more; name another folder"):
-        train(folder, folder / "swaps", out, params, device="cpu")
+        train(params, folder, out, folder / "swaps", device="cpu")
     shutil.rmtree(out / "resume")
-    with pytest.raises(InputError, match="another run: variant was sisr, is srntt-l2;"):
-        train(folder, folder / "swaps", out, params, device="cpu")
+    with pytest.raises(InputError, match="another run: network was sisr, is srntt-l2;"):
+        train(params, folder, out, folder / "swaps", device="cpu")
     assert before.items() >= contents(out).items()
-    train(folder, folder / "swaps", out, params, device="cpu", overwrite=True)
+    train(params, folder, out, folder / "swaps", device="cpu", overwrite=True)
     assert [path.name for path in out.glob("*.safetensors")] == ["srntt-l2.safetensors"]
     assert not (out / "sisr.json").exists()
     srntt = params.model_copy(update={"variant": "srntt"})
-    with pytest.raises(InputError, match=r"another run: .*variant was srntt-l2, is srntt;"):
-        train(folder, folder / "swaps", out, srntt, device="cpu")
+    with pytest.raises(InputError, match=r"another run: .*variant was srntt-l2, is srntt, "):
+        train(srntt, folder, out, folder / "swaps", device="cpu")
 
 
 def test_foreign_files_stay(folder: Path, out: Path) -> None:
@@ -205,6 +206,6 @@ def test_foreign_files_stay(folder: Path, out: Path) -> None:
 
 
 def test_all_that_a_run_writes_is_planned(folder: Path, out: Path, contents: Contents) -> None:
-    planned = planned_files(upscaler_job(folder, PARAMS))
+    planned = planned_files(make_job(PARAMS, folder, None, torch.device("cpu")))
     written = {path for plan in planned for path in out.glob(str(plan)) if path.is_file()}
     assert {path.relative_to(out).as_posix() for path in written} == contents(out).keys()

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from srntt_pipeline.config import UpscalerParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
-from srntt_pipeline.training.loop import train_upscaler
+from srntt_pipeline.training.loop import train
+from srntt_pipeline.training.recipes.sisr import SisrRecipe
 
-PARAMS = UpscalerParams(
+PARAMS = SisrRecipe(
     channels=4, blocks=1, steps=12, batch_size=1, patch_px=16, validation_pairs=1,
     validate_every=5, checkpoint_every=6,
 )  # fmt: skip
@@ -39,7 +39,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def run(folder: Path, out: Path, *, overwrite: bool = False, **changes: int) -> None:
     params = PARAMS.model_copy(update=changes)
-    train_upscaler(folder, out, params, device="cpu", overwrite=overwrite)
+    train(params, folder, out, device="cpu", overwrite=overwrite)
 
 
 def fill(disk: Path, room: int) -> Path:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import default_collate
 
 from srntt_pipeline.checkpoints import load_checkpoint
-from srntt_pipeline.config import SwapParams, TrainParams
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
 from srntt_pipeline.layout import TrainPair, read_train_pairs
@@ -31,11 +31,12 @@ from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import Patches, StepSampler
 from srntt_pipeline.training.loop import train
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.validation import split_validation
 
 SWAPS = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1)}
-PARAMS = TrainParams(
+PARAMS = SrnttRecipe(
     **SIZES,
     warmup_steps=3,
     reconstruction_steps=0,
@@ -52,9 +53,8 @@ WARMUP, TRANSFER = "SISR warm-up", "texture transfer"
 
 
 def run(folder: Path, out: Path, *, overwrite: bool = False, **changes: object) -> dict[str, float]:
-    params = TrainParams.model_validate({**PARAMS.model_dump(), **changes})
-    return train(
-        folder, folder / "swaps", out, params,
+    params = SrnttRecipe.model_validate({**PARAMS.model_dump(), **changes})
+    return train(params, folder, out, folder / "swaps",
         device="cpu", cache_bytes=1 << 28, overwrite=overwrite,
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def straight_run(folder: Path, params: TrainParams) -> tuple[SRNTT, list[float]]:
+def straight_run(folder: Path, params: SrnttRecipe) -> tuple[SRNTT, list[float]]:
     """The same training by a plain PyTorch loop: no Fabric, no data loader, no checkpoints."""
     encoder = load_encoder("random", 0, torch.device("cpu"))
     pairs, _ = split_validation(read_train_pairs(folder), params)
@@ -82,7 +82,7 @@ def straight_run(folder: Path, params: TrainParams) -> tuple[SRNTT, list[float]]
     losses = []
     steps = params.warmup_steps + params.steps
     for step, draws in enumerate(StepSampler(len(data), params.batch_size, 0, steps, params.seed)):
-        patches = Patches(data, params.patch_px, params.seed, with_maps=True)
+        patches = Patches(data, params.patch_px, params.seed, inputs="maps")
         batch = default_collate([patches[draw] for draw in draws])
         warm = step < params.warmup_steps
         sr = model.sisr(batch["lr"]) if warm else model(batch["lr"], batch, batch["weight"])
@@ -125,7 +125,7 @@ def test_outputs(folder: Path, tmp_path: Path) -> None:
     loaded = load_checkpoint(tmp_path)
     assert loaded.path == tmp_path / "srntt-l2.safetensors"
     assert loaded.info.step == 8
-    assert loaded.info.train == PARAMS
+    assert loaded.info.train == PARAMS.resolved()
     assert loaded.info.swaps == SWAPS
     assert loaded.info.metrics == metrics
     assert loaded.info.encoder.source == "random, seed 0"
@@ -218,7 +218,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from srntt_pipeline.config import TrainParams
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training import loop, state
 from srntt_pipeline.training.trainer import Trainer
 
@@ -235,8 +235,8 @@ def killed(*arguments):
 setattr(owner, name, killed)
 torch.set_num_threads(1)
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-params = TrainParams.model_validate_json(sys.argv[3])
-loop.train(folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28)
+params = SrnttRecipe.model_validate_json(sys.argv[3])
+loop.train(params, folder, out, folder / "swaps", device="cpu", cache_bytes=1 << 28)
 """
 
 
@@ -275,7 +275,7 @@ def test_killed_and_started_again(
 @given(st.integers(2, 60), st.integers(1, 40), st.integers(0, 99))
 def test_validation_pairs_are_kept_from_training(count: int, wanted: int, seed: int) -> None:
     pairs = [TrainPair(f"{number:03d}", Path("hr"), Path("ref")) for number in range(count)]
-    params = TrainParams(validation_pairs=wanted, seed=seed)
+    params = SrnttRecipe(validation_pairs=wanted, seed=seed)
     training, validation = split_validation(pairs, params)
     assert sorted([*training, *validation], key=lambda pair: pair.name) == pairs
     assert len(validation) == max(1, min(wanted, count // 5))
@@ -307,7 +307,7 @@ def test_swaps_of_other_pairs(folder: Path, tmp_path: Path) -> None:
     two = copy_pairs(folder, tmp_path / "two", 2)
     precompute_swaps(two, two / "swaps", SWAPS, workers=1, device="cpu")
     with pytest.raises(InputError, match="holds no swap of the pair"):
-        train(folder, two / "swaps", tmp_path / "out", PARAMS, device="cpu")
+        train(PARAMS, folder, tmp_path / "out", two / "swaps", device="cpu")
 
 
 def test_swaps_of_more_pairs(folder: Path, tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_swaps_of_more_pairs(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"swaps of pairs that .*five lacks \(1 of 6, \S+ the first"
     ):
-        train(five, folder / "swaps", tmp_path / "out", PARAMS, device="cpu")
+        train(PARAMS, five, tmp_path / "out", folder / "swaps", device="cpu")
     assert not (tmp_path / "out").exists()
 
 
@@ -324,18 +324,18 @@ def test_swaps_of_other_images(folder: Path, tmp_path: Path) -> None:
     for path in (two / "train" / "input").iterdir():
         Image.open(path).rotate(90).save(path)
     with pytest.raises(InputError, match="run precompute-swaps again"):
-        train(two, folder / "swaps", tmp_path / "out", PARAMS, device="cpu")
+        train(PARAMS, two, tmp_path / "out", folder / "swaps", device="cpu")
 
 
 def test_swaps_of_another_encoder(shared: Path, folder: Path, tmp_path: Path) -> None:
     weights = str(shared / "weights" / "vgg19_relu3_1.pth")
     with pytest.raises(InputError, match="was made with VGG19, random, seed 0"):
-        train(folder, folder / "swaps", tmp_path, PARAMS, device="cpu", encoder_weights=weights)
+        train(PARAMS, folder, tmp_path, folder / "swaps", device="cpu", encoder_weights=weights)
 
 
 def test_no_swaps(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"index\.json is missing; run precompute-swaps"):
-        train(folder, tmp_path, tmp_path / "out", PARAMS, device="cpu")
+        train(PARAMS, folder, tmp_path / "out", tmp_path, device="cpu")
 
 
 def test_out_is_a_file(folder: Path, tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_pairs_of_several_sizes(folder: Path, tmp_path: Path) -> None:
         Image.open(path).crop((0, 0, 64 - 4 * number, 64)).save(path)
     precompute_swaps(pairs, pairs / "swaps", SWAPS, workers=1, device="cpu")
     assert np.isfinite(run(pairs, tmp_path / "out")["validation_psnr_db"])
-    with pytest.raises(InputError, match=r"\.png is smaller than train\.patch_px = 64"):
+    with pytest.raises(InputError, match=r"\.png is smaller than patch_px = 64"):
         run(pairs, tmp_path / "out", patch_px=64)
 
 
@@ -360,7 +360,7 @@ def test_fewest_channels(folder: Path, tmp_path: Path, channels: int) -> None:
         params = {
             "channels": channels, "warmup_steps": 1, "reconstruction_steps": 0, "steps": 1,
         }  # fmt: skip
-        TrainParams(**params)
+        SrnttRecipe(**params)
     except ValueError:
         assert channels == 1
     else:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from srntt_pipeline.config import UpscalerParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, file_sha256
-from srntt_pipeline.training.loop import train_upscaler
+from srntt_pipeline.training.loop import train
+from srntt_pipeline.training.recipes.sisr import SisrRecipe
 
-PARAMS = UpscalerParams(
+PARAMS = SisrRecipe(
     channels=4, blocks=0, steps=2, batch_size=2, patch_px=32, validation_pairs=1,
     validate_every=2, checkpoint_every=2,
 )  # fmt: skip
@@ -24,7 +24,7 @@ PARAMS = UpscalerParams(
 @pytest.fixture(scope="module")
 def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("state")
-    train_upscaler(folder, out, PARAMS, device="cpu")
+    train(PARAMS, folder, out, device="cpu")
     return out
 
 
@@ -40,7 +40,7 @@ def refused(folder: Path, state: Path, file: str, contents: Any, told: str = "re
     before = contents(out)
     for overwrite in (False, True):  # it allows to replace another run, not to lose this one
         with pytest.raises(InputError, match=told) as caught:
-            train_upscaler(folder, out, PARAMS, device="cpu", overwrite=overwrite)
+            train(PARAMS, folder, out, device="cpu", overwrite=overwrite)
         assert f"{state / file}" in str(caught.value)
         assert f"delete {state} to" in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -168,6 +168,6 @@ def test_a_state_of_another_version_is_told_and_can_be_replaced(
     mark.write_text(mark.read_text().replace(state.parent.name, "0123456789ab"))
     state.parent.rename(out / "resume" / "0123456789ab")
     with pytest.raises(InputError, match="is damaged, or of another version"):
-        train_upscaler(folder, out, PARAMS, device="cpu")
-    train_upscaler(folder, out, PARAMS, device="cpu", overwrite=True)
+        train(PARAMS, folder, out, device="cpu")
+    train(PARAMS, folder, out, device="cpu", overwrite=True)
     assert contents(out) == contents(finished)

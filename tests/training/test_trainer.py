@@ -19,30 +19,32 @@ from safetensors.torch import load_file
 from torch.utils.data import default_collate
 
 from srntt_pipeline.checkpoints import load_checkpoint, save_checkpoint
-from srntt_pipeline.config import SwapParams, TrainParams, UpscalerParams
+from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK, file_sha256
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import LAYERS
-from srntt_pipeline.methods.srntt import load_restorer
+from srntt_pipeline.methods.restorer import load_restorer
 from srntt_pipeline.models import SISR, build_model
 from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.upscaler import load_upscaler
-from srntt_pipeline.training import objective, trainer
+from srntt_pipeline.training import critic_trainer, objective, trainer
 from srntt_pipeline.training.data import Patches, StepSampler
 from srntt_pipeline.training.features import load_features
-from srntt_pipeline.training.job import check_swaps
 from srntt_pipeline.training.launch import launch
-from srntt_pipeline.training.loop import train, train_upscaler
+from srntt_pipeline.training.loop import train
 from srntt_pipeline.training.losses import perceptual_loss, texture_loss
+from srntt_pipeline.training.recipes.sisr import SisrRecipe
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
+from srntt_pipeline.training.sources import check_swaps
 from srntt_pipeline.training.validation import split_validation
 from srntt_pipeline.variants import VARIANTS
 
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1)}
-PARAMS = TrainParams(
+PARAMS = SrnttRecipe(
     **SIZES,
     variant="srntt",
     warmup_steps=1,
@@ -67,9 +69,9 @@ Contents = Callable[[Path], dict[str, bytes]]
 
 def run(folder: Path, out: Path, **changes: Any) -> dict[str, float]:
     options = {key: changes.pop(key) for key in ("content", "overwrite") if key in changes}
-    params = TrainParams.model_validate({**PARAMS.model_dump(), **changes})
+    params = SrnttRecipe.model_validate({**PARAMS.model_dump(), **changes})
     return train(
-        folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28, **options
+        params, folder, out, folder / "swaps", device="cpu", cache_bytes=1 << 28, **options
     )
 
 
@@ -97,7 +99,7 @@ def test_a_plain_loop_gives_the_same(folder: Path, tmp_path: Path) -> None:
     average: dict[str, torch.Tensor] = {}
     expected = []
     for step, draws in enumerate(StepSampler(len(data), 2, 0, 6, params.seed)):
-        patches = Patches(data, 32, params.seed, with_maps=True, mixes=2)
+        patches = Patches(data, 32, params.seed, inputs="maps", mixes=2)
         batch = default_collate([patches[draw] for draw in draws])
         lr, hr, weight = batch["lr"], 2 * batch["hr"] - 1, batch["weight"]
         sr = 2 * (model.sisr(lr) if step < 1 else model(lr, batch, weight)) - 1
@@ -148,7 +150,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from srntt_pipeline.config import TrainParams
+from srntt_pipeline.training.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training import loop
 from srntt_pipeline.training.trainer import Trainer
 
@@ -163,8 +165,8 @@ def killed(*arguments):
 Trainer.step = killed
 torch.set_num_threads(1)
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-params = TrainParams.model_validate_json(sys.argv[3])
-loop.train(folder, folder / "swaps", out, params, device="cpu", cache_bytes=1 << 28)
+params = SrnttRecipe.model_validate_json(sys.argv[3])
+loop.train(params, folder, out, folder / "swaps", device="cpu", cache_bytes=1 << 28)
 """
 
 
@@ -221,7 +223,7 @@ def test_a_learning_rate_far_too_high_stops_with_one_line(folder: Path, tmp_path
     for every in (1, 100):  # with a state of finite weights whose SR is no number, and without
         wild = params.model_copy(update={"checkpoint_every": every})
         with pytest.raises(InputError, match=r"lower learning_rate \(1e\+18\)") as caught:
-            train_upscaler(folder, tmp_path, wild, device="cpu")
+            train(wild, folder, tmp_path, device="cpu")
         assert "\n" not in str(caught.value)
         assert not [path for path in tmp_path.glob("*.*") if path.name != MARK]
 
@@ -229,7 +231,7 @@ def test_a_learning_rate_far_too_high_stops_with_one_line(folder: Path, tmp_path
 def test_a_critic_that_runs_away_stops(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objective, "_CRITIC_LIMIT", 1e-3)
+    monkeypatch.setattr(critic_trainer, "_CRITIC_LIMIT", 1e-3)
     with pytest.raises(InputError, match="step 4: the critic diverges") as caught:
         run(folder, tmp_path)
     assert "holds the checkpoint of step 2" in str(caught.value)
@@ -285,7 +287,7 @@ def test_the_manifests_hash_changes_with_them(folder: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants(name: str, folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
     variant = VARIANTS[name]
-    monkeypatch.setattr("srntt_pipeline.training.job.check_swaps", lambda *_: None)
+    monkeypatch.setattr("srntt_pipeline.training.sources.check_swaps", lambda *_: None)
     defaults = {f"{key}_weight": None for key in ("perceptual", "texture", "adversarial")}
     run(folder, tmp_path, variant=name, warmup_steps=0, reconstruction_steps=1, steps=1, **defaults)
     loaded = load_checkpoint(tmp_path)
@@ -302,6 +304,10 @@ def test_variants(name: str, folder: Path, tmp_path: Path, monkeypatch: Any) -> 
         assert float(row["loss"]) == pytest.approx(weighted, rel=1e-4)
 
 
+def wanted(variant: Any) -> Any:
+    return SrnttRecipe(variant=variant.name).swaps()
+
+
 def shards(**params: str) -> Any:
     dump = {**SwapParams().model_dump(), **params}
     return SimpleNamespace(
@@ -316,10 +322,10 @@ def test_swaps_must_be_of_the_variant(variant: Any, matching: str, references: s
     fits = variant.flow == matching.startswith("flow") and variant.references == references
     made = shards(matching=matching, references=references)
     if fits:
-        check_swaps(made, variant)
+        check_swaps(made, wanted(variant))
         return
     with pytest.raises(InputError, match=r"swaps.*needs swaps.*run precompute-swaps") as caught:
-        check_swaps(made, variant)
+        check_swaps(made, wanted(variant))
     assert variant.name in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -328,13 +334,13 @@ def test_swaps_of_today_fit_what_needs_no_others(folder: Path) -> None:
     for name, variant in VARIANTS.items():
         if name in ("srntt-flow", "srntt-l2-sisr"):
             with pytest.raises(InputError, match="run precompute-swaps"):
-                check_swaps(Shards(folder / "swaps"), variant)
+                check_swaps(Shards(folder / "swaps"), wanted(variant))
         else:
-            check_swaps(Shards(folder / "swaps"), variant)
+            check_swaps(Shards(folder / "swaps"), wanted(variant))
 
 
 def test_nan_weights_are_not_begun_with(folder: Path, tmp_path: Path) -> None:
-    train_upscaler(folder, tmp_path / "up", UPSCALER.model_copy(update={"steps": 0}), device="cpu")
+    train(UPSCALER.model_copy(update={"steps": 0}), folder, tmp_path / "up", device="cpu")
     loaded = load_checkpoint(tmp_path / "up")
     next(loaded.model.parameters()).data.fill_(torch.nan)
     save_checkpoint(loaded.path, loaded.model, loaded.info)
@@ -342,7 +348,7 @@ def test_nan_weights_are_not_begun_with(folder: Path, tmp_path: Path) -> None:
         run(folder, tmp_path / "out", content=tmp_path / "up")
 
 
-UPSCALER = UpscalerParams(
+UPSCALER = SisrRecipe(
     channels=4, blocks=1, steps=30, batch_size=2, patch_px=32, learning_rate=5e-3,
     bicubic_skip=True, validation_pairs=1, validate_every=15, checkpoint_every=10,
 )  # fmt: skip
@@ -355,7 +361,7 @@ def test_the_upscaler_learns_from_hr_alone_and_starts_srntt(folder: Path, tmp_pa
         for path in (folder / "train" / "input").iterdir():
             target = hr_alone / "train" / side / path.name
             target.write_bytes(path.read_bytes() if side == "input" else b"")
-    metrics = train_upscaler(hr_alone, tmp_path / "up", UPSCALER, device="cpu")
+    metrics = train(UPSCALER, hr_alone, tmp_path / "up", device="cpu")
     loaded = load_checkpoint(tmp_path / "up")
     assert isinstance(loaded.model, SISR)
     assert loaded.info.encoder is None
@@ -372,7 +378,7 @@ def test_the_upscaler_learns_from_hr_alone_and_starts_srntt(folder: Path, tmp_pa
         assert torch.equal(content[name], value), name
     card = json.loads((tmp_path / "on" / "card.json").read_text())
     assert card["content_sha256"] == loaded.info.weights_sha256
-    with pytest.raises(InputError, match="its blocks is 1, that of the content extractor is 2"):
+    with pytest.raises(InputError, match="its blocks is 1, that of the network's part"):
         run(folder, tmp_path / "no", content=tmp_path / "up", blocks=(2, 1, 1, 1))
     with pytest.raises(InputError, match="expected a sisr checkpoint"):
         run(folder, tmp_path / "no", content=tmp_path / "on")
@@ -399,8 +405,8 @@ def test_bf16_with_bicubic_skip_trains_and_restores_on_a_cpu(
     if others:
         options |= {"batch_norm": True, "augment": True, "ema_decay": 0.5, "gradient_clip": 0.1}
     if variant == "sisr":
-        params = UpscalerParams.model_validate({**options, "blocks": 1})
-        metrics = train_upscaler(folder, tmp_path, params, device="cpu")
+        params = SisrRecipe.model_validate({**options, "blocks": 1})
+        metrics = train(params, folder, tmp_path, device="cpu")
     else:
         options |= {"warmup_steps": 1, "reconstruction_steps": 1, "weight_maps": others}
         metrics = run(folder, tmp_path, variant=variant, **options)

@@ -1,0 +1,173 @@
+"""Networks that are fed with images: with LR alone, or with LR and raw references."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srntt_pipeline import memory
+from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint, weights_file
+from srntt_pipeline.device import choose_device
+from srntt_pipeline.errors import one_line
+from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.maps import to_tensor
+from srntt_pipeline.memory import Size
+from srntt_pipeline.methods.method import ALL, BEST, NONE, CannotRun, Method
+from srntt_pipeline.methods.restorer import SR_MEMORY
+from srntt_pipeline.methods.scene import Scene
+from srntt_pipeline.models.registry import entry
+from srntt_pipeline.models.tiling import (
+    WHOLE,
+    Run,
+    Sight,
+    bytes_per_pixel,
+    in_tiles,
+    least_bytes,
+    sight,
+    tile_side,
+)
+from srntt_pipeline.text import valid
+
+
+@dataclass(frozen=True)
+class Network(Method):
+    """A checkpoint of a network on images, under the name that tables call it by.
+
+    `weights_sha256`: the hash of its weights; `model`: its name in the registry, which says whether
+    it takes references and how many at once.
+    """
+
+    name: str
+    checkpoint: Path = field()
+    weights_sha256: str
+    model: str
+
+    def takes(self, reference: str) -> bool:
+        """Tell whether it takes the reference: none; or one at a time; or all together too."""
+        fed = entry(self.model)
+        if fed.inputs == "lr":
+            return reference == NONE
+        # It has no score that would tell which reference is best.
+        return reference not in (NONE, BEST) and (fed.references == "many" or reference != ALL)
+
+    def identity(self, scene: Scene, reference: str) -> str:
+        """Return the hash of the weights."""
+        return self.weights_sha256
+
+    def super_resolve(self, scene: Scene, reference: str) -> RGB:
+        """Return SR, in tiles where the image at once would take too much memory."""
+        loaded, images = _load(self.checkpoint, scene.device), scene.images(reference)
+        size = height, width = scene.lr.shape[:2]
+        plan = loaded.plan(size, images, scene.max_memory or SR_MEMORY)
+        what = f"LR of {width}×{height} px"
+        if scene.max_memory is not None:
+            memory.check(scene.max_memory, plan.least, what)
+        try:
+            return in_tiles(loaded.checkpoint.model, plan.run, scene.lr, plan.sees, plan.side)
+        except ArithmeticError:
+            raise CannotRun(f"{self.checkpoint} gives values that are no numbers") from None
+        except RuntimeError as error:  # such as one that wants larger images
+            raise CannotRun(f"{what}: {one_line(str(error))}") from None
+
+    def prepare(self, scene: Scene, reference: str) -> None:
+        """Find out what the network takes, and how far it sees where it does not fit."""
+        loaded, images = _load(self.checkpoint, scene.device), scene.images(reference)
+        loaded.plan(scene.lr.shape[:2], images, scene.max_memory or SR_MEMORY)
+
+    def notes(self, device: str) -> list[str]:
+        """Return which checkpoint made its numbers."""
+        info = _load(self.checkpoint, device).checkpoint.info
+        return [
+            f"{self.name}: {info.step} steps, checkpoint {valid(self.checkpoint.name)} (sha256 "
+            f"{info.weights_sha256[:12]})."
+        ]
+
+    def parameters(self) -> int:
+        """Return how many weights the network has."""
+        model = _load(self.checkpoint, "cpu").checkpoint.model
+        return sum(weight.numel() for weight in model.parameters())
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the checkpoint's JSON says."""
+        return _load(self.checkpoint, "cpu").checkpoint.info.model_dump(mode="json")
+
+    def least_memory(self, lr: Size, refs: Sequence[Size], device: str) -> int:
+        """Return the bytes below which a process cannot super-resolve images of these sizes.
+
+        Of a network with references it is told when they are there.
+        """
+        if refs:
+            return super().least_memory(lr, refs, device)
+        return _load(self.checkpoint, device).plan(lr, [], 0).least
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How an image is run: in tiles of `side` LR pixels; `least`: bytes of the process it takes."""
+
+    run: Run
+    sees: Sight
+    side: int
+    least: int
+
+
+class _Loaded:
+    """A checkpoint on its device, and what was found out about its network."""
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        self.checkpoint = checkpoint
+        checkpoint.model.to(device)
+        # By the sizes of the references.
+        self._bytes: dict[tuple[Size, ...], int] = {}
+        self._sees: dict[tuple[Size, ...], Sight] = {}
+
+    def plan(self, size: Size, images: Sequence[RGB], max_memory: int) -> _Plan:
+        """Return how LR of that size is run with these references in so many bytes."""
+        height, width = size
+        run, model = _run(images), self.checkpoint.model
+        sizes = tuple(image.shape[:2] for image in images)
+        if sizes not in self._bytes:
+            self._bytes[sizes] = bytes_per_pixel(model, run)
+        taken = self._bytes[sizes]
+        sr = SCALE * height, SCALE * width
+        held = memory.image_bytes([size, *sizes]) + memory.written_bytes(sr)
+        beside = memory.START_MEMORY + held
+        # The rest is for the holes that the allocator leaves between buffers of many sizes.
+        room = (max_memory - beside) * 2 // 3
+        sees = WHOLE
+        if taken * height * width > room:
+            if sizes not in self._sees:
+                self._sees[sizes] = sight(model, run)
+            sees = self._sees[sizes]
+        side = tile_side(height, width, taken, sees, room)
+        least = beside + least_bytes(height, width, taken, sees) * 3 // 2
+        return _Plan(run, sees, side, least)
+
+
+def _run(images: Sequence[RGB]) -> Run:
+    """Return how a network is run: on LR, with the references whole if there are any."""
+    if not images:
+        return lambda network, lr: network(lr)
+    refs = [to_tensor(image)[None] for image in images]
+
+    def run(network: nn.Module, lr: Tensor) -> Tensor:
+        sr: Tensor = network(lr, [ref.to(lr) for ref in refs])
+        return sr
+
+    return run
+
+
+def _load(path: Path, device: str) -> _Loaded:
+    """Return a checkpoint's network, the last ones again while their files are unchanged."""
+    path = weights_file(path)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _load_once(path, changed, device)
+
+
+@functools.lru_cache(maxsize=16)
+def _load_once(path: Path, changed: int, device: str) -> _Loaded:
+    return _Loaded(load_checkpoint(path), choose_device(device))

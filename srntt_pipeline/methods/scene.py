@@ -1,0 +1,135 @@
+"""A scene: one LR image with the references at hand, as a method sees it.
+
+The scene alone knows what `HR (warp)`, `stitched` or `LR` as a reference are; a method asks for the
+images of a reference by its name.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from srntt_pipeline.degradation import PAPER_MAKING, Making, bicubic
+from srntt_pipeline.files import fingerprint, sha256
+from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.methods.method import ALL, BEST, HR_WARP, LR, NONE, STITCHED
+from srntt_pipeline.methods.warp import warp_hr
+from srntt_pipeline.seeds import generator
+
+_Made = TypeVar("_Made")
+
+
+class Scene:
+    """LR, uint8 [h, w, 3], and its references by level, uint8 [H, W, 3] of any size each.
+
+    `name`: of the image; `device`: where networks are to run; `making`: how LR was made from HR.
+    `hr`: uint8 [4h, 4w, 3], where it is known, which HR (warp) is made of, by `seed`; methods
+    never see it. `max_memory`: bytes of the process; None: as much as is useful.
+    """
+
+    def __init__(
+        self,
+        lr: RGB,
+        references: Mapping[str, RGB] | None = None,
+        *,
+        name: str = "",
+        hr: RGB | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        making: Making = PAPER_MAKING,
+        max_memory: int | None = None,
+    ) -> None:
+        self.name, self.lr, self.device, self.making = name, lr, device, making
+        self.references = dict(references or {})
+        self.max_memory = max_memory
+        self._hr, self._seed = hr, seed
+        self._images: dict[str, list[RGB]] = {}
+        self._hashes: dict[str, list[str]] = {}
+        self._shared: dict[Hashable, Any] = {}
+
+    def has(self, reference: str) -> bool:
+        """Tell whether there are images of `reference`; `none` needs none."""
+        if reference in (ALL, STITCHED, BEST):
+            return bool(self.references)
+        if reference == HR_WARP:
+            return self._hr is not None
+        return reference in (LR, NONE) or reference in self.references
+
+    def images(self, reference: str) -> list[RGB]:
+        """Return the images that `reference` stands for, uint8 [H, W, 3] each.
+
+        `best` stands for all of them: which is best, the method says. Raises KeyError for a
+        reference that the scene has not.
+        """
+        if reference not in self._images:
+            self._images[reference] = self._made(reference)
+        return self._images[reference]
+
+    def _made(self, reference: str) -> list[RGB]:
+        if reference == NONE:
+            return []
+        if reference == LR:
+            return [self.lr]
+        if reference in (ALL, BEST):
+            return list(self.references.values())
+        if reference == STITCHED:
+            return [stitch(list(self.references.values()))]
+        if reference == HR_WARP and self._hr is not None:
+            return [warp_hr(self._hr, generator(self._seed, HR_WARP, self.name))]
+        return [self.references[reference]]
+
+    def made_from(self, reference: str) -> str:
+        """Return a hash of the pixels of LR and of those of the reference's images, in order."""
+        return fingerprint([self._hash("LR image", [self.lr]), *self._of(reference)])
+
+    def _of(self, reference: str) -> list[Any]:
+        kind = [reference] if reference in (BEST, STITCHED) else []
+        name = ALL if reference == STITCHED else reference
+        return [*kind, self._hash(name, self.images(name))]
+
+    def _hash(self, name: str, images: list[RGB]) -> list[str]:
+        if name not in self._hashes:
+            self._hashes[name] = [sha256(repr(i.shape).encode() + i.tobytes()) for i in images]
+        return self._hashes[name]
+
+    def share(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """Return what an earlier method left under `key`, or else what `make` makes, kept.
+
+        For what several methods or references have in common, such as a correspondence.
+        """
+        if key not in self._shared:
+            self._shared[key] = make()
+        found: _Made = self._shared[key]
+        return found
+
+    def share_last(self, kind: str, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """Return as `share` does, but keep only the last of its `kind`, since it is large."""
+        last = self._shared.get(kind)
+        if last is None or last[0] != key:
+            last = self._shared[kind] = key, make()
+        found: _Made = last[1]
+        return found
+
+    def bicubic(self) -> RGB:
+        """Return LR↑, uint8 [4h, 4w, 3], by the kernel that LR was made with."""
+        return self._bicubic
+
+    @cached_property
+    def _bicubic(self) -> RGB:
+        return bicubic(self.lr, self.making)
+
+
+def stitch(images: list[RGB]) -> RGB:
+    """Return `images` side by side in one, uint8 [S, N·S, 3], each at the top left of a black S×S.
+
+    S is the longest side of all, up to the next multiple of 4 px, so that every image begins on
+    relu3_1's grid: for CUFED5 500×2500 px, as TTSR and MASA stitched its five references.
+    """
+    side = max(max(image.shape[:2]) for image in images)
+    side += -side % SCALE
+    canvas = np.zeros((side, side * len(images), 3), np.uint8)
+    for number, image in enumerate(images):
+        height, width = image.shape[:2]
+        canvas[:height, number * side : number * side + width] = image
+    return canvas

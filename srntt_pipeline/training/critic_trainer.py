@@ -1,0 +1,54 @@
+"""The critic that is trained beside a network (WGAN-GP, paper Eq. 9–10)."""
+
+from collections.abc import Mapping
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from srntt_pipeline.models.critic import Critic
+from srntt_pipeline.training.losses import critic_loss
+from srntt_pipeline.training.objective import Diverged, mean_values
+from srntt_pipeline.training.recipes import CriticPlan, Recipe
+
+# A critic of WGAN-GP stays within some hundreds; beyond this it has run away.
+_CRITIC_LIMIT = 1e6
+
+
+class CriticTrainer:
+    """The critic with its optimiser, in float32 whatever the network is in."""
+
+    def __init__(self, fabric: Fabric, plan: CriticPlan, params: Recipe) -> None:
+        critic = Critic(params.patch_px, plan.channels)
+        self.critic = fabric.to_device(critic)
+        self._fabric, self._plan = fabric, plan
+        # Not fabric.setup: its wrapper, in mixed precision, forbids the penalty's inner gradient.
+        self._shared = fabric.strategy.setup_module(critic)
+        self.optimiser = torch.optim.Adam(
+            critic.parameters(), params.learning_rate, betas=(params.beta1, 0.999)
+        )
+
+    def judge(self, sr: Tensor) -> Tensor:
+        """Return D(SR) with a gradient to SR alone; images [N, 3, H, W] in [-1, 1] to [N]."""
+        self.critic.requires_grad_(False)
+        found: Tensor = self.critic(sr)
+        self.critic.requires_grad_(True)
+        return found
+
+    def step(self, sr: Tensor, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """Make the plan's steps on one batch; return the losses of the last.
+
+        `sr`: about [0, 1]. Raises Diverged before a step that would spoil the critic.
+        """
+        sr, hr = 2 * sr.detach().float() - 1, 2 * batch["hr"] - 1
+        values: dict[str, float] = {}
+        for number in range(self._plan.steps):
+            self.optimiser.zero_grad(set_to_none=True)
+            distance, penalty = critic_loss(self._shared, sr, hr, batch["mix"][:, number])
+            loss = distance + self._plan.gradient_penalty * penalty
+            values = mean_values(self._fabric, {"critic": loss, "gradient_penalty": penalty})
+            if not all(abs(value) < _CRITIC_LIMIT for value in values.values()):
+                raise Diverged(f"the critic diverges (its loss is {values['critic']:.3g})")
+            self._fabric.backward(loss)
+            self.optimiser.step()
+        return values

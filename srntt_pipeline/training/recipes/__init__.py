@@ -1,0 +1,43 @@
+"""Recipes of training by name, one file per family of networks; none imports PyTorch.
+
+Every module here is imported, so a file with `@recipe(NAME)` is all that a new one takes: its
+parameters are then a section of the params file and options of `srntt-pipeline train NAME`.
+"""
+
+import importlib
+import pkgutil
+
+from srntt_pipeline.training.recipes.recipe import (
+    RECIPES,
+    CriticPlan,
+    Inputs,
+    Loss,
+    Objective,
+    Phase,
+    RawReferences,
+    Recipe,
+    Start,
+    WantedSwaps,
+    get_recipe,
+    recipe,
+    reconstruction,
+)
+
+__all__ = [
+    "RECIPES",
+    "CriticPlan",
+    "Inputs",
+    "Loss",
+    "Objective",
+    "Phase",
+    "RawReferences",
+    "Recipe",
+    "Start",
+    "WantedSwaps",
+    "get_recipe",
+    "recipe",
+    "reconstruction",
+]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,49 @@
+"""EDSR-baseline: ℓ1, Adam, patches turned and flipped (Lim et al., CVPRW 2017, section 4).
+
+The paper halves the learning rate every 200,000 steps. There is no schedule of rates here yet, so
+it stays what it is.
+"""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from srntt_pipeline.sections import Steps
+from srntt_pipeline.training.recipes.recipe import (
+    Objective,
+    Phase,
+    Recipe,
+    check_memory,
+    recipe,
+    reconstruction,
+)
+
+
+@recipe("edsr")
+class EdsrRecipe(Recipe):
+    """`train.edsr`: EDSR-baseline, which takes no references (Lim et al., CVPRW 2017)."""
+
+    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    blocks: int = Field(16, ge=0, le=256, description="Residual blocks.")
+    res_scale: float = Field(
+        1.0, gt=0, le=1, description="What a block adds is multiplied by this (large EDSR: 0.1)."
+    )
+    steps: Steps = Field(300_000, description="Steps.")
+    batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    patch_px: int = Field(
+        192, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (192: LR 48)."
+    )
+    augment: bool = Field(True, description="Flip and turn (by 90°) patches at random.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "EdsrRecipe":
+        check_memory(self, self.channels, self.blocks)
+        return self
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return `edsr` and its sizes."""
+        return "edsr", self.model_dump(include={"channels", "blocks", "res_scale"})
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return its one phase."""
+        return (Phase("reconstruction", self.steps, "lr", Objective((reconstruction("l1"),))),)

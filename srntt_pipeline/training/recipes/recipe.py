@@ -1,0 +1,240 @@
+"""What a recipe is: parameters that say which network is trained, in which phases, on what losses.
+
+All of it is data, made without PyTorch. `training.job` makes the run from it, `training.objective`
+the losses; neither knows a recipe by name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.sections import MOST_COUNT, Section, Seed, Steps
+
+Inputs = Literal["lr", "maps", "images"]
+
+_MOST_WEIGHTS = 2**28  # of a network: 4 GiB with gradients and what Adam keeps of them
+_MOST_BATCH_BYTES = 4 * 2**30  # one feature map of a batch, of which a network keeps dozens
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One loss of an objective, by its name in `training.objective`.
+
+    `layers`: of VGG19, whose maps of SR it compares; `options`: what else it is told, as JSON.
+    """
+
+    name: str
+    weight: float = 1.0
+    layers: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def reconstruction(kind: str, weight: float = 1.0) -> Loss:
+    """Return the reconstruction loss of that kind: `l1` or `mse`."""
+    return Loss("reconstruction", weight, options={"kind": kind})
+
+
+@dataclass(frozen=True)
+class CriticPlan:
+    """A critic that is trained beside the network: its sizes, and how (WGAN-GP)."""
+
+    channels: int
+    steps: int
+    gradient_penalty: float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a phase minimises: the sum of its losses by their weights, each loss once.
+
+    `critic`: makes `critic.steps` steps on each batch before the network's.
+    """
+
+    losses: tuple[Loss, ...]
+    critic: CriticPlan | None = None
+
+    def __post_init__(self) -> None:
+        names = [loss.name for loss in self.losses]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"an objective has one loss or more, each once; got {names}")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """VGG19 layers that SR is encoded to."""
+        return tuple(dict.fromkeys(layer for loss in self.losses for layer in loss.layers))
+
+    @property
+    def columns(self) -> list[str]:
+        """Its columns in loss.csv beside `loss`; none where that is its only loss."""
+        names = [loss.name for loss in self.losses] if len(self.losses) > 1 else []
+        return [*names, *(["critic", "gradient_penalty"] if self.critic else [])]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps of a run up to `stop`, on one objective.
+
+    `inputs`: what the network is fed with: `lr`; `maps`, with LR, swapped maps and their weight;
+    `images`, with LR and the references as they are. `forward`: its method that is called.
+    """
+
+    name: str
+    stop: int
+    inputs: Inputs
+    objective: Objective
+    forward: str = "forward"
+
+
+@dataclass(frozen=True)
+class WantedSwaps:
+    """Which swaps a network learns from: `matching` and `references` of their parameters.
+
+    `by`: which network wants them, in words.
+    """
+
+    matching: Literal["patches", "flow"]
+    references: Literal["ref", "lr"]
+    by: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """Which checkpoint a network may start from: one of `model`, whose `part` it takes.
+
+    `sizes`: those of that checkpoint that must be these; one that it does not name is False.
+    """
+
+    model: str
+    part: str
+    sizes: Mapping[str, Any]
+
+
+class Recipe(Section):
+    """How a network is trained: what is common to all recipes, and what each must answer."""
+
+    recipe: ClassVar[str]  # its name, which `@recipe` sets
+
+    steps: Steps = Field(30580, description="Steps (30580: 20 epochs of 13,761 pairs by 9).")
+    batch_size: int = Field(9, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    patch_px: int = Field(160, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
+    augment: bool = Field(
+        False,
+        description="Flip and turn (by 90°) patches at random, what belongs to them with them.",
+    )
+    learning_rate: float = Field(
+        1e-4, gt=0, le=1, description="Adam's learning rate: about how far a weight moves a step."
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
+    gradient_clip: float = Field(
+        0, ge=0, le=1e6, description="Largest norm of the gradient; 0: any."
+    )
+    ema_decay: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="Decay, a step, of the moving average of the weights, which is then what is "
+        "validated and kept, such as 0.999; 0: none.",
+    )
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        "32-true", description="Arithmetic of the network; losses are in float32 in any case."
+    )
+    validation_pairs: int = Field(
+        32, ge=1, le=MOST_COUNT, description="Pairs kept from training to validate on."
+    )
+    validate_every: int = Field(1000, ge=1, le=MOST_COUNT, description="Steps between validations.")
+    checkpoint_every: int = Field(
+        500, ge=1, le=MOST_COUNT, description="Steps between checkpoints."
+    )
+    seed: Seed = 0
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the network in `models`, and its sizes as its keyword arguments."""
+        raise NotImplementedError
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return the phases in order; `started`: from a checkpoint, as `start` allows."""
+        raise NotImplementedError
+
+    def resolved(self) -> "Recipe":
+        """Return this with a value for all that is left to a default of another place."""
+        return self
+
+    def swaps(self) -> WantedSwaps | None:
+        """Return which swaps phases with maps learn from; None for any."""
+        return None
+
+    def start(self) -> Start | None:
+        """Return what the network may start from, if anything."""
+        return None
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return what it trains, in a line: its docstring's first, after the section's name."""
+        return (cls.__doc__ or "").partition("\n")[0].partition(": ")[2]
+
+    @classmethod
+    def shown_fields(cls) -> dict[str, FieldInfo]:
+        """Return the fields, what is the recipe's own before what all have."""
+        own = {name: f for name, f in cls.model_fields.items() if name not in Recipe.model_fields}
+        return {**own, **cls.model_fields}
+
+    @classmethod
+    def takes(cls, inputs: Inputs) -> bool:
+        """Tell whether some phase is fed with such inputs."""
+        return any(phase.inputs == inputs for phase in cls().phases())
+
+
+class RawReferences(Recipe):
+    """A recipe whose network is fed with references as they are (`inputs` of `images`)."""
+
+    references: Literal["whole", "cut", "pad"] = Field(
+        "cut",
+        description="What a batch holds of each reference: `whole`, all of one size; `cut`, the "
+        "same box as HR's patch; or `pad`, padded with zeros, or cut, to `reference_px` squared.",
+    )
+    reference_px: int = Field(
+        160, ge=4, le=4096, description="Side of a reference in a batch, px, with `pad`."
+    )
+
+
+def check_memory(params: Recipe, channels: int, blocks: int) -> None:
+    """Raise ValueError for sizes that make a network, or a batch, too large for any device."""
+    weights = 2 * 9 * channels**2 * blocks  # a block is two convolutions, 3×3
+    if weights > _MOST_WEIGHTS:
+        raise ValueError(
+            f"channels {channels} and {blocks} blocks make {weights / 1e6:.0f} million weights; "
+            f"the most is {_MOST_WEIGHTS / 1e6:.0f} million"
+        )
+    size = params.batch_size * params.patch_px**2 * channels * 4
+    if size > _MOST_BATCH_BYTES:
+        raise ValueError(
+            f"batch_size {params.batch_size}, patch_px {params.patch_px} and channels {channels} "
+            f"make feature maps of {size / 2**30:.0f} GiB each; the most is "
+            f"{_MOST_BATCH_BYTES // 2**30} GiB"
+        )
+
+
+RECIPES: dict[str, type[Recipe]] = {}
+RecipeType = TypeVar("RecipeType", bound=type[Recipe])
+
+
+def recipe(name: str) -> Callable[[RecipeType], RecipeType]:
+    """Register a recipe under `name`."""
+
+    def add(section: RecipeType) -> RecipeType:
+        section.recipe = name
+        RECIPES[name] = section
+        return section
+
+    return add
+
+
+def get_recipe(name: str) -> type[Recipe]:
+    """Return the recipe of that name; raise InputError, with those known, where there is none."""
+    if name not in RECIPES:
+        raise InputError(f"{name}: no such recipe; known: {', '.join(RECIPES)}")
+    return RECIPES[name]

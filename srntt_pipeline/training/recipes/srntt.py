@@ -1,0 +1,154 @@
+"""SRNTT and its variants (paper sections 3.2–3.4): warm-up, reconstruction, texture transfer."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from srntt_pipeline.sections import Steps
+from srntt_pipeline.training.recipes.recipe import (
+    CriticPlan,
+    Loss,
+    Objective,
+    Phase,
+    Recipe,
+    Start,
+    WantedSwaps,
+    check_memory,
+    recipe,
+    reconstruction,
+)
+from srntt_pipeline.training.recipes.sisr import (
+    SISR,
+    WARMUP,
+    Blocks,
+    ContentOptions,
+)
+from srntt_pipeline.variants import VARIANTS, Variant, VariantName
+
+RECONSTRUCTION, TRANSFER = "reconstruction", "texture transfer"
+_OF_VARIANT = ("reconstruction", "perceptual_weight", "texture_weight", "adversarial_weight")
+
+_Weight = Annotated[float, Field(ge=0, le=1e6)]
+
+
+@recipe("srntt")
+class SrnttRecipe(ContentOptions, Recipe):
+    """`train.srntt`: SRNTT, by its variant, sizes, losses and schedule (paper 3.2–3.4)."""
+
+    variant: VariantName = Field(
+        "srntt-l2",
+        description="Which SRNTT of the paper's tables: sets the layers that transfer texture, the "
+        "swaps it needs, and the losses, where they are not set here.",
+    )
+    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] = Field(
+        (16, 16, 8, 4),
+        description="Residual blocks of the content extractor and of the texture transfer at "
+        "relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
+    )
+    weight_maps: bool = Field(
+        False, description="Multiply swapped maps by the weight map S* before transfer."
+    )
+    warmup_steps: Steps = Field(
+        3058,
+        description="Steps of SISR, which pre-train the content extractor (3058: 2 epochs of "
+        "13,761 pairs by 9); none with --content.",
+    )
+    reconstruction_steps: Steps = Field(
+        3058,
+        description="Steps with swapped maps on the reconstruction loss alone, before `steps` on "
+        "all losses (3058: the paper's 2 epochs).",
+    )
+    steps: Steps = Field(
+        30580, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."
+    )
+    reconstruction: Literal["l1", "mse"] | None = Field(
+        None, description="Reconstruction loss; default: the variant's (l1, with `-l2`: mse)."
+    )
+    reconstruction_weight: _Weight = Field(1.0, description="Weight of that loss.")
+    perceptual_weight: _Weight | None = Field(
+        None, description="Weight of the perceptual loss; default: the variant's (1e-4 or 0)."
+    )
+    perceptual_layer: Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"] = Field(
+        "relu5_1",
+        description="VGG19 layer of the perceptual loss; the encoder's weights must reach it.",
+    )
+    texture_weight: _Weight | None = Field(
+        None, description="Weight of the texture loss; default: the variant's (1e-4 or 0)."
+    )
+    adversarial_weight: _Weight | None = Field(
+        None, description="Weight of the adversarial loss; default: the variant's (1e-6 or 0)."
+    )
+    critic_channels: int = Field(
+        32,
+        ge=1,
+        le=256,
+        description="Channels of the critic's first convolution, doubled four times.",
+    )
+    critic_steps: int = Field(
+        1, ge=1, le=1000, description="Steps of the critic for each of the network."
+    )
+    gradient_penalty: _Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "SrnttRecipe":
+        check_memory(self, self.channels, sum(self.blocks))
+        return self
+
+    @property
+    def defaults(self) -> Variant:
+        """The variant, whose values hold where none are set here."""
+        return VARIANTS[self.variant]
+
+    def resolved(self) -> "SrnttRecipe":
+        """Return this with the variant's losses and weights, where none are set here."""
+        open_ = [key for key in _OF_VARIANT if getattr(self, key) is None]
+        values = {key: getattr(self.defaults, key) for key in open_}
+        return self.model_validate({**self.model_dump(), **values})
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return the variant's name and its sizes."""
+        names = {"channels", "blocks", "bicubic_skip", "weight_maps", "batch_norm"}
+        return self.variant, {**self.model_dump(include=names), "layers": self.defaults.layers}
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return the paper's three phases; `started`: without the warm-up."""
+        objective = self._objective()
+        # The reconstruction loss alone needs no weighing against others.
+        alone = Objective((reconstruction(str(self.resolved().reconstruction)),))
+        warm = 0 if started else self.warmup_steps
+        before = warm + self.reconstruction_steps
+        return (
+            Phase(WARMUP, warm, "lr", alone, forward="sisr"),
+            Phase(RECONSTRUCTION, before, "maps", alone),
+            Phase(TRANSFER, before + self.steps, "maps", objective),
+        )
+
+    def _objective(self) -> Objective:
+        """Return the objective on all losses (section 3.3); a weight of 0 leaves a loss out."""
+        params = self.resolved()
+        others = (
+            Loss("perceptual", params.perceptual_weight or 0, (params.perceptual_layer,)),
+            Loss("texture", params.texture_weight or 0, self.defaults.layers),
+            Loss("adversarial", params.adversarial_weight or 0),
+        )
+        kept = tuple(loss for loss in others if loss.weight)
+        critic = CriticPlan(self.critic_channels, self.critic_steps, self.gradient_penalty)
+        return Objective(
+            (reconstruction(str(params.reconstruction), self.reconstruction_weight), *kept),
+            critic if params.adversarial_weight else None,
+        )
+
+    def swaps(self) -> WantedSwaps:
+        """Return the swaps of the variant."""
+        matching: Literal["patches", "flow"] = "flow" if self.defaults.flow else "patches"
+        return WantedSwaps(matching, self.defaults.references, self.variant)
+
+    def start(self) -> Start:
+        """Return that the content extractor may be that of a trained `sisr`."""
+        sizes = {
+            "channels": self.channels,
+            "blocks": self.blocks[0],
+            "batch_norm": self.batch_norm,
+        }
+        return Start(SISR, "content", sizes)

@@ -1,0 +1,162 @@
+"""What a job trains on, opened and checked: pairs, swaps, references, what it starts from."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.files import file_sha256, fingerprint
+from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.swaps.dataset import SwappedPairs
+from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.training.data import HrImages, Source, check_sizes
+from srntt_pipeline.training.recipes import Inputs, RawReferences, Recipe, Start, WantedSwaps
+from srntt_pipeline.training.references import ReferenceImages, check_references
+from srntt_pipeline.training.validation import split_validation
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The pairs of a job, and where their maps and references come from, or None.
+
+    `made_from`: hashes of all that is read of them; `data_hash`: one of the pairs in use.
+    """
+
+    training: Source
+    validation: Source
+    made_from: dict[str, Any]
+    data_hash: str
+    shards: Shards | None = None
+    references: ReferenceImages | None = None
+
+
+def open_sources(
+    params: Recipe,
+    dataset: Path,
+    swaps: Path | None,
+    inputs: Collection[Inputs],
+    encoder_weights: str | None,
+    cache_bytes: int,
+    encoder_device: torch.device,
+) -> Sources:
+    """Return what phases with these `inputs` read of `dataset` and `swaps`.
+
+    Raises InputError for what is missing or does not fit together.
+    """
+    shards = _open_swaps(params, swaps, "maps" in inputs)
+    pairs = read_train_pairs(dataset)
+    if shards:
+        check_pairs(shards, dataset, pairs)
+    train, kept = split_validation(pairs, params)
+    check_sizes(train, params.patch_px)
+    references = None
+    beside: dict[str, Any] = {}
+    if "images" in inputs:
+        references, beside = _references(params, pairs)
+    if shards is None:
+        hashes = {pair.name: file_sha256(pair.hr) for pair in pairs}
+        images = HrImages(train, hashes), HrImages(kept, hashes)
+        data_hash = fingerprint([*hashes.items(), *beside.get("references", {}).items()])
+        return Sources(*images, {"pairs": hashes, **beside}, data_hash, None, references)
+    encoder = None
+    if not shards.has_maps:
+        made = shards.params
+        weights = encoder_weights or made.encoder_weights
+        encoder = load_encoder(weights, made.encoder_seed, encoder_device)
+    return Sources(
+        SwappedPairs(train, shards, encoder, cache_bytes * 3 // 4),
+        SwappedPairs(kept, shards, encoder, cache_bytes // 4),
+        {"pairs": [pair.name for pair in pairs], "swaps": shards.made_from, **beside},
+        shards.made_from,
+        shards,
+        references,
+    )
+
+
+def _references(
+    params: Recipe, pairs: Sequence[TrainPair]
+) -> tuple[ReferenceImages, dict[str, Any]]:
+    if not isinstance(params, RawReferences):
+        raise TypeError(f"recipe {params.recipe}: a phase on images needs a RawReferences")
+    check_references(pairs, params)
+    hashes = {pair.name: file_sha256(pair.ref) for pair in pairs}
+    return ReferenceImages(params, hashes), {"references": hashes}
+
+
+def _open_swaps(params: Recipe, swaps: Path | None, wanted: bool) -> Shards | None:
+    if not wanted:
+        if swaps:
+            raise InputError(f"{swaps}: {params.recipe} is trained without swaps; leave them out")
+        return None
+    if swaps is None:
+        raise InputError(
+            f"{params.recipe} is trained on swaps: name their folder, as precompute-swaps writes it"
+        )
+    shards = Shards(swaps)
+    if need := params.swaps():
+        check_swaps(shards, need)
+    return shards
+
+
+def check_pairs(shards: Shards, dataset: Path, pairs: Sequence[TrainPair]) -> None:
+    """Raise InputError unless the swaps are those of the pairs, all of them and no others."""
+    names, swapped = {pair.name for pair in pairs}, set(shards.names)
+    if missing := sorted(names - swapped):
+        raise InputError(
+            f"{shards.folder} holds no swap of the pair {missing[0]} ({len(missing)} of "
+            f"{len(names)} pairs of {dataset} have none); run precompute-swaps again"
+        )
+    if more := sorted(swapped - names):
+        raise InputError(
+            f"{shards.folder} holds swaps of pairs that {dataset} lacks ({len(more)} of "
+            f"{len(swapped)}, {more[0]} the first); put these back, or run precompute-swaps again"
+        )
+
+
+def check_swaps(shards: Shards, need: WantedSwaps) -> None:
+    """Raise InputError when the swaps were not made as a network needs them."""
+    made: Mapping[str, Any] = shards.params.model_dump()
+    matching = str(made.get("matching", "patches"))
+    references = str(made.get("references", "ref"))
+    flow = need.matching == "flow"
+    if matching.startswith("flow") != flow:
+        wanted = "flow-dis (or flow-raft)" if flow else "patches"
+        raise InputError(
+            f"{shards.folder} holds swaps of swaps.matching: {matching}, but {need.by} needs "
+            f"swaps of swaps.matching: {wanted}: run precompute-swaps with that"
+        )
+    if references != need.references:
+        raise InputError(
+            f"{shards.folder} holds swaps of swaps.references: {references}, but {need.by} "
+            f"needs swaps of swaps.references: {need.references}: run precompute-swaps with that"
+        )
+
+
+def load_start(path: Path, params: Recipe) -> Checkpoint:
+    """Return the checkpoint at `path`; raise InputError unless the recipe may start from it."""
+    wanted = params.start()
+    if wanted is None:
+        raise InputError(f"--content {path}: {params.recipe} starts from no checkpoint")
+    checkpoint = load_checkpoint(path)
+    if checkpoint.info.model != wanted.model:
+        raise InputError(
+            f"--content {checkpoint.path}: is {checkpoint.info.model}; expected a {wanted.model} "
+            f"checkpoint, as `train {wanted.model}` writes"
+        )
+    _check_start(checkpoint, wanted)
+    return checkpoint
+
+
+def _check_start(checkpoint: Checkpoint, wanted: Start) -> None:
+    has = checkpoint.info.sizes
+    for key, value in wanted.sizes.items():
+        if has.get(key, False) != value:
+            raise InputError(
+                f"--content {checkpoint.path}: its {key} is {has.get(key, False)}, that of the "
+                f"network's part `{wanted.part}` is {value}; train one of equal size"
+            )

@@ -1,0 +1,90 @@
+"""Networks on images as methods: with LR alone, and with raw references."""
+
+import numpy as np
+import pytest
+import torch
+
+from srntt_pipeline.checkpoints import load_checkpoint
+from srntt_pipeline.errors import InputError
+from srntt_pipeline.methods import CannotRun, Scene, networks
+from srntt_pipeline.methods.checkpoint import of_checkpoint
+from srntt_pipeline.models import registry
+from tests.methods.methods_of_ours import MeanColour
+from tests.tiny_networks import save_as
+
+SISR = {"channels": 4, "blocks": 1}
+
+
+@pytest.fixture
+def sisr(tmp_path):
+    return save_as(tmp_path / "sisr.safetensors", "sisr", SISR)
+
+
+@pytest.fixture
+def mean_colour(tmp_path, monkeypatch):
+    """Call with `one` or `many`: a network on so many raw references."""
+
+    def save(references="many", share=0.5):
+        monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+        register = registry.register("mean", inputs="images", row="Mean", references=references)
+        register(MeanColour)
+        return save_as(tmp_path / "mean.safetensors", "mean", {"share": share})
+
+    return save
+
+
+def test_a_network_on_lr_is_run_as_it_is(sisr, photograph):
+    method, lr = of_checkpoint(sisr), photograph[100:120, 130:161]
+    assert (method.name, method.takes("none"), method.takes("all")) == ("SISR", True, False)
+    values = load_checkpoint(sisr).model(torch.from_numpy(lr / np.float32(255)).movedim(2, 0)[None])
+    expected = np.rint(values[0].clamp(0, 1).movedim(0, 2).numpy() * 255).astype(np.uint8)
+    assert np.array_equal(method.super_resolve(Scene(lr), "none"), expected)
+    assert method.parameters() == sum(w.numel() for w in load_checkpoint(sisr).model.parameters())
+
+
+def test_in_little_memory_it_is_run_in_tiles(sisr, photograph, monkeypatch):
+    method, lr = of_checkpoint(sisr), photograph[100:160, 130:230]
+    whole = method.super_resolve(Scene(lr), "none")
+    shapes = []
+    hook = networks._load(sisr, "cpu").checkpoint.model.register_forward_pre_hook(
+        lambda _, given: shapes.append(tuple(given[0].shape[2:]))
+    )
+    plan = networks._load(sisr, "cpu").plan(lr.shape[:2], [], 0)
+    monkeypatch.setattr(networks, "SR_MEMORY", plan.least)
+    tiled = method.super_resolve(Scene(lr), "none")
+    hook.remove()
+    assert max(max(shape) for shape in shapes) < 100
+    assert np.abs(tiled.astype(int) - whole).max() <= 1
+    with pytest.raises(InputError, match=r"--max-memory: too little for LR of 100×60 px"):
+        method.super_resolve(Scene(lr, max_memory=plan.least - 1), "none")
+
+
+@pytest.mark.parametrize(("references", "all_at_once"), [("one", False), ("many", True)])
+def test_a_network_on_raw_references_gets_them_whole(
+    mean_colour, photograph, references, all_at_once
+):
+    method = of_checkpoint(mean_colour(references))
+    taken = {name: method.takes(name) for name in ("none", "best", "L1", "HR (warp)", "all")}
+    assert taken == {
+        "none": False, "best": False, "L1": True, "HR (warp)": True, "all": all_at_once,
+    }  # fmt: skip
+    lr, refs = photograph[100:110, 130:142], {"L1": photograph[:9, :50], "L2": photograph[:30, :7]}
+    sr = method.super_resolve(Scene(lr, refs), "L1")
+    colour = refs["L1"].reshape(-1, 3).mean(0)
+    assert np.abs(sr - (lr.repeat(4, 0).repeat(4, 1) / 2 + colour / 2)).max() < 0.51
+
+
+def test_a_network_that_gives_no_numbers_is_told(mean_colour, photograph):
+    method = of_checkpoint(mean_colour(share=0.5))
+    networks._load(method.checkpoint, "cpu").checkpoint.model.share.fill_(torch.nan)
+    with pytest.raises(CannotRun, match="values that are no numbers"):
+        method.super_resolve(Scene(photograph[:5, :5], {"L1": photograph[:9, :9]}), "L1")
+    networks._load_once.cache_clear()
+
+
+def test_a_checkpoint_trained_anew_is_another(sisr):
+    before = of_checkpoint(sisr)
+    save_as(sisr, "sisr", SISR, seed=1)
+    after = of_checkpoint(sisr)
+    scene = Scene(np.zeros((3, 3, 3), np.uint8))
+    assert before.identity(scene, "none") != after.identity(scene, "none")
