@@ -19,6 +19,7 @@ COSTS = (
     "parameters", "multiply_adds_per_pixel", "seconds_per_image", "peak_memory_mib", "cost_device",
 )  # fmt: skip
 COLUMNS = ("method", *COSTS, "image", "reference", "made_from")
+COST_NOTE = "Seconds and memory are of one image of the data set, measured on"
 _NUMBERS = COSTS[:-1]
 
 Row = dict[str, Any]
@@ -82,4 +83,4 @@ def cost_notes(table: Sequence[Mapping[str, Any]]) -> list[str]:
         told = next(iter(methods))
     else:
         told = "; ".join(f"{', '.join(names)} on {device}" for device, names in methods.items())
-    return [f"Seconds and memory are of one image of this set, measured on {told}."]
+    return [f"{COST_NOTE} {told}."]

@@ -33,7 +33,7 @@ class Published:
 
     @property
     def row(self) -> str:
-        """What the method is called in tables; `-rec`, as its papers say, on reconstruction alone."""
+        """What it is called in tables; with `-rec`, as such papers say, on reconstruction alone."""
         return f"{self.method}-rec" if self.variant == _RECONSTRUCTION else self.method
 
     @property
