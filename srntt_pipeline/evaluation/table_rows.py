@@ -34,16 +34,15 @@ def table_rows(printed: Sequence[PaperRow], results: Results) -> list[Row]:
     rows = []
     for row in printed:
         found = find(row.dataset, row.method, row.reference, results)
-        rows += [
-            _row(table, row, ours, found.remark)
-            for ours in (*found.rows, *([] if found.rows else [None]))
-        ]
+        rows += [_row(table, row, ours, found.remark) for ours in found.rows]
+        if not found.rows:
+            rows.append(_row(table, row, None, found.remark))
     methods = list(dict.fromkeys(row.method for row in printed))
     others = methods_of_others(results) if table in "12" else []
     references = list(dict.fromkeys(row.reference for row in printed))
     own = [name for name in results.datasets if name not in PAPER_IMAGES]
-    places = [(method, dataset) for method in others for dataset in
-              dict.fromkeys(row.dataset for row in printed)]  # fmt: skip
+    datasets = dict.fromkeys(row.dataset for row in printed)
+    places = [(method, dataset) for method in others for dataset in datasets]
     places += [(method, dataset) for dataset in own for method in [*methods, *others]]
     for method, dataset in places:
         for reference in references:
