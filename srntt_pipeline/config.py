@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model, field_validator, model_validator
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.sections import MOST_COUNT, Section, SectionType, Seed, validate
+from srntt_pipeline.sections import MOST_COUNT, ONE_OR_MORE, Section, SectionType, Seed, validate
 from srntt_pipeline.training.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.yaml_files import read_yaml
 
@@ -274,21 +274,21 @@ class SwapParams(MatchParams):
 class EvaluateParams(Section):
     """`evaluate`: what is measured, and how (paper section 5)."""
 
-    protocol: tuple[str, ...] = Field(
+    protocol: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         ("luma", "paper-urban100", "rgb"),
         min_length=1,
         max_length=1000,
         description="How PSNR and SSIM are measured, by one protocol or more; --list-protocols "
         "explains each.",
     )
-    references: tuple[str, ...] = Field(
+    references: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="References to evaluate: HR (warp), L1, L2, …, LR, all, stitched, best; "
         "default: what the protocols measure of those that the data set has; HR (warp) only of one "
         "with references.",
     )
-    metric: tuple[Literal["lpips", "dists"], ...] = Field(
+    metric: Annotated[tuple[Literal["lpips", "dists"], ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16).",
@@ -318,7 +318,7 @@ class EvaluateParams(Section):
 class TablesParams(Section):
     """`tables`: the paper's tables from evaluations (paper section 5)."""
 
-    protocol: tuple[str, ...] = Field(
+    protocol: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Protocols of the rows in Markdown, LaTeX and HTML; default: of each data set "
@@ -394,10 +394,10 @@ class ClusterConfig(Section):
     log_directory: str = Field(
         "slurm_logs", min_length=1, description="Folder for the jobs' output."
     )
-    job_extra_directives: tuple[str, ...] = Field(
+    job_extra_directives: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (), max_length=1000, description="More for #SBATCH, such as --gres=gpu:1."
     )
-    job_script_prologue: tuple[str, ...] = Field(
+    job_script_prologue: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Shell commands before a worker starts, such as module load …",

@@ -2,10 +2,16 @@
 
 import difflib
 from collections.abc import Mapping
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from srntt_pipeline.errors import InputError
@@ -22,6 +28,8 @@ Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
 Seed = Annotated[
     int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
 ]
+# Of a field that is a list of texts: one text stands for a list of it, `protocol: luma`.
+ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 
 
 class Section(BaseModel):
@@ -38,18 +46,6 @@ class Section(BaseModel):
         """Return the fields in the order of help and docs."""
         return cls.model_fields
 
-    @model_validator(mode="before")
-    @classmethod
-    def _lists(cls, content: Any) -> Any:
-        """Take one text where a list of texts is asked for as a list of it: `protocol: luma`."""
-        if not isinstance(content, dict):
-            return content
-        lists = {name for name, f in cls.model_fields.items() if _holds_texts(f.annotation)}
-        return {
-            key: (value,) if key in lists and isinstance(value, str) else value
-            for key, value in content.items()
-        }
-
     @model_validator(mode="after")
     def _texts(self) -> "Section":
         for name in type(self).model_fields:
@@ -58,23 +54,6 @@ class Section(BaseModel):
                 if isinstance(text, str) and (wrong := _wrong(text)):
                     raise ValueError(f"{name}: the text {wrong}")
         return self
-
-
-def _holds_texts(annotation: Any) -> bool:
-    """Whether values of a type are lists of texts, as tuples of any length are here."""
-    origin, parts = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _holds_texts(parts[0])
-    if origin in (Union, UnionType):
-        return any(map(_holds_texts, parts))
-    return origin is tuple and parts[1:] == (Ellipsis,) and _is_text(parts[0])
-
-
-def _is_text(annotation: Any) -> bool:
-    origin, parts = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _is_text(parts[0])
-    return annotation is str or (origin is Literal and all(isinstance(p, str) for p in parts))
 
 
 def _wrong(text: str) -> str | None:
