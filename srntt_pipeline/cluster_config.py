@@ -1,10 +1,11 @@
 """The file of `--cluster-config`: which SLURM jobs run Dask workers. No result depends on it."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from srntt_pipeline.sections import Section, validate
+from srntt_pipeline.sections import ONE_OR_MORE, Section, validate
 from srntt_pipeline.yaml_files import read_yaml
 
 
@@ -42,10 +43,10 @@ class ClusterConfig(Section):
     log_directory: str = Field(
         "slurm_logs", min_length=1, description="Folder for the jobs' output."
     )
-    job_extra_directives: tuple[str, ...] = Field(
+    job_extra_directives: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (), max_length=1000, description="More for #SBATCH, such as --gres=gpu:1."
     )
-    job_script_prologue: tuple[str, ...] = Field(
+    job_script_prologue: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Shell commands before a worker starts, such as module load …",

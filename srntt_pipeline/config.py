@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, model_validator
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
-from srntt_pipeline.sections import MOST_COUNT, Section, SectionType, Seed, validate
+from srntt_pipeline.sections import MOST_COUNT, ONE_OR_MORE, Section, SectionType, Seed, validate
 from srntt_pipeline.yaml_files import read_yaml
 
 BICUBIC = "bicubic"  # the upscaler that needs no file
 
 LARGEST_PX = 16_384  # side of an image: 268 megapixels
+# How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
+SetLayout = Literal["auto", "groups", "images"]
 _MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
 
 
@@ -272,21 +274,21 @@ class SwapParams(MatchParams):
 class EvaluateParams(Section):
     """`evaluate`: what is measured, and how (paper section 5)."""
 
-    protocol: tuple[str, ...] = Field(
+    protocol: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         ("luma", "paper-urban100", "rgb"),
         min_length=1,
         max_length=1000,
         description="How PSNR and SSIM are measured, by one protocol or more; --list-protocols "
         "explains each.",
     )
-    references: tuple[str, ...] = Field(
+    references: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="References to evaluate: HR (warp), L1, L2, …, LR, all, stitched, best; "
         "default: what the protocols measure of those that the data set has; HR (warp) only of one "
         "with references.",
     )
-    metric: tuple[Literal["lpips", "dists"], ...] = Field(
+    metric: Annotated[tuple[Literal["lpips", "dists"], ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16).",
@@ -300,18 +302,23 @@ class EvaluateParams(Section):
     max_images: int = Field(
         0, ge=0, le=MOST_COUNT, description="Only the first so many images; 0: all."
     )
+    layout: SetLayout = Field(
+        "auto",
+        description="How the test set is read: as `groups` of an HR image GGG_0 and its references "
+        "GGG_1, GGG_2, …; as HR `images` without references; `auto`: by the names.",
+    )
+    released: Literal["CUFED5", "Sun80", "Urban100"] | None = Field(
+        None,
+        description="States that these are the released images of that set: the paper's numbers "
+        "stand beside those alone. Default: only where an image is known by its pixels.",
+    )
     seed: Seed = 0
-
-    @field_validator("protocol", mode="before")
-    @classmethod
-    def _one(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
 
 class TablesParams(Section):
     """`tables`: the paper's tables from evaluations (paper section 5)."""
 
-    protocol: tuple[str, ...] = Field(
+    protocol: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Protocols of the rows in Markdown, LaTeX and HTML; default: of each data set "

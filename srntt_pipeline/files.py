@@ -98,27 +98,35 @@ def write_bytes(path: Path, content: bytes) -> None:
 def json_bytes(content: Any) -> bytes:
     """Return `content` as JSON with sorted keys and a last newline, so that git diffs read well.
 
-    JSON knows no NaN and no infinity: in their place stands null.
+    Raises ValueError that names the place of a number that is not finite: JSON knows no NaN and no
+    infinity. Who writes such numbers says so, by `finite`.
     """
-    try:
-        text = _json(content)
-    except ValueError:
-        text = _json(_finite(content))
+    for place, number in _not_finite(content, ""):
+        raise ValueError(f"JSON has no {number}, which stands at {place or 'the top'}")
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
 
 
-def _json(content: Any) -> str:
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:
+    if isinstance(content, float):
+        if not math.isfinite(content):
+            yield place, content
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _not_finite(value, f"{place}.{key}" if place else f"{key}")
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from _not_finite(value, f"{place}[{number}]")
 
 
-def _finite(content: Any) -> Any:
-    """Return `content` with None for each number that is not finite."""
+def finite(content: Any) -> Any:
+    """Return JSON-able `content` with None for each number that is not finite."""
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     return content
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from srntt_pipeline.config import SetLayout
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.file_types import (
     PHOTO_SUFFIXES,
@@ -24,7 +25,7 @@ from srntt_pipeline.file_types import (
     why_not_read,
 )
 from srntt_pipeline.files import read_csv, read_json
-from srntt_pipeline.text import valid
+from srntt_pipeline.text import printable, valid
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ TEST = Path("test", "CUFED5")
 SUMMARY = Path("summary.json")
 _MANIFESTS = Path("manifests")
 
-_TEST_NAME = re.compile(r"(?P<group>.+)_(?P<k>\d)")
+_TEST_NAME = re.compile(r"(?P<group>.+)_(?P<k>[0-9])", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,16 @@ class Unread:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """A named set of test images, ordered by name; `unread` are images that are not used."""
+    """A named set of test images, ordered by name.
+
+    `unread`: images that are not used; `reading`: how names were understood that could mean
+    something else too, for people, and how to choose the other meaning.
+    """
 
     name: str
     groups: tuple[Group, ...]
     unread: tuple[Unread, ...] = ()
+    reading: str | None = None
 
 
 def group_file(group: str, k: int) -> Path:
@@ -146,12 +152,14 @@ def read_train_pairs(dataset: Path) -> list[TrainPair]:
     return pairs
 
 
-def read_test_set(dataset: Path) -> EvaluationSet:
+def read_test_set(dataset: Path, layout: SetLayout = "auto") -> EvaluationSet:
     """Return the test set in `dataset`.
 
     `dataset` is a data set in CUFED5 layout (its root, or its `test/CUFED5` folder; groups may
-    have four references, five, or some missing), or any folder of HR images, which have none
-    (Urban100, Sun80). Raises InputError when it is neither, or not what its manifest names.
+    have four references, five, or some missing), or any folder of images. Of such a folder,
+    `layout` says whether its images are `groups` (GGG_0.png is HR, GGG_1.png … its references) or
+    HR `images` without references (Urban100, Sun80); `auto`: groups if all names fit, and one has
+    a reference. Raises InputError when it is neither, or not what its manifest names.
     """
     if not dataset.is_dir():
         raise InputError(f"{dataset}: no such folder")
@@ -173,16 +181,41 @@ def read_test_set(dataset: Path) -> EvaluationSet:
     in_layout = folder.resolve().parts[-2:] == TEST.parts
     if in_layout:
         _check_manifest(folder.resolve().parents[1], "test.csv", ["group", "k"], folder)
-    if in_layout and others:
-        raise InputError(f"{others[0]}: not named GGG_K.png; move it out of the test set")
-    # A plain folder may hold a name like img_1.png: it takes every file to be a grouped layout.
-    if in_layout or (
-        not others and any(0 in group and len(group) > 1 for group in groups.values())
-    ):
-        whole = _groups(folder, groups, {file.path.stem for file in unread})
-        return EvaluationSet(_name(dataset, "CUFED5"), tuple(whole), tuple(unread))
+    # Names like img_1.png alone mean nothing: groups have an HR image and a reference of it.
+    pairs = [name for name, group in groups.items() if 0 in group and len(group) > 1]
+    fitting = in_layout or bool(pairs and not others)
+    as_groups = fitting if layout == "auto" else layout == "groups"
+    way = "" if in_layout else ", or take all as HR images (--layout images)"
+    if as_groups and others:
+        raise InputError(f"{others[0]}: not named GGG_K.png; move it out of the test set{way}")
+    reading = None
+    if layout == "auto" and not in_layout and pairs:
+        reading = _reading(groups[pairs[0]], others)
+        log.warning("%s: %s", folder, reading)
+    name = valid(dataset.resolve().name)
+    if in_layout or as_groups:
+        name = _name(dataset, "CUFED5" if in_layout else name)
+    if as_groups:
+        whole = _groups(folder, groups, {file.path.stem for file in unread}, way)
+        return EvaluationSet(name, tuple(whole), tuple(unread), reading)
     plain = tuple(Group(path.stem, path, {}) for path in images)
-    return EvaluationSet(valid(dataset.resolve().name), plain, tuple(unread))
+    return EvaluationSet(name, plain, tuple(unread), reading)
+
+
+def _reading(group: dict[int, Path], others: Sequence[Path]) -> str:
+    """Say how names were read that look like a group's, beside `others` that do not."""
+    hr, *refs = (printable(group[k].name) for k in sorted(group))
+    if others:
+        return (
+            f"All images are taken as HR images without references, although {hr} and {refs[0]} "
+            f"are named like a group: {printable(others[0].name)} is not. If they are groups, move "
+            "that out (--layout groups)."
+        )
+    return (
+        f"Names are taken as those of groups: {hr} is an HR image, {', '.join(refs)} "
+        f"{'is its reference' if len(refs) == 1 else 'are its references'}. If each is a test "
+        "image of its own: --layout images (evaluate.layout)."
+    )
 
 
 def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: Path) -> None:
@@ -214,12 +247,19 @@ def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: P
         )
 
 
-def _groups(folder: Path, groups: dict[str, dict[int, Path]], unread: set[str]) -> list[Group]:
-    """Return the groups but those whose HR image is one of the `unread`, which are told."""
+def _groups(
+    folder: Path, groups: dict[str, dict[int, Path]], unread: set[str], way: str
+) -> list[Group]:
+    """Return the groups but those whose HR image is one of the `unread`, which are told.
+
+    `way`: what else can be done about references without an HR image.
+    """
     groups = {name: group for name, group in groups.items() if f"{name}_0" not in unread}
     orphans = sorted(name for name, group in groups.items() if 0 not in group)
     if orphans:
-        raise InputError(f"{folder}: references without an HR image: {orphans[0]}_0.png is missing")
+        raise InputError(
+            f"{folder}: references without an HR image: {orphans[0]}_0.png is missing{way}"
+        )
     return [
         Group(name, group[0], {f"L{k}": group[k] for k in sorted(group) if k})
         for name, group in sorted(groups.items())

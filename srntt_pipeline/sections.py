@@ -4,7 +4,14 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from srntt_pipeline.errors import InputError
@@ -21,6 +28,8 @@ Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
 Seed = Annotated[
     int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
 ]
+# Of a field that is a list of texts: one text stands for a list of it, `protocol: luma`.
+ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 
 
 class Section(BaseModel):

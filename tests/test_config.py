@@ -1,5 +1,6 @@
 import itertools
 from operator import attrgetter
+from typing import Literal, get_args, get_origin
 
 import pytest
 import yaml
@@ -90,6 +91,34 @@ def test_written_section_is_read_back(params_file, name):
         content = {part: content}
     read = read_params(params_file(yaml.safe_dump(content)))
     assert attrgetter(name)(read) == section
+
+
+LISTS_OF_TEXTS = [
+    pytest.param(section, key, id=f"{section.__name__}.{key}")
+    for section in (*SECTIONS.values(), ClusterConfig)
+    for key, field in section.model_fields.items()
+    if get_origin(field.annotation) is tuple
+    and (
+        get_args(field.annotation)[0] is str or get_origin(get_args(field.annotation)[0]) is Literal
+    )
+]
+
+
+def test_lists_of_texts_are_found():
+    assert {"EvaluateParams.protocol", "EvaluateParams.metric", "TablesParams.protocol"} < {
+        param.id for param in LISTS_OF_TEXTS
+    }
+
+
+@pytest.mark.parametrize(("section", "key"), LISTS_OF_TEXTS)
+def test_one_text_stands_for_a_list_of_it(section, key):
+    """`protocol: luma` was taken in one section, and refused in the next."""
+    (kind, *_) = get_args(section.model_fields[key].annotation)
+    text = get_args(kind)[0] if get_origin(kind) is Literal else "luma"
+    assert getattr(validate(section, {key: text}, ""), key) == (text,)
+    assert getattr(validate(section, {key: [text]}, ""), key) == (text,)
+    with pytest.raises(InputError, match=key):
+        validate(section, {key: 3}, "params.yaml")
 
 
 def test_parameters_cannot_be_changed_by_the_way():

@@ -16,6 +16,7 @@ from srntt_pipeline.files import (
     csv_bytes,
     file_sha256,
     fingerprint,
+    finite,
     folders_with,
     json_bytes,
     read_csv,
@@ -259,11 +260,26 @@ def test_any_bytes_are_json_or_give_one_line(tmp_path_factory, content):
     assert b"NaN" not in json_bytes(found)
 
 
-def test_json_has_null_where_a_number_is_infinite_or_none():
-    content = {"a": math.inf, "b": [1.5, (math.nan, "inf")], "c": {"d": -math.inf}}
-    assert json.loads(json_bytes(content), parse_constant=pytest.fail) == {
-        "a": None, "b": [1.5, [None, "inf"]], "c": {"d": None}
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"a": {"b": [1.5, math.inf]}}, "no inf, which stands at a.b[1]"),
+        ([(math.nan,)], r"no nan, which stands at [0][0]"),
+        (-math.inf, "no -inf, which stands at the top"),
+    ],
+)
+def test_json_refuses_what_it_has_no_number_for_with_its_place(tmp_path, content, told):
+    """null in its place was written without a word, and read as what is not known."""
+    with pytest.raises(ValueError, match=re.escape(told)):
+        write_json(tmp_path / "x.json", content)
+    assert names(tmp_path) == []
+
+
+def test_who_writes_such_numbers_says_so():
+    content = {"a": math.inf, "b": [1.5, (math.nan, "inf")], "c": {"d": -math.inf}, "e": 3}
+    whole = {"a": None, "b": [1.5, [None, "inf"]], "c": {"d": None}, "e": 3}
+    assert finite(content) == whole
+    assert json.loads(json_bytes(finite(content)), parse_constant=pytest.fail) == whole
 
 
 def test_hashes_are_sha256(tmp_path):

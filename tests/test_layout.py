@@ -112,6 +112,56 @@ def test_plain_folder_with_only_some_names_like_a_group_is_plain(tmp_path, image
     assert levels(tmp_path) == {"castle": [], "img_0": [], "img_1": []}
 
 
+def test_how_names_were_read_that_could_mean_two_things_is_told(tmp_path, image, caplog):
+    """frame_0 … frame_3.png was one image with three references, without a word."""
+    image(*(f"frame_{k}.png" for k in range(4)))
+    test_set = read_test_set(tmp_path)
+    assert [list(group.refs) for group in test_set.groups] == [["L1", "L2", "L3"]]
+    assert test_set.reading == (
+        "Names are taken as those of groups: frame_0.png is an HR image, frame_1.png, frame_2.png, "
+        "frame_3.png are its references. If each is a test image of its own: --layout images "
+        "(evaluate.layout)."
+    )
+    assert f"{tmp_path}: {test_set.reading}" in caplog.messages
+    image("castle.png")
+    test_set = read_test_set(tmp_path)
+    assert len(test_set.groups) == 5
+    assert "castle.png is not" in test_set.reading
+    assert "--layout groups" in test_set.reading
+
+
+def test_the_reading_can_be_asked_for(tmp_path, image, caplog):
+    image(*(f"frame_{k}.png" for k in range(3)))
+    plain = read_test_set(tmp_path, "images")
+    assert [(group.name, group.refs) for group in plain.groups] == [
+        (f"frame_{k}", {}) for k in range(3)
+    ]
+    groups = read_test_set(tmp_path, "groups")
+    assert [(group.name, list(group.refs)) for group in groups.groups] == [("frame", ["L1", "L2"])]
+    assert plain.reading is groups.reading is None
+    assert not caplog.messages
+    image("castle.png")
+    with pytest.raises(InputError, match=r"castle\.png: not named GGG_K\.png.*--layout images"):
+        read_test_set(tmp_path, "groups")
+    (tmp_path / "castle.png").unlink()
+    (tmp_path / "frame_0.png").unlink()
+    with pytest.raises(InputError, match=r"frame_0\.png is missing.*--layout images"):
+        read_test_set(tmp_path, "groups")
+
+
+def test_a_folder_of_groups_keeps_its_own_name(tmp_path, image):
+    """It was called CUFED5 anywhere, and set beside the paper's numbers."""
+    image("set/a_0.png", "set/a_1.png", f"x/{TEST}/a_0.png", f"x/{TEST}/a_1.png")
+    assert read_test_set(tmp_path / "set").name == "set"
+    nothing_to_ask = read_test_set(tmp_path / "x")
+    assert (nothing_to_ask.name, nothing_to_ask.reading) == ("CUFED5", None)
+
+
+def test_names_that_are_no_groups_leave_nothing_to_tell(tmp_path, image):
+    image("img_1.png", "img_2.png")
+    assert read_test_set(tmp_path).reading is None
+
+
 def test_numbers_of_two_digits_are_no_reference_numbers(tmp_path, image):
     image(*(f"img_{i:02d}.png" for i in range(3)))
     assert list(levels(tmp_path)) == ["img_00", "img_01", "img_02"]

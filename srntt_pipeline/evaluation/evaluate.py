@@ -14,12 +14,13 @@ from srntt_pipeline.evaluation.costs import COSTS_FILE, write_costs
 from srntt_pipeline.evaluation.gallery import page_files
 from srntt_pipeline.evaluation.measure import GroupJob, GroupRows, measure_costs, measure_group
 from srntt_pipeline.evaluation.notes import not_run_notes, not_run_of, unread_notes
-from srntt_pipeline.evaluation.paper import canonical_dataset, paper_rows
+from srntt_pipeline.evaluation.paper import paper_rows
 from srntt_pipeline.evaluation.paths import TABLES, image_path, output_files
 from srntt_pipeline.evaluation.perceptual import read_metrics
 from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES
 from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
-from srntt_pipeline.evaluation.tables import Row, paper_notes, summarise, write_tables
+from srntt_pipeline.evaluation.released import identify
+from srntt_pipeline.evaluation.tables import Row, summarise, table_notes, write_tables
 from srntt_pipeline.files import write_json
 from srntt_pipeline.layout import EvaluationSet, read_test_set
 from srntt_pipeline.methods import Method
@@ -57,7 +58,8 @@ def evaluate(
     check_place(out, "evaluation", [dataset])  # said before anything is loaded
     protocols = get_protocols(params.protocol)
     chosen = choose_device(device)
-    test_set = read_test_set(dataset)
+    test_set = read_test_set(dataset, params.layout)  # it logs how it read ambiguous names
+    name, of_name = identify(test_set, params.released)
     if params.max_images:
         test_set = replace(test_set, groups=test_set.groups[: params.max_images])
     references = _references(test_set, params.references, protocols)
@@ -68,7 +70,7 @@ def evaluate(
     notes = [note for method in shown for note in method.notes(str(chosen))]
     notes += ["Bicubic alone: no other method was given."] * (len(shown) == 1)
     notes += [metric.words for metric in metrics]
-    name = canonical_dataset(test_set.name)
+    notes += [note for note in (of_name, test_set.reading) if note]
     jobs = [
         GroupJob(
             name, group, references, protocols, metrics, params.seed, out, shown, str(chosen)
@@ -91,7 +93,7 @@ def evaluate(
         table = summarise(per_image, costs)
         unread = [*test_set.unread, *(result.unread for result in results if result.unread)]
         not_run = not_run_of(shown, references, protocols, results)
-        notes += [*unread_notes(unread), *not_run_notes(not_run), *paper_notes(table)]
+        notes += [*unread_notes(unread), *not_run_notes(not_run), *table_notes(table)]
         write_tables(out, table, per_image, notes)
         content = {
             "dataset": name,

@@ -21,7 +21,7 @@ from srntt_pipeline.outputs import Output
 from srntt_pipeline.text import short_name
 
 _MOST_MATCHES = 3  # for these, references are searched once more
-_FILES = ("table.csv", "table.md", PER_IMAGE, "metrics.json")
+_FILES = ("table.csv", "table.md", PER_IMAGE, "costs.csv", "metrics.json")
 
 
 def describe(

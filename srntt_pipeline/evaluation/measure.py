@@ -14,7 +14,7 @@ from srntt_pipeline.evaluation.paths import measured_path
 from srntt_pipeline.evaluation.perceptual import Metric, check_size, distance
 from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, NotRun, Pictures, SrImage
 from srntt_pipeline.evaluation.protocols import Protocol
-from srntt_pipeline.files import fingerprint, read_json, write_json
+from srntt_pipeline.files import fingerprint, finite, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
 from srntt_pipeline.layout import Group, Unread
 from srntt_pipeline.methods import CannotRun, Method
@@ -181,7 +181,7 @@ class _Record:
     def write(self) -> None:
         """Write the record, if anything in it is new."""
         if self.changed:
-            write_json(self.path, self.content)
+            write_json(self.path, finite(self.content))  # equal images: an infinite PSNR
 
 
 def measure_costs(job: GroupJob) -> dict[str, dict[str, Any]]:

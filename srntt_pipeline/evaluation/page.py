@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, lay_out, number
+from srntt_pipeline.evaluation.table_formats import to_html
 from srntt_pipeline.files import write_bytes
 from srntt_pipeline.text import printable
 
@@ -26,14 +28,6 @@ SOFTWARE = (
 )  # fmt: skip
 
 Row = Mapping[str, Any]
-# Measure: its name in the table, digits shown, the paper's column.
-_MEASURES = {
-    "psnr_db": ("PSNR (dB)", 2, "paper_psnr_db"),
-    "ssim": ("SSIM", 4, "paper_ssim"),
-    "lpips": ("LPIPS", 4, ""),
-    "dists": ("DISTS", 4, ""),
-}
-_PAPER_DIGITS = {"psnr_db": 2, "ssim": 3}
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ def write_page(out: Path, description: Description, table: Sequence[Row]) -> Non
         {
             "name": name,
             "meaning": description.protocols.get(name, ""),
-            "table": _cells(rows),
+            "table": to_html(lay_out(rows, without=(DATASET, PROTOCOL))),
             "bars": _bars(rows),
         }
         for name, rows in by_protocol.items()
@@ -117,49 +111,9 @@ def write_page(out: Path, description: Description, table: Sequence[Row]) -> Non
     write_bytes(out / "index.html", page.encode())
 
 
-def _cells(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return header and cells of a table, as text; columns that no row fills are left out."""
-    columns: list[tuple[str, list[str]]] = [
-        ("Method", [str(row["method"]) for row in rows]),
-        ("Reference", [str(row["reference"]) for row in rows]),
-        ("Images", [str(row["images"]) for row in rows]),
-    ]
-    for measure, (name, digits, paper) in _MEASURES.items():
-        ours = [_number(row.get(measure)) for row in rows]
-        columns.append((name, [_text(value, digits) for value in ours]))
-        ends = [[_number(row.get(f"{measure}_{end}")) for row in rows] for end in ("low", "high")]
-        columns.append(
-            (
-                f"{name.split()[0]} 95 %",
-                [
-                    "" if low is None or high is None else f"{low:.{digits}f}…{high:.{digits}f}"
-                    for low, high in zip(*ends, strict=True)
-                ],
-            )
-        )
-        if paper:
-            theirs = [_number(row.get(paper)) for row in rows]
-            short = _PAPER_DIGITS[measure]
-            columns.append((f"paper {name.split()[0]}", [_text(v, short) for v in theirs]))
-            columns.append(
-                (
-                    "difference",
-                    [
-                        "" if a is None or b is None else f"{a - b:+.{short}f}"
-                        for a, b in zip(ours, theirs, strict=True)
-                    ],
-                )
-            )
-    filled = [column for column in columns if any(column[1])]
-    return {
-        "columns": [name for name, _ in filled],
-        "rows": list(zip(*[cells for _, cells in filled], strict=True)),
-    }
-
-
 def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return PSNR by method and reference as bars: widths in % over the range of all rows."""
-    values = [(row, _number(row.get("psnr_db"))) for row in rows]
+    values = [(row, number(row, "psnr_db")) for row in rows]
     finite = [value for _, value in values if value is not None and math.isfinite(value)]
     if not finite:
         return []
@@ -171,14 +125,6 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
             bar = {"reference": str(row["reference"]), "value": f"{value:.2f}"}
             bars.setdefault(str(row["method"]), []).append({**bar, "width": f"{width:.1f}"})
     return [{"method": method, "bars": own, "low": low} for method, own in bars.items()]
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or value == "" else float(value)
-
-
-def _text(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
 
 
 def facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,12 +2,13 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.evaluation.costs import COST_NOTE, read_costs
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE
 from srntt_pipeline.evaluation.paths import PER_IMAGE
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
@@ -16,17 +17,28 @@ from srntt_pipeline.files import folders_with, read_csv, read_json
 
 
 @dataclass(frozen=True)
+class Unrun:
+    """What a method was not run on, and why; empty for all references, or all images."""
+
+    method: str
+    reference: str
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Results:
     """The numbers of evaluations.
 
     `table`: rows as in table.csv, by data set, method, reference and protocol; `comparisons`: rows
     as in comparisons.csv, over all evaluations; `with_references`: the data sets that have any;
-    `notes`: what each evaluation says of its methods.
+    `not_run`: by data set, what methods were not run on; `notes`: what each evaluation says.
     """
 
     table: dict[tuple[str, ...], Row]
     comparisons: list[Row]
     with_references: frozenset[str]
+    not_run: Mapping[str, Sequence[Unrun]]
     notes: list[str]
 
     @property
@@ -34,29 +46,60 @@ class Results:
         """The data sets, in the order given."""
         return list(dict.fromkeys(dataset for dataset, *_ in self.table))
 
+    @property
+    def methods(self) -> list[str]:
+        """The methods that have numbers, in the order in which they were evaluated."""
+        return list(dict.fromkeys(method for _, method, *_ in self.table))
+
     def find(self, dataset: str, method: str, reference: str) -> list[Row]:
         """Return the rows of that number, one for each protocol."""
         keys = ((dataset, method, reference, protocol) for protocol in PROTOCOLS)
         return [self.table[key] for key in keys if key in self.table]
 
     def has(self, dataset: str, method: str) -> bool:
-        """Whether the method was evaluated on the data set at all."""
+        """Whether the method has a number on the data set at all."""
         return any(key[:2] == (dataset, method) for key in self.table)
+
+    def why_not(self, dataset: str, method: str, reference: str) -> str | None:
+        """Return the reason that evaluate noted for a number that is missing, if it did."""
+        # What is of all references is of one protocol alone, where there are numbers by others.
+        wanted = (reference,) if self.has(dataset, method) else (reference, "")
+        noted = [
+            one
+            for one in self.not_run.get(dataset, ())
+            if one.method == method and one.reference in wanted
+        ]
+        # Where the method does not take the reference there is no image to tell of.
+        noted.sort(key=lambda one: (not one.reference, one.image != ""))
+        if not noted:
+            return None
+        images = len({one.image for one in noted if one.image})
+        first = noted[0]
+        return f"no SR of {images} images: {first.reason}" if first.image else first.reason
 
 
 def read_results(folders: Sequence[Path]) -> Results:
     """Read what `evaluate` wrote to `folders`, or to folders in them.
 
-    Of numbers that stand in several, one is kept. Raises InputError when two of them disagree, or a
-    folder is not one of evaluate's.
+    Of numbers that stand in several, and of costs, one is kept. Raises InputError when two numbers
+    disagree, or a folder is not one of evaluate's.
     """
     folders = [found for folder in folders for found in folders_with(folder, PER_IMAGE)]
-    per_image = _rows(folders)
+    per_image, costs = _rows(folders)
+    notes, not_run = _notes(folders)
+    by_dataset: dict[str, list[Row]] = {}
+    for row in per_image:
+        by_dataset.setdefault(row["dataset"], []).append(row)
     return Results(
-        {row_key(row): row for row in summarise(per_image)},
+        {
+            row_key(row): row
+            for dataset, rows in by_dataset.items()
+            for row in summarise(rows, costs.get(dataset))
+        },
         comparisons(per_image),
         frozenset(row["dataset"] for row in per_image if int(row["reference_images"])),
-        _notes(folders),
+        not_run,
+        notes,
     )
 
 
@@ -65,10 +108,13 @@ def row_key(row: Row) -> tuple[str, str, str, str]:
     return row["dataset"], row["method"], row["reference"], row["protocol"]
 
 
-def _rows(folders: Sequence[Path]) -> list[Row]:
+def _rows(folders: Sequence[Path]) -> tuple[list[Row], dict[str, dict[str, Row]]]:
+    """Return the rows of per_image.csv, and the costs by data set and method."""
     rows: dict[tuple[str, ...], tuple[Row, Path]] = {}
+    costs: dict[str, dict[str, Row]] = {}
     for folder in folders:
-        for row in _read(folder / PER_IMAGE):
+        own = _read(folder / PER_IMAGE)
+        for row in own:
             known, first = rows.setdefault((*row_key(row), row["image"]), (row, folder))
             if any(known[name] != row[name] for name in ("psnr_db", "ssim")):
                 raise InputError(
@@ -76,7 +122,10 @@ def _rows(folders: Sequence[Path]) -> list[Row]:
                     f"{row['image']} of {row['dataset']}; evaluate both checkpoints in one run, "
                     "which tells them apart"
                 )
-    return [row for row, _ in rows.values()]
+        measured = {m: cost for m, cost in read_costs(folder).items() if cost["cost_device"]}
+        for dataset in dict.fromkeys(row["dataset"] for row in own):
+            costs[dataset] = measured | costs.get(dataset, {})
+    return [row for row, _ in rows.values()], costs
 
 
 def _read(path: Path) -> list[Row]:
@@ -110,18 +159,26 @@ def _read(path: Path) -> list[Row]:
     return rows
 
 
-def _notes(folders: Sequence[Path]) -> list[str]:
-    """Return each note once, with the data sets that it is of."""
+def _notes(folders: Sequence[Path]) -> tuple[list[str], dict[str, list[Unrun]]]:
+    """Return each note once, with the data sets that it is of, and what was not run on each."""
     datasets: dict[str, list[str]] = {}
+    not_run: dict[str, list[Unrun]] = {}
     for path in (folder / "notes.json" for folder in folders):
         content = read_json(path, "evaluate again")
         try:
             for note in content["notes"]:
                 datasets.setdefault(f"{note}", []).append(f"{content['dataset']}")
-        except (KeyError, TypeError):
+            own = not_run.setdefault(f"{content['dataset']}", [])
+            own += [_unrun(one) for one in content.get("not_run", [])]
+        except (AttributeError, KeyError, TypeError):
             raise InputError(f"{path}: not what evaluate writes; evaluate again") from None
-    return [
+    told = [
         f"{', '.join(dict.fromkeys(names))}: {note}"
         for note, names in datasets.items()
-        if not note.endswith(PROTOCOL_NOTE)
+        if not note.endswith(PROTOCOL_NOTE) and not note.startswith(COST_NOTE)
     ]
+    return told, not_run
+
+
+def _unrun(content: Mapping[str, Any]) -> Unrun:
+    return Unrun(*(f"{content[name]}" for name in ("method", "reference", "image", "reason")))

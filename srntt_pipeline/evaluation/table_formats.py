@@ -1,71 +1,88 @@
-"""Numbers as tables show them, and a table of text as Markdown, LaTeX and HTML."""
+"""A table of text, as `columns` lays it out, as Markdown, HTML and LaTeX."""
 
 import html
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import pandas as pd
-
+from srntt_pipeline.evaluation.columns import Shown
 from srntt_pipeline.text import latex, markdown, printable
 
-TEXT_COLUMNS = ("Data set", "Method", "Reference", "Protocol", "Note")
 _LATEX_FIT = r"\resizebox{\ifdim\width>\linewidth \linewidth\else \width\fi}{!}"
 
 
-def shown_number(value: float | None, digits: int) -> str:
-    """Return a number as tables show it; nothing for None."""
-    return "" if value is None else f"{value:.{digits}f}"
+def to_markdown(shown: Shown) -> str:
+    """Return the table as Markdown: words to the left, numbers to the right."""
+    lines = _escaped(shown, markdown)
+    widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
+    words = [column.words for column in shown.columns]
+    rules = [f":{'-' * (w - 1)}" if left else f"{'-' * (w - 1)}:"
+             for w, left in zip(widths, words, strict=True)]  # fmt: skip
+    aligned = [
+        [cell.ljust(width) if left else cell.rjust(width)
+         for cell, width, left in zip(line, widths, words, strict=True)]
+        for line in lines
+    ]  # fmt: skip
+    ruled = [aligned[0], rules, *aligned[1:]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in ruled)
 
 
-def shown_difference(ours: float | None, paper: float | None, digits: int) -> str:
-    """Return ours - the paper's, with its sign; nothing where one is missing."""
-    return "" if ours is None or paper is None else f"{ours - paper:+.{digits}f}"
-
-
-def shown_interval(row: dict[str, Any], measure: str, digits: int) -> str:
-    """Return the interval of a measure, `26.05…26.31`; nothing where there is none."""
-    low, high = row.get(f"{measure}_low"), row.get(f"{measure}_high")
-    return "" if low is None or high is None else f"{low:.{digits}f}…{high:.{digits}f}"
-
-
-def to_markdown(shown: pd.DataFrame) -> str:
-    """Return a table of text as Markdown: TEXT_COLUMNS to the left, numbers to the right.
-
-    The name of a column may end in spaces, to be told from another of the same name.
-    """
-    escaped = shown.map(markdown)
-    aligned = ["left" if name.strip() in TEXT_COLUMNS else "right" for name in shown.columns]
-    return str(escaped.to_markdown(index=False, disable_numparse=True, colalign=aligned))
-
-
-def to_latex(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -> str:
-    """Return a table of text as a LaTeX table, notes as comments before it.
+def to_latex(shown: Shown, caption: str, name: str, notes: Sequence[str]) -> str:
+    """Return the table as LaTeX, notes as comments before it.
 
     It needs booktabs, and graphicx to shrink it to the width of the text where it is wider.
     """
-    aligned = "".join("l" if column in TEXT_COLUMNS else "r" for column in shown.columns)
-    escaped = shown.map(latex).rename(columns=lambda column: latex(column.strip()))
-    number, _, what = title.partition(": ")
-    caption = latex(f"{what.capitalize()} (the paper's {number})")  # LaTeX numbers it anew
-    table = escaped.to_latex(
-        index=False, column_format=aligned, caption=caption, label=f"tab:{name}"
-    )
-    for plain, fitted in (
-        ("\\begin{tabular}", f"{_LATEX_FIT}{{%\n\\begin{{tabular}}"),
-        ("\\end{tabular}", "\\end{tabular}}"),
-    ):
-        table = table.replace(plain, fitted)
+    head, *rows = (f"{' & '.join(line)} \\\\" for line in _escaped(shown, latex))
+    aligned = "".join("l" if column.words else "r" for column in shown.columns)
     remarks = ["\\usepackage{booktabs, graphicx}", *notes]
-    # A line end within a remark would end the comment.
-    return "".join(f"% {printable(remark)}\n" for remark in remarks) + str(table)
-
-
-def to_html(shown: pd.DataFrame, title: str, name: str, notes: Sequence[str]) -> str:
-    """Return a table of text as a part of an HTML page: heading, table of class sortable, notes."""
-    table = (
-        shown.map(printable)
-        .rename(columns=str.strip)
-        .to_html(index=False, border=0, classes="sortable", table_id=name, justify="left")
+    return "\n".join(
+        [
+            # A line end within a remark would end the comment.
+            *(f"% {printable(remark)}" for remark in remarks),
+            r"\begin{table}",
+            f"\\caption{{{latex(caption)}}}",
+            f"\\label{{tab:{name}}}",
+            f"{_LATEX_FIT}{{%",
+            f"\\begin{{tabular}}{{{aligned}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
     )
+
+
+def to_html(shown: Shown, name: str = "") -> str:
+    """Return the table as HTML of class `sortable`; `name`: its id.
+
+    Cells of words have the class `words`.
+    """
+    head, *rows = _escaped(shown, lambda text: html.escape(printable(text)))
+    marks = [' class="words"' if column.words else "" for column in shown.columns]
+    lines = ["".join(f"<td{m}>{c}</td>" for c, m in zip(row, marks, strict=True)) for row in rows]
+    heads = "".join(f'<th scope="col"{m}>{c}</th>' for c, m in zip(head, marks, strict=True))
+    own = f' id="{name}"' if name else ""
+    return "\n".join(
+        [
+            f'<table class="sortable"{own}>',
+            f"<thead><tr>{heads}</tr></thead>",
+            "<tbody>",
+            *(f"<tr>{line}</tr>" for line in lines),
+            "</tbody></table>",
+        ]
+    )
+
+
+def html_part(shown: Shown, title: str, name: str, notes: Sequence[str]) -> str:
+    """Return the table as a part of an HTML page: heading, table, notes."""
     items = "".join(f"<li>{html.escape(printable(note))}</li>\n" for note in notes)
-    return f"<h2>{html.escape(title)}</h2>\n{table}\n<ul>\n{items}</ul>\n"
+    heading = html.escape(printable(title))
+    return f"<h2>{heading}</h2>\n{to_html(shown, name)}\n<ul>\n{items}</ul>\n"
+
+
+def _escaped(shown: Shown, escape: Callable[[str], str]) -> list[list[str]]:
+    """Return the lines of the table, headings first, as `escape` makes text of them."""
+    lines = [[column.heading for column in shown.columns], *map(list, shown.rows)]
+    return [[escape(cell) for cell in line] for line in lines]

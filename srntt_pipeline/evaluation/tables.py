@@ -1,24 +1,19 @@
 """The tables of an evaluation: means with intervals beside the paper's numbers, and comparisons."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, lay_out
+from srntt_pipeline.evaluation.costs import COSTS, cost_notes
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE, paper_number
 from srntt_pipeline.evaluation.paths import PER_IMAGE, slug
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.statistics import compare, interval
-from srntt_pipeline.evaluation.table_formats import (
-    shown_difference,
-    shown_interval,
-    shown_number,
-    to_markdown,
-)
-from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.evaluation.table_formats import to_markdown
+from srntt_pipeline.files import csv_bytes, finite, write_bytes, write_json
 from srntt_pipeline.methods.method import NONE, reference_rank
 from srntt_pipeline.text import markdown
 
@@ -27,6 +22,7 @@ Row = dict[str, Any]
 TABLE_COLUMNS = (
     "dataset", "method", "reference", "protocol", "images", "psnr_db", "ssim",
     "paper_psnr_db", "paper_ssim", "psnr_db_low", "psnr_db_high", "ssim_low", "ssim_high",
+    *COSTS,
 )  # fmt: skip
 COMPARISON_COLUMNS = (
     "dataset", "protocol", "measure", "method", "reference", "other_method", "other_reference",
@@ -36,10 +32,13 @@ METRICS = ("lpips", "dists")
 _DIGITS = {"psnr_db": 4, "ssim": 5, "lpips": 5, "dists": 5}
 
 
-def summarise(per_image: Sequence[Row], costs: Any = None) -> list[Row]:
+def summarise(
+    per_image: Sequence[Row], costs: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Row]:
     """Return the rows of `table.csv`: means over images by protocol, method and reference.
 
     `psnr_db_low` … `ssim_high`: 95 % bootstrap intervals over images, None where there is none.
+    `costs`: rows of costs.csv by method; each row has those of its method, None where unknown.
     Protocols and methods stand in the order in which they first occur, references in Table 2's.
     """
     table = []
@@ -63,7 +62,8 @@ def summarise(per_image: Sequence[Row], costs: Any = None) -> list[Row]:
             summary[measure] = round(math.fsum(values) / len(values), digits)
             summary[f"{measure}_low"] = None if low is None else round(low, digits)
             summary[f"{measure}_high"] = None if high is None else round(high, digits)
-        table.append(summary)
+        known = (costs or {}).get(method, {})
+        table.append(summary | {name: known.get(name) for name in COSTS})
     return table
 
 
@@ -160,40 +160,24 @@ def _metrics(table: Sequence[Row]) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     for row in table:
         methods = metrics.setdefault(row["protocol"], {})
-        # JSON knows no infinity, which is what equal images have.
         methods.setdefault(slug(row["method"]), {})[slug(row["reference"])] = {
-            name: row[name] if math.isfinite(row[name]) else None for name in _measures([row])
+            name: row[name] for name in _measures([row])
         }
-    return metrics
+    whole: dict[str, Any] = finite(metrics)  # equal images have an infinite PSNR
+    return whole
 
 
 def _markdown(table: Sequence[Row], notes: Sequence[str]) -> str:
     parts = [f"# {markdown(table[0]['dataset'])}: PSNR and SSIM\n"]
     for protocol in dict.fromkeys(row["protocol"] for row in table):
         known = PROTOCOLS[protocol]
-        shown = pd.DataFrame([_shown(row) for row in table if row["protocol"] == protocol])
+        own = [row for row in table if row["protocol"] == protocol]
         parts.append(f"## Protocol `{protocol}`\n\n{known.words}. {known.meaning}\n")
-        parts.append(to_markdown(shown) + "\n")
+        parts.append(to_markdown(lay_out(own, without=(DATASET, PROTOCOL))) + "\n")
     return "\n".join([*parts, *(f"- {markdown(note)}" for note in notes)]) + "\n"
 
 
-def _shown(row: Row) -> dict[str, str]:
-    cells = {
-        "Method": row["method"],
-        "Reference": row["reference"],
-        "Images": str(row["images"]),
-        "PSNR (dB)": shown_number(row["psnr_db"], 2),
-        "paper": shown_number(row["paper_psnr_db"], 2),
-        "difference": shown_difference(row["psnr_db"], row["paper_psnr_db"], 2),
-        "SSIM": shown_number(row["ssim"], 4),
-        "paper ": shown_number(row["paper_ssim"], 3),
-        "difference ": shown_difference(row["ssim"], row["paper_ssim"], 3),
-        "PSNR, 95 %": shown_interval(row, "psnr_db", 2),
-        "SSIM, 95 %": shown_interval(row, "ssim", 4),
-    }
-    return cells | {name.upper(): shown_number(row[name], 4) for name in METRICS if name in row}
-
-
-def paper_notes(table: Sequence[Row]) -> list[str]:
-    """Return what readers of differences from the paper must know; nothing without any."""
-    return [PROTOCOL_NOTE] if any(row["paper_psnr_db"] for row in table) else []
+def table_notes(table: Sequence[Row]) -> list[str]:
+    """Return what readers must know of the paper's numbers and of costs; nothing without any."""
+    paper = [PROTOCOL_NOTE] if any(row["paper_psnr_db"] for row in table) else []
+    return [*paper, *cost_notes(table)]

@@ -41,6 +41,11 @@ COLUMNS = [
     "psnr_db_high",
     "ssim_low",
     "ssim_high",
+    "parameters",
+    "multiply_adds_per_pixel",
+    "seconds_per_image",
+    "peak_memory_mib",
+    "cost_device",
 ]
 BICUBIC, SISR, SRNTT = "Bicubic", "SRNTT-l2 (SISR)", "SRNTT-l2"
 
@@ -92,9 +97,9 @@ def cufed(tmp_path_factory, shared):
 
 @pytest.fixture(scope="module")
 def evaluated(cufed, checkpoint, tmp_path_factory):
-    """A whole evaluation: every reference of both groups."""
+    """A whole evaluation: every reference of both groups, stated to be the released ones."""
     out = tmp_path_factory.mktemp("evaluation")
-    return run(cufed, out, checkpoint)
+    return run(cufed, out, checkpoint, released="CUFED5")
 
 
 def run(dataset, out, *checkpoints, workers=1, **params):
@@ -335,21 +340,36 @@ def test_the_papers_numbers_stand_beside_ours(shared, evaluated):
 
 def test_differences_from_the_paper_are_shown(evaluated):
     markdown, page = ((evaluated / name).read_text() for name in ("table.md", "index.html"))
-    lines = [line for line in markdown.splitlines() if line.startswith("| ")][1:]
-    for line, row in zip(lines, rows(evaluated / "table.csv"), strict=True):
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        assert cells[:3] == [row["method"], row["reference"], row["images"]]
-        assert float(cells[3]) == pytest.approx(float(row["psnr_db"]), abs=0.0051)
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    names, _, *cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+    of_psnr, of_ssim = (i for i, name in enumerate(names) if name == "difference")
+    for line, row in zip(cells, rows(evaluated / "table.csv"), strict=True):
+        assert line[:3] == [row["method"], row["reference"], row["images"]]
+        assert float(line[3]) == pytest.approx(float(row["psnr_db"]), abs=0.0051)
         if row["paper_psnr_db"]:
             difference = float(row["psnr_db"]) - float(row["paper_psnr_db"])
-            assert float(cells[5]) == pytest.approx(difference, abs=0.0051)
-            assert cells[5][0] in "+-"
-            assert f"<td>{cells[5]}</td>" in page
-            assert float(cells[8]) == pytest.approx(
+            assert float(line[of_psnr]) == pytest.approx(difference, abs=0.0051)
+            assert line[of_psnr][0] in "+-"
+            assert f"<td>{line[of_psnr]}</td>" in page
+            assert float(line[of_ssim]) == pytest.approx(
                 float(row["ssim"]) - float(row["paper_ssim"]), abs=0.00051
             )
         else:
-            assert cells[4] == cells[5] == cells[7] == cells[8] == ""
+            assert line[of_psnr] == line[of_ssim] == ""
+
+
+def test_costs_stand_in_table_and_page_with_their_device(evaluated):
+    costs = {row["method"]: row for row in rows(evaluated / "costs.csv")}
+    for row in rows(evaluated / "table.csv"):
+        for name in COLUMNS[-5:]:
+            assert row[name] == costs[row["method"]][name]
+    notes = json.loads((evaluated / "notes.json").read_text())["notes"]
+    told = [note for note in notes if note.startswith("Seconds and memory")]
+    for name in ("table.md", "index.html"):
+        text = (evaluated / name).read_text()
+        assert "Multiply-adds per px" in text
+        assert told[0] in text
+    assert told[0].endswith("measured on a machine.")
 
 
 def test_readers_are_told_that_the_encoder_is_random(evaluated):
@@ -397,14 +417,41 @@ def test_without_a_checkpoint_bicubic_alone_is_measured(cufed, evaluated, tmp_pa
 
 def test_a_folder_without_references_is_measured_without_levels(checkpoint, photograph, tmp_path):
     dataset = plain_folder(tmp_path / "urban100", photograph)
-    table = by_method(run(dataset, tmp_path / "out", checkpoint))
+    stated = {"released": "Urban100"}
+    table = by_method(run(dataset, tmp_path / "out", checkpoint, **stated))
     assert list(table) == [(BICUBIC, "none"), (SISR, "none"), (SRNTT, "LR")]
     assert {(row["dataset"], row["images"]) for row in table.values()} == {("Urban100", "2")}
     # Table 1's number on sets without references is of LR as its own.
     assert table[SRNTT, "LR"]["paper_psnr_db"] == table[SISR, "none"]["paper_psnr_db"] == "25.5"
-    asked = by_method(run(dataset, tmp_path / "asked", checkpoint, references=("HR (warp)",)))
+    asked = by_method(
+        run(dataset, tmp_path / "asked", checkpoint, references=("HR (warp)",), **stated)
+    )
     assert list(asked) == [(BICUBIC, "none"), (SISR, "none"), (SRNTT, "HR (warp)")]
     assert asked[SRNTT, "HR (warp)"]["paper_psnr_db"] == ""
+
+
+def test_a_set_that_is_only_called_like_a_papers_has_none_of_its_numbers(photograph, tmp_path):
+    """26.14 dB of a data set of one's own named CUFED5 stood beside the paper's 24.18."""
+    dataset = plain_folder(tmp_path / "cufed5", photograph, ("a_0.png", "a_1.png", "a_2.png"))
+    out = run(dataset, tmp_path / "out")
+    (row,) = rows(out / "table.csv")
+    assert (row["dataset"], row["paper_psnr_db"]) == ("CUFED5 (own)", "")
+    notes = json.loads((out / "notes.json").read_text())["notes"]
+    assert any("not known by its pixels" in note for note in notes)
+    assert any(note.startswith("Names are taken as those of groups: a_0.png") for note in notes)
+    assert len(rows(run(dataset, tmp_path / "b", layout="images") / "per_image.csv")) == 3
+
+
+def test_released_images_are_known_whatever_the_folder_and_of_a_part(shared, tmp_path):
+    """The known image need not be among those that are measured."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for k in range(2):
+        name = f"001_{k}.png"
+        (folder / name).symlink_to(shared / "data" / "cufed" / "test" / "CUFED5" / name)
+        Image.new("RGB", (32, 32)).save(folder / f"000_{k}.png")
+    (row,) = rows(run(folder, tmp_path / "out", max_images=1) / "table.csv")
+    assert (row["dataset"], row["paper_psnr_db"]) == ("CUFED5", "24.18")
 
 
 def test_grey_images_of_a_benchmark_are_measured(photograph, tmp_path):
@@ -481,7 +528,8 @@ def test_odd_names_are_shown_as_they_are(photograph, tmp_path):
 def one_choice(cufed, checkpoint, tmp_path_factory):
     """The same groups with the references stitched, and with the best one."""
     out = tmp_path_factory.mktemp("choices")
-    return run(cufed, out, checkpoint, protocol=("luma-stitched", "luma-best", "luma-all"))
+    chosen = ("luma-stitched", "luma-best", "luma-all")
+    return run(cufed, out, checkpoint, protocol=chosen, released="CUFED5")
 
 
 def test_protocols_of_one_choice_have_that_reference_only(one_choice, evaluated):
@@ -718,7 +766,7 @@ def forbid(monkeypatch):
 def test_a_second_run_computes_nothing(cufed, evaluated, checkpoint, monkeypatch, contents):
     before = contents(evaluated)
     forbid(monkeypatch)
-    run(cufed, evaluated, checkpoint)
+    run(cufed, evaluated, checkpoint, released="CUFED5")
     assert contents(evaluated) == before
 
 
@@ -880,7 +928,7 @@ def test_an_output_that_is_a_file_is_refused(cufed, tmp_path):
 
 
 def test_one_worker_and_two_write_the_same_bytes(cufed, evaluated, checkpoint, tmp_path, contents):
-    run(cufed, tmp_path, checkpoint, workers=2)
+    run(cufed, tmp_path, checkpoint, workers=2, released="CUFED5")
     assert contents(tmp_path) == contents(evaluated)
 
 

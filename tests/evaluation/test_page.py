@@ -30,6 +30,8 @@ ROWS = [
     ("SRNTT", "LR", "inf", 1, ""),
 ]
 
+PARAMETERS = {"HR (warp)": 71_400, "L1": 864, "LR": "1520000"}
+
 
 def table(protocol):
     return [
@@ -38,6 +40,7 @@ def table(protocol):
             "images": 2, "psnr_db": psnr, "ssim": ssim, "paper_psnr_db": paper, "paper_ssim": "",
             "psnr_db_low": 20.0 if reference == "L1" else None,
             "psnr_db_high": 30.0 if reference == "L1" else None,
+            "parameters": PARAMETERS.get(reference),
         }
         for method, reference, psnr, ssim, paper in ROWS
     ]  # fmt: skip
@@ -196,10 +199,17 @@ def test_tables_are_sorted_by_numbers_and_back(page):
 
 
 def test_empty_cells_are_last_in_either_order(page):
-    assert find(page, "table th:nth-child(6)").text.startswith("paper PSNR")
+    assert find(page, "table th:nth-child(5)").text.startswith("paper PSNR")
     for ends in (["33.87", "25.10", "24.18", "", ""], ["24.18", "25.10", "33.87", "", ""]):
-        find(page, "table th:nth-child(6) button").click()
-        assert column(page, 6) == ends
+        find(page, "table th:nth-child(5) button").click()
+        assert column(page, 5) == ends
+
+
+def test_counts_are_sorted_with_their_units(page):
+    headers = page.find_elements("css selector", "table th")
+    place = 1 + next(i for i, h in enumerate(headers) if h.text.startswith("Parameters"))
+    find(page, f"table th:nth-child({place}) button").click()
+    assert column(page, place) == ["1.52 M", "71.4 k", "864", "", ""]
 
 
 def test_the_slider_shows_more_of_the_left_picture(page, tmp_path):

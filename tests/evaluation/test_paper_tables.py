@@ -9,16 +9,25 @@ import pytest
 
 from srntt_pipeline.config import TablesParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.paper_tables import COLUMNS, paper_tables
+from srntt_pipeline.evaluation.costs import COST_NOTE, write_costs
+from srntt_pipeline.evaluation.paper import paper_rows
+from srntt_pipeline.evaluation.paper_tables import paper_tables
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.evaluation.table_rows import COLUMNS, PUBLISHED_COLUMNS
 from srntt_pipeline.files import MARK, csv_bytes, write_bytes, write_json
 
 TABLES = ("table1", "table2", "table3", "figure7")
 REFERENCES = ("HR (warp)", "L1", "L2", "L3", "L4", "LR", "all")
 
 
-def save_results(folder, dataset, numbers, images=12, protocols=("luma",), refs=5, noise=0.05):
-    """Write what evaluate would, with PSNR by (method, reference), scattered alike by image."""
+def save_results(
+    folder, dataset, numbers, images=12, protocols=("luma",), refs=5, noise=0.05, not_run=(),
+    costs=(),
+):  # fmt: skip
+    """Write what evaluate would, with PSNR by (method, reference), scattered alike by image.
+
+    `not_run`: (method, reference, image, reason); `costs`: rows of costs.csv.
+    """
     difficulty = np.random.default_rng(0).normal(0, 3, images)
     rows = []
     for k in range(images):
@@ -35,11 +44,17 @@ def save_results(folder, dataset, numbers, images=12, protocols=("luma",), refs=
                         "reference_images": refs,
                         "psnr_db": round(psnr + difficulty[k] + own, 7),
                         "ssim": round(0.7 + psnr / 1000, 7),
+                        "picture": "images/x.png",
                     }
                 )
     write_bytes(folder / "per_image.csv", csv_bytes(list(rows[0]), rows))
     notes = {"dataset": dataset, "notes": [f"{len(numbers)} numbers, by <hand> & 50 %."]}
+    keys = ("method", "reference", "image", "reason")
+    if not_run:
+        notes["not_run"] = [dict(zip(keys, one, strict=True)) for one in not_run]
     write_json(folder / "notes.json", notes)
+    if costs:
+        write_costs(folder / "costs.csv", costs)
     return folder
 
 
@@ -137,11 +152,11 @@ def test_every_cell_that_is_empty_says_why(tmp_path, cufed, urban):
         assert all(row["psnr_db"] or row["note"] for row in table)
     reasons = {
         ("table1", "Sun80", "SRNTT-l2", "all"): "Sun80 was not evaluated",
-        ("table1", "CUFED5", "SRCNN", "all"): "not one of our methods",
-        ("table1", "Urban100", "SRNTT", "all"): "no checkpoint of SRNTT was evaluated",
-        ("table2", "CUFED5", "SRNTT-flow", "L1"): "no checkpoint of SRNTT-flow was evaluated",
-        ("table2", "CUFED5", "CrossNet", "L1"): "not one of our methods",
-        ("table3", "CUFED5", "SRNTT [relu1]", "HR"): "no checkpoint of SRNTT [relu1] was evaluated",
+        ("table1", "CUFED5", "SRCNN", "all"): "SRCNN was not evaluated on CUFED5",
+        ("table1", "Urban100", "SRNTT", "all"): "SRNTT was not evaluated on Urban100",
+        ("table2", "CUFED5", "CrossNet", "L1"): "CrossNet was not evaluated on CUFED5",
+        ("table3", "CUFED5", "SRNTT [relu1]", "HR"): "SRNTT [relu1] was not evaluated on CUFED5",
+        ("table3", "CUFED5", "SRNTT [relu1/2/3]", "HR"): "SRNTT was not evaluated on CUFED5",
     }
     for (table, dataset, method, reference), reason in reasons.items():
         row = find(tables[table], dataset=dataset, method=method, reference=reference)
@@ -213,10 +228,10 @@ def test_markdown_latex_and_html_show_the_protocol_nearest_to_the_papers(tmp_pat
         ]
         for line in body
     ]
-    assert cells[1:] == html == in_latex
+    assert cells[2:] == html == in_latex
     row = find(tables["table1"], dataset="CUFED5", method="SRNTT-l2", protocol="luma")
     (ours,) = (c for c in cells if c[:2] == ["CUFED5", "SRNTT-l2"])
-    assert ours[3] == f"{float(row['psnr_db']):.2f}"
+    assert ours[4] == f"{float(row['psnr_db']):.2f}"
     assert ours[5:7] == ["26.24", f"{float(row['psnr_db_difference']):+.2f}"]
 
 
@@ -272,7 +287,7 @@ def test_hostile_names_of_data_sets_are_only_text(tmp_path):
 def test_numbers_that_are_none_in_a_csv_are_refused(tmp_path, cufed):
     path = cufed / "per_image.csv"
     text = path.read_text()
-    first = text.splitlines()[1].split(",")[-2]
+    first = text.splitlines()[1].split(",")[-3]
     path.write_text(text.replace(first, "nan", 1))
     with pytest.raises(InputError, match="psnr_db is no number"):
         assemble(tmp_path / "out", cufed)
@@ -352,6 +367,9 @@ def test_folders_that_disagree_are_refused(tmp_path, cufed):
         ("per_image.csv", "\0"),
         ("notes.json", None),
         ("notes.json", "[]"),
+        ("notes.json", '{"dataset": "CUFED5", "notes": [], "not_run": [{"method": "x"}]}'),
+        ("notes.json", '{"dataset": "CUFED5", "notes": [], "not_run": 3}'),
+        ("costs.csv", "method,parameters\nx,many\n"),
     ],
 )
 def test_folders_of_other_things_are_refused_by_name(tmp_path, cufed, file, text):
@@ -365,8 +383,198 @@ def test_the_csv_has_the_promised_columns(tmp_path, cufed):
     tables = assemble(tmp_path / "out", cufed)
     for table in tables.values():
         assert tuple(table[0]) == COLUMNS
+    assert tuple(rows(tmp_path / "out" / "published.csv")[0]) == PUBLISHED_COLUMNS
+    names = (*TABLES, "published")
     assert {path.name for path in Path(tmp_path / "out").iterdir()} - {MARK} == {
-        *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex", "html")),
+        *(f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "html")),
         "comparisons.csv",
         "metrics.json",
     }
+
+
+# Any method
+
+
+def test_each_row_of_the_paper_is_filled_by_whatever_has_its_name(tmp_path):
+    """A network of no references, a folder of images: no list of names of ours decides."""
+    names = dict.fromkeys(row.method for row in paper_rows() if row.table == "1")
+    assert len(names) == 14
+    numbers = {(name, "none"): 24 + k / 10 for k, name in enumerate(names)}
+    table = assemble(tmp_path / "out", save_results(tmp_path / "x", "Sun80", numbers))["table1"]
+    for row in table:
+        if row["dataset"] == "Sun80":
+            assert row["psnr_db"]
+            assert row["note"] == "12 of 80 images"
+
+
+def test_methods_that_the_paper_lacks_follow_where_they_have_numbers(tmp_path, cufed):
+    numbers = {("EDSR", "none"): 26.0, ("Stitcher", "stitched"): 25.5}
+    numbers |= falling("SRNTT-l2 #1a2b3c", 27, 0.5) | {("Theirs", "L2"): 26.5}
+    folder = save_results(tmp_path / "more", "CUFED5", numbers, not_run=[("Wrong", "", "", "no")])
+    tables = assemble(tmp_path / "out", cufed, folder)
+    paper = {row.method for row in paper_rows()}
+    found = {name: [(row["method"], row["reference"]) for row in rows if row["method"] not in paper]
+             for name, rows in tables.items()}  # fmt: skip
+    levels = [("SRNTT-l2 #1a2b3c", reference) for reference in REFERENCES[:-1]]
+    assert found == {
+        "table1": [("EDSR", "none"), ("Stitcher", "stitched"), ("SRNTT-l2 #1a2b3c", "all")],
+        "table2": [*levels, ("Theirs", "L2")],
+        "table3": [],
+        "figure7": [],
+    }
+    last = max(i for i, row in enumerate(tables["table1"]) if row["method"] in paper)
+    assert tables["table1"][last + 1]["method"] == "EDSR"
+    assert tables["table1"][last + 1]["note"] == "12 of 126 images"
+
+
+def test_lr_is_the_number_of_others_too_on_sets_without_references(tmp_path):
+    folder = save_results(tmp_path / "x", "Urban100", {("Mine", "LR"): 24.0}, 100, refs=0)
+    row = find(assemble(tmp_path / "out", folder)["table1"], method="Mine")
+    assert (row["reference"], row["note"]) == ("LR", "no references at hand: LR is its own")
+
+
+def test_methods_of_others_stand_in_the_rows_of_other_data_sets(tmp_path):
+    numbers = {("EDSR", "none"): 26.0, ("SRCNN", "none"): 25.0, ("Raw", "L1"): 25.0}
+    tables = assemble(tmp_path / "out", save_results(tmp_path / "x", "demo", numbers))
+    own = [row["method"] for row in tables["table1"] if row["dataset"] == "demo"]
+    assert own == ["SRCNN", "EDSR"]
+    own = [row["method"] for row in tables["table2"] if row["dataset"] == "demo"]
+    assert own == ["Raw"]
+
+
+def test_the_true_reason_stands_in_a_row_without_a_number(tmp_path):
+    """What evaluate noted of a method is told, not that it was not evaluated."""
+    numbers = {("CrossNet", "L1"): 25.0, ("CrossNet", "L2"): 25.0, ("Bicubic", "none"): 24.0}
+    not_run = [
+        ("CrossNet", "all", "", "it does not take this reference"),
+        ("CrossNet", "", "", "protocol luma-all measures references: all, which it does not take"),
+        ("CrossNet", "LR", "001", "too small"),
+        ("CrossNet", "LR", "002", "too small"),
+        ("SRNTT-flow", "L1", "", "it does not take this reference"),
+        ("SelfEx", "none", "001", "no image 001"),
+    ]
+    folder = save_results(tmp_path / "x", "CUFED5", numbers, not_run=not_run)
+    other = save_results(tmp_path / "y", "Sun80 (own)", {("Bicubic", "none"): 24.0})
+    tables = assemble(tmp_path / "out", folder, other)
+    reasons = {
+        ("table1", "CUFED5", "CrossNet", "all"): "it does not take this reference",
+        ("table2", "CUFED5", "CrossNet", "LR"): "no SR of 2 images: too small",
+        ("table2", "CUFED5", "CrossNet", "L3"): "not evaluated with reference L3",
+        ("table2", "CUFED5", "SRNTT-flow", "L1"): "it does not take this reference",
+        ("table2", "CUFED5", "SRNTT", "L1"): "SRNTT was not evaluated on CUFED5",
+        ("table1", "CUFED5", "SelfEx", "all"): "no SR of 1 images: no image 001",
+        ("table1", "Sun80", "Bicubic", "all"): "Sun80 was not evaluated, Sun80 (own) was",
+        ("table1", "Urban100", "Bicubic", "all"): "Urban100 was not evaluated",
+    }
+    for (table, dataset, method, reference), reason in reasons.items():
+        row = find(tables[table], dataset=dataset, method=method, reference=reference)
+        assert (row["psnr_db"], row["note"]) == ("", reason)
+
+
+def markdown_rows(path):
+    """Return the rows of a Markdown table by heading."""
+    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
+    names, _, *cells = ([c.strip() for c in line[1:-1].split("|")] for line in lines)
+    return [dict(zip(names, row, strict=True)) for row in cells]
+
+
+def test_rows_stay_when_a_protocol_was_not_measured(tmp_path, cufed, urban):
+    """They were left out without a word, and with them the paper's numbers."""
+    tables = assemble(tmp_path / "out", cufed, urban, protocol=("rgb",))
+    for name in TABLES[:3]:
+        shown = markdown_rows(tmp_path / "out" / f"{name}.md")
+        keys = dict.fromkeys((r["dataset"], r["method"], r["reference"]) for r in tables[name])
+        assert len(shown) == len(keys)
+    shown = markdown_rows(tmp_path / "out" / "table1.md")
+    row = find(shown, **{"Data set": "Urban100", "Method": "Bicubic"})
+    assert row["Note"] == "not measured by protocol rgb"
+    assert row["PSNR (dB)"] == row["Protocol"] == ""
+    assert row["paper PSNR"] == "23.14"
+    assert find(shown, **{"Data set": "CUFED5", "Method": "Bicubic"})["Protocol"] == "rgb"
+
+
+def test_a_row_that_lacks_the_protocol_of_the_others_stays(tmp_path):
+    folders = [
+        save_results(tmp_path / "a", "CUFED5", {("Bicubic", "none"): 24.0}, 126),
+        save_results(tmp_path / "b", "CUFED5", {("EDSR", "none"): 26.0}, protocols=("rgb",)),
+        save_results(tmp_path / "c", "CUFED5", falling("SRNTT", 26, 0.1), protocols=("rgb",)),
+    ]
+    assemble(tmp_path / "out", *folders)
+    shown = markdown_rows(tmp_path / "out" / "table1.md")
+    for method in ("EDSR", "SRNTT"):
+        row = find(shown, **{"Data set": "CUFED5", "Method": method})
+        assert row["Note"] == "not measured by protocol luma"
+    assemble(tmp_path / "all", *folders, protocol=("luma-all",))
+    (row,) = [r for r in markdown_rows(tmp_path / "all" / "table2.md")
+              if (r["Method"], r["Reference"]) == ("SRNTT", "L1")]  # fmt: skip
+    assert row["Note"] == "protocol luma-all does not measure reference L1"
+
+
+# Published numbers, costs
+
+
+def test_published_numbers_stand_beside_the_papers_with_their_source(tmp_path, urban):
+    table = assemble(tmp_path / "out", urban)["table1"]
+    row = find(table, dataset="Urban100", method="LapSRN")
+    assert (row["paper_psnr_db"], row["published_psnr_db"], row["published_ssim"]) == (
+        "24.26", "25.21", "0.756",
+    )  # fmt: skip
+    assert not find(table, dataset="CUFED5", method="LapSRN")["published_psnr_db"]
+    for suffix in ("md", "html", "tex"):
+        text = (tmp_path / "out" / f"table1.{suffix}").read_text()
+        assert "published PSNR" in text
+        assert "LapSRN on Urban100: the authors' network as later papers quote it" in (
+            text.replace("&#x27;", "'").replace("\\", "")
+        )
+
+
+def test_methods_after_the_paper_have_a_table_with_ours_where_measured_alike(tmp_path):
+    numbers = {("C2-Matching-rec", "L1"): 28.0, ("TTSR", "all"): 25.0}
+    assemble(tmp_path / "out", save_results(tmp_path / "x", "CUFED5", numbers))
+    table = rows(tmp_path / "out" / "published.csv")
+    assert {row["method"] for row in table} == {"TTSR", "MASA", "C2-Matching", "AMSA", "DATSR"}
+    (ours,) = [row for row in table if row["psnr_db"]]
+    assert (ours["method"], ours["variant"], ours["published_psnr_db"]) == (
+        "C2-Matching", "reconstruction", "28.24",
+    )  # fmt: skip
+    assert all(row["source"] and row["measured"] for row in table)
+    row = find(rows(tmp_path / "out" / "table1.csv"), method="TTSR")
+    assert (row["published_psnr_db"], row["paper_psnr_db"]) == ("25.53", "")
+
+
+COST = {
+    "method": "Bicubic", "parameters": 71_400, "multiply_adds_per_pixel": 12_345.5,
+    "seconds_per_image": 0.25, "peak_memory_mib": 512, "cost_device": "two cores",
+}  # fmt: skip
+
+
+def test_costs_of_several_folders_stand_in_table_1(tmp_path):
+    bicubic, edsr = {("Bicubic", "none"): 24.0}, {("EDSR", "none"): 26.0}
+    folders = [
+        save_results(tmp_path / "a", "CUFED5", bicubic, costs=[COST]),
+        save_results(tmp_path / "b", "CUFED5", bicubic | edsr,
+                     costs=[{"method": "Bicubic"}, COST | {"method": "EDSR", "parameters": 864,
+                            "cost_device": "a GPU"}]),
+        save_results(tmp_path / "c", "Sun80", bicubic | edsr),
+    ]  # fmt: skip
+    tables = assemble(tmp_path / "out", *folders)
+    kept = {(row["dataset"], row["method"]): row["parameters"] for row in tables["table1"]
+            if row["psnr_db"]}  # fmt: skip
+    assert kept == {
+        ("CUFED5", "Bicubic"): "71400", ("Sun80", "Bicubic"): "", ("CUFED5", "EDSR"): "864",
+        ("Sun80", "EDSR"): "",
+    }  # fmt: skip
+    assert not any(row["parameters"] for row in tables["table2"])
+    text = (tmp_path / "out" / "table1.md").read_text()
+    assert f"- {COST_NOTE} Bicubic on two cores; EDSR on a GPU." in text
+    assert COST_NOTE not in (tmp_path / "out" / "table2.md").read_text()
+
+
+def test_evaluations_of_earlier_versions_are_read(tmp_path, cufed, contents):
+    """They have no pictures, no costs, and say nothing of what was not run."""
+    assemble(tmp_path / "out", cufed)
+    path = cufed / "per_image.csv"
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.open()))
+    assert "picture" not in path.read_text()
+    assemble(tmp_path / "again", cufed)
+    assert contents(tmp_path / "again") == contents(tmp_path / "out")

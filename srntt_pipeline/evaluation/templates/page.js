@@ -3,9 +3,11 @@
   const images = JSON.parse(document.getElementById("data").textContent);
 
   // Tables: a button in each header sorts by it; again turns the order round.
+  const units = { k: 1e3, M: 1e6, G: 1e9, T: 1e12 }; // of counts: 71.4 k
   const number = (text) => {
     const found = parseFloat(text.replace("inf", "Infinity"));
-    return Number.isNaN(found) ? null : found;
+    const unit = /^[\d.]+ ([kMGT])$/.exec(text);
+    return Number.isNaN(found) ? null : found * (unit ? units[unit[1]] : 1);
   };
   const compareCells = (a, b, ascending) => {
     if (a === b) return 0;
