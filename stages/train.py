@@ -1,4 +1,4 @@
-"""DVC stage train: PARAMS RECIPE DATASET OUT ON [KEY=VALUE…]."""
+"""DVC stage train: PARAMS RECIPE DATASET OUT FROM [KEY=VALUE…]."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from srntt_pipeline.training.loop import train
 
 if __name__ == "__main__":
     with reporting():
-        params, recipe, dataset, out, on, *keys = arguments(__doc__)
+        params, recipe, dataset, out, source, *keys = arguments(__doc__)
         settings = override(recipe_params(read_params(Path(params)), recipe), keys)
-        # ON: the swaps that the recipe trains on; one that takes none trains on DATASET alone.
-        swaps = Path(on) if settings.takes("maps") else None
+        # FROM: the swaps that the recipe trains on; one that takes none trains on DATASET alone.
+        swaps = Path(source) if settings.takes("maps") else None
         # DVC has found that what it depends on has changed: its outputs are to be made anew.
         train(settings, Path(dataset), Path(out), swaps, overwrite=True)
