@@ -33,7 +33,7 @@ TINY = {
     "super_resolve": None,
 }  # fmt: skip
 
-RUN = "outputs/Zoë's  run"
+RUN = "outputs/Zoë's run"
 
 
 @pytest.fixture(scope="module")
