@@ -50,7 +50,7 @@ class Restorer:
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
                 f"{self.encoder.identity}; name that file with --encoder-weights"
             )
-        self.matcher = load_matcher(info.swaps, self.encoder, files)
+        self.matcher = load_matcher(info.swaps, self.encoder, files, checkpoint.path)
         check_networks(checkpoint.path, info.networks, self.matcher.networks)
         self.versions = self.matcher.versions
         self._model = model.to(device)

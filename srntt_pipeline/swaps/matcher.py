@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from srntt_pipeline import memory
@@ -105,14 +106,18 @@ def load_matcher(
     params: MatchParams,
     encoder: Encoder,
     files: NetworkFiles = AS_NAMED,
+    checkpoint: Path | None = None,
 ) -> Matcher:
-    """Return the Matcher that `params` ask for, on the encoder's device; raises InputError."""
+    """Return the Matcher that `params` ask for, on the encoder's device; raises InputError.
+
+    `checkpoint`: the one whose params they are, which nobody can choose.
+    """
     params, device = files.found(params), encoder.mean.device
     if params.precision == "tf32" and params.matching == "patches" and device.type != "cuda":
-        raise InputError(
-            f"swaps.precision: tf32 needs CUDA, the device is {device}; choose another one, or "
-            "--device cuda"
-        )
+        needs = f"tf32 needs CUDA, the device is {device}"
+        if checkpoint:
+            raise InputError(f"{checkpoint}: matched in tf32; {needs}: use --device cuda")
+        raise InputError(f"swaps.precision: {needs}; choose another one, or --device cuda")
     upscaler = load_upscaler(params.upscaler, device)
     flow = load_flow(params, device)
     return Matcher(encoder, upscaler, versions(params), params.precision, flow)
