@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,23 @@ def reporting() -> Iterator[None]:
         if not str(error).startswith("DataLoader worker"):  # PyTorch has no type of its own for it
             raise
         _end(f"{error}; {KEPT}, with fewer --loader-workers", 1)
+
+
+def arguments(usage: str | None) -> list[str]:
+    """Return the arguments of a stage's script, whose docstring is `usage`.
+
+    That is a line such as `DVC stage NAME: PARAMS OUT [SWAPS] [KEY=VALUE…].`: a word in brackets
+    may be left out, one that ends with `…` may be given many times. Raises InputError for too few
+    arguments or too many, with the usage.
+    """
+    line = (usage or "").splitlines()[0].partition(": ")[2].removesuffix(".")
+    words, (script, *given) = line.split(), sys.argv
+    least = sum(not word.startswith("[") for word in words)
+    most = math.inf if "…" in line else len(words)
+    if not least <= len(given) <= most:
+        number = f"{len(given)} argument" + "s" * (len(given) != 1)
+        raise InputError(f"{script}: {number}; usage: python {script} {line}")
+    return given
 
 
 def _told(error: OSError) -> str | None:

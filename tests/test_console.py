@@ -7,7 +7,7 @@ import signal
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from srntt_pipeline.console import reporting
+from srntt_pipeline.console import arguments, reporting
 from srntt_pipeline.errors import InputError, WorkerDied
 from srntt_pipeline.parallel import run_all
 
@@ -128,3 +128,34 @@ def test_the_file_system_s_errors_name_the_file(told, error, expected):
 def test_faults_of_ours_are_shown_as_they_are(error):
     with pytest.raises(type(error)), reporting():
         raise error
+
+
+# Arguments of a stage's script
+
+
+@pytest.mark.parametrize(
+    ("usage", "given", "taken"),
+    [
+        ("PARAMS OUT", 2, True),
+        ("PARAMS OUT", 1, False),
+        ("PARAMS OUT", 3, False),
+        ("PARAMS RESULTS…", 1, False),
+        ("PARAMS RESULTS…", 9, True),
+        ("PARAMS [SWAPS]", 1, True),
+        ("PARAMS [SWAPS]", 2, True),
+        ("PARAMS [SWAPS]", 3, False),
+        ("PARAMS [SWAPS] [KEY=VALUE…]", 1, True),
+        ("PARAMS [SWAPS] [KEY=VALUE…]", 9, True),
+        ("PARAMS [SWAPS] [KEY=VALUE…]", 0, False),
+    ],
+)
+def test_arguments_are_as_many_as_the_usage_says(told, monkeypatch, usage, given, taken):
+    values = [f"value {number}" for number in range(given)]
+    monkeypatch.setattr("sys.argv", ["stages/one.py", *values])
+    doc = f"DVC stage one: {usage}.\n\nMore of it."
+    if taken:
+        assert arguments(doc) == values
+        return
+    line, code = told(lambda: arguments(doc))
+    number = "1 argument" if given == 1 else f"{given} arguments"
+    assert (line, code) == (f"stages/one.py: {number}; usage: python stages/one.py {usage}", 2)

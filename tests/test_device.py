@@ -1,10 +1,17 @@
+import json
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tiny_networks
 import torch
+from PIL import Image
 
+from srntt_pipeline.cli import main
 from srntt_pipeline.device import choose_device, device_workers, worker_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.parallel import run_all
@@ -125,3 +132,69 @@ def test_workers_of_a_pool_are_numbered() -> None:
 def test_device_of_the_main_process(cuda: Cuda, devices: int, name: str, expected: str) -> None:
     cuda(devices)
     assert str(worker_device(name)) == expected
+
+
+# tf32 where there is no CUDA: every command that matches patches
+
+
+@pytest.fixture(scope="module")
+def matching(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of one pair and one test group, and a network whose params say tf32."""
+    folder = tmp_path_factory.mktemp("tf32")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    for name in ("train/input/0", "train/ref/0", "test/CUFED5/0_0", "test/CUFED5/0_1"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    tiny_networks.save_srntt(folder / "model" / "srntt-l2.safetensors")
+    card = folder / "model" / "srntt-l2.json"
+    content = json.loads(card.read_text())
+    content["swaps"]["precision"] = "tf32"
+    card.write_text(json.dumps(content))
+    return folder
+
+
+def run(command: str, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Run a command on the CPU; return its exit code."""
+    words = [word.format(home=folder, out=out) for word in command.split()]
+    monkeypatch.setattr(sys, "argv", ["srntt-pipeline", *words, "--device", "cpu"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code or 0
+
+
+TF32 = "--encoder-weights random --precision tf32 --scales 1 --rotations-deg 0"
+SHOW = "show-match {home}/test/CUFED5/0_0.png --ref {home}/test/CUFED5/0_1.png -o {out}"
+ENLARGE = "super-resolve {home}/test/CUFED5/0_0.png --checkpoint {home}/model -o {out}"
+
+
+@pytest.mark.parametrize(
+    ("command", "asks"),
+    [
+        (f"precompute-swaps {{home}} {{out}} --workers 1 {TF32}", "swaps.precision: "),
+        (f"{SHOW} {TF32}", "swaps.precision: "),
+        (ENLARGE, "srntt-l2.safetensors: matched in tf32; "),
+        ("evaluate {home} {out} --checkpoint {home}/model", "matched in tf32; "),
+    ],
+)
+def test_tf32_without_cuda_is_one_line(
+    command: str,
+    asks: str,
+    matching: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(command, matching, tmp_path / "out.png", monkeypatch) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ")
+    assert f"{asks}tf32 needs CUDA, the device is cpu" in line
+    assert line.endswith("--device cuda")
+    assert not list(tmp_path.iterdir())
+
+
+def test_flow_compares_no_patches_and_needs_no_cuda(
+    matching: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = f"precompute-swaps {{home}} {{out}} --workers 1 --matching flow-dis {TF32}"
+    assert run(command, matching, tmp_path / "out", monkeypatch) == 0
+    assert (tmp_path / "out" / "index.json").is_file()

@@ -1,14 +1,19 @@
 import csv
+import json
+import os
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 from PIL import Image
 
 from srntt_pipeline.config import Params, SwapParams, override, read_params
+from srntt_pipeline.recipes import RECIPES
 from srntt_pipeline.recipes.srntt import SrnttRecipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -63,12 +68,16 @@ def pipeline(tmp_path_factory):
     run_stage("build_cufed5", params, run / "albums", dataset)
     run_stage("precompute_swaps", params, dataset, run / "swaps")
     run_stage("train", params, "srntt", dataset, run / "model", run / "swaps", "seed=1")
-    run_stage("train", params, "edsr", dataset, run / "edsr", "blocks=2")
-    run_stage("evaluate", params, dataset, run / "model", run / "evaluation")
+    run_stage("train", params, "edsr", dataset, run / "edsr", dataset / "train", "blocks=2")
+    theirs = run / "images of theirs"
+    theirs.mkdir()
+    hr = Image.open(test / "000_0.png")
+    hr.crop((0, 0, hr.width // 4 * 4, hr.height // 4 * 4)).save(theirs / "000_0.png")
+    sources = run / "model", f"theirs={theirs}"
+    run_stage("evaluate", params, dataset, run / "evaluation", *sources)
     run_stage("tables", params, run / "tables", run / "evaluation")
-    refs = test / "000_1.png", test / "000_2.png"
     lr = run / "evaluation" / "images" / "lr" / "none" / "000.png"
-    run_stage("super_resolve", params, lr, run / "model", run / "sr.png", *refs)
+    run_stage("super_resolve", params, lr, run / "model", run / "sr.png", test, "000_1.png")
     return run
 
 
@@ -98,18 +107,27 @@ def test_the_stages_run_one_after_the_other(pipeline):
         ("tiny", "SRNTT-l2 (SISR)", "none"),
         ("tiny", "SRNTT-l2", "L1"),
         ("tiny", "SRNTT-l2", "LR"),
+        ("tiny", "theirs", "none"),
     ]
     lr = Image.open(pipeline / "evaluation" / "images" / "lr" / "none" / "000.png")
     assert Image.open(pipeline / "sr.png").size == (4 * lr.width, 4 * lr.height)
 
 
-@pytest.mark.parametrize("script", sorted(STAGES.glob("*.py")), ids=lambda script: script.stem)
+def usage(script):
+    """The arguments that a stage's script promises in its first line."""
+    return script.read_text().splitlines()[0].partition(": ")[2].removesuffix('."""').split()
+
+
+SCRIPTS = sorted(STAGES.glob("*.py"))
+WITH_PARAMS = [script for script in SCRIPTS if usage(script)[0] == "PARAMS"]
+IDS = {"ids": lambda script: script.stem}
+
+
+@pytest.mark.parametrize("script", WITH_PARAMS, **IDS)
 def test_a_typo_in_the_params_ends_a_stage_with_code_2_and_one_line(script, tmp_path, capsys):
     params = tmp_path / "params.yaml"
     params.write_text("train:\n  srntt:\n    step: 3\n")
-    promised = script.read_text().splitlines()[0].split(": ")[1].strip('".').split()
-    assert promised[0] == "PARAMS"
-    arguments = [tmp_path / name for name in promised[1:]]
+    arguments = [tmp_path / name for name in usage(script)[1:] if name[0] != "["]
     with pytest.raises(SystemExit) as end:
         run_stage(script.stem, params, *arguments)
     assert end.value.code == 2
@@ -119,26 +137,22 @@ def test_a_typo_in_the_params_ends_a_stage_with_code_2_and_one_line(script, tmp_
     assert err == f"Error: {params}: {told}\n"
 
 
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (["srntt", "dataset"], "expected PARAMS RECIPE DATASET OUT [SWAPS] KEY=VALUE…"),
-        (["esdr", "dataset", "out"], "esdr: no such recipe; known: edsr, sisr, srntt"),
-        (["edsr", "dataset", "out", "step=3"], "did you mean steps?"),
-        (["edsr", "dataset", "out", "swaps"], "edsr is trained without swaps; leave them out"),
-        (["srntt", "dataset", "out"], "srntt is trained on swaps: name their folder"),
-        (["edsr", "dataset", "out", "steps=3", "more"], "more: expected KEY=VALUE"),
-    ],
-)
-def test_the_stage_of_training_says_what_it_takes(given, told, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("train:\n  edsr:\n")
-    with pytest.raises(SystemExit) as end:
-        run_stage("train", "params.yaml", *given)
-    assert end.value.code == 2
-    line = capsys.readouterr().err
-    assert told in line
-    assert line.count("\n") == 1
+@pytest.mark.parametrize("script", SCRIPTS, **IDS)
+def test_a_wrong_number_of_arguments_is_one_line_with_the_usage(script, capsys):
+    words = usage(script)
+    needed = [word for word in words if word[0] != "["]
+    wrong = [len(needed) - 1]
+    if not any("…" in word for word in words):
+        wrong.append(len(words) + 1)
+    for count in wrong:
+        with pytest.raises(SystemExit) as end:
+            run_stage(script.stem, *"x" * count)
+        assert end.value.code == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        given = f"{count} argument" + "s" * (count != 1)
+        name = str(script)
+        assert err == f"Error: {name}: {given}; usage: python {name} {' '.join(words)}\n"
 
 
 # Params files and dvc.yaml
@@ -181,30 +195,85 @@ def dvc():
         choices = {**content["vars"][0], **content["vars"][1]}
         items = choices[stage["foreach"].strip("${}")]
         for key, item in items.items():
-            text = yaml.safe_dump(stage["do"]).replace("${key}", key)
-            stages[f"{name}@{key}"] = yaml.safe_load(text.replace("${item}", item))
+            text = yaml.safe_dump(stage["do"], width=1000).replace("${key}", key)
+            for place, value in item.items() if isinstance(item, dict) else [("", item)]:
+                named = f"item.{place}".removesuffix(".")
+                text = text.replace(f"${{{named}}}", value)
+            stages[f"{name}@{key}"] = yaml.safe_load(text)
     return {**content, "stages": stages}
 
 
 def test_dvc_has_a_stage_for_each_script(dvc):
     called = {}
     for name, stage in dvc["stages"].items():
-        python, script, params, *_ = stage["cmd"].split()
-        assert (python, params) == ("python", "${params}")
-        assert script in stage["deps"]
+        python, script, first, *_ = stage["cmd"].split()
+        assert python == "python"
+        if name != "imports":
+            assert first == '"${params}"'
+            assert f"${{run}}/imports/{Path(script).stem}.txt" in stage["deps"]
         called[name.split("@")[0]] = script
     assert called == {
         path.stem.replace("_", "-"): f"stages/{path.name}" for path in STAGES.glob("*.py")
     }
 
 
+ODD = "Zoë's  photos & co; #1 (new) *"
+
+
+def test_paths_of_dvc_may_hold_what_a_shell_would_take_apart(dvc, tmp_path):
+    """Each stage's command, as DVC writes it out, run by a shell with a `python` that tells."""
+    run, choices = json.loads(json.dumps(dvc["vars"]).replace("outputs", ODD))
+    run |= {"params": f"{ODD}.yaml", "albums": ODD, "methods": 'mine "theirs=images of theirs"'}
+    content = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text()) | {"vars": [run, choices]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / f"{ODD}.yaml").write_text((REPOSITORY / "params.yaml").read_text())
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    python.chmod(0o755)
+    Repo.init(str(tmp_path), no_scm=True)
+    told = {}
+    for stage in Repo(str(tmp_path)).index.stages:
+        done = subprocess.run(
+            stage.cmd, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True,
+            env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        )  # fmt: skip
+        told[stage.name] = done.stdout.splitlines()
+    params, home = f"{ODD}.yaml", f"{ODD}/demo"
+    assert len(told) == len(dvc["stages"])
+    for name, (script, *arguments) in told.items():
+        words = usage(REPOSITORY / script)
+        assert arguments[0] == (params if words[0] == "PARAMS" else f"{home}/imports"), name
+    assert told["build-cufed5"][1:] == [params, ODD, f"{home}/dataset"]
+    assert told["train@srntt"][2:] == [
+        "srntt", f"{home}/dataset", f"{home}/models/srntt", f"{home}/swaps/patches",
+        "variant=srntt",
+    ]  # fmt: skip
+    assert told["train@edsr"][2:] == [
+        "edsr", f"{home}/dataset", f"{home}/models/edsr", f"{home}/dataset/train",
+    ]  # fmt: skip
+    assert told["evaluate@own"][2:] == [
+        f"{home}/dataset/test/CUFED5", f"{home}/evaluation/own", f"{home}/models",
+        "mine", "theirs=images of theirs",
+    ]  # fmt: skip
+    assert told["super-resolve"][2:] == [
+        f"{home}/evaluation/own/images/lr/none/000.png", f"{home}/models/srntt-l2",
+        f"{home}/super_resolved.png", f"{home}/dataset/test/CUFED5", "000_1.png", "000_2.png",
+    ]  # fmt: skip
+
+
 def test_dvc_stages_depend_on_a_section_of_the_params_only(dvc):
     """And nothing there says where or how parallel a stage runs: that may not invalidate it."""
-    for stage in dvc["stages"].values():
-        ((file, sections),) = [pair for entry in stage["params"] for pair in entry.items()]
+    for name, stage in dvc["stages"].items():
+        if name == "imports":
+            continue
+        ((file, (section,)),) = [pair for entry in stage["params"] for pair in entry.items()]
         assert file == "${params}"
-        assert len(sections) == 1
-        assert set(sections) <= set(Params.model_fields)
+        if name.startswith("train@"):
+            recipe = stage["cmd"].split()[3]
+            assert section == f"train.{recipe}"
+            assert recipe in RECIPES
+        else:
+            assert section in Params.model_fields
     for section in Params.model_fields:
         keys = set(getattr(Params(), section).model_dump())
         assert not keys & {"workers", "device", "cluster", "cache_gib"}
@@ -228,18 +297,24 @@ def test_what_a_dvc_stage_reads_of_the_run_another_makes(dvc):
                 assert (REPOSITORY / path).exists(), path
 
 
-def test_networks_of_dvc_are_variants_whose_swaps_are_made(dvc):
+def test_networks_of_dvc_train_on_what_their_recipe_takes(dvc):
     kinds, networks = dvc["vars"][1]["kinds"], dvc["vars"][1]["networks"]
-    for name, kind in networks.items():
-        variant = override(SrnttRecipe(), [f"variant={name}"]).defaults
-        made = override(SwapParams(), [kinds[kind]])
-        assert made.matching.startswith("flow") == variant.flow
-        assert made.references == variant.references
+    for network in networks.values():
+        settings = override(RECIPES[network["recipe"]](), network["set"].split())
+        assert network["model"] == settings.network()[0]  # as its checkpoint is called
+        folder, kind = network["from"].split("/")
+        if settings.takes("maps"):
+            assert folder == "swaps"
+            made, wanted = override(SwapParams(), [kinds[kind]]), settings.swaps()
+            assert made.matching.split("-")[0] == wanted.matching
+            assert made.references == wanted.references
+        else:
+            assert network["from"] == "dataset/train"
 
 
 def test_the_switch_to_another_run_is_one_item(dvc):
     """Those that docs/ give have the same keys, a params file of every section, an own test set."""
-    keys = {"params", "albums", "run", "test_sets"}
+    keys = {"params", "albums", "run", "test_sets", "methods", "super_resolve"}
     runs = [dvc["vars"][0]]
     for page in (REPOSITORY / "docs").glob("*.md"):
         for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
@@ -253,6 +328,15 @@ def test_the_switch_to_another_run_is_one_item(dvc):
         assert set(run) == keys
         sections = yaml.safe_load((REPOSITORY / run["params"]).read_text())
         assert {
-            s for stage in dvc["stages"].values() for p in stage["params"] for s in p["${params}"]
+            section.split(".")[0]
+            for stage in dvc["stages"].values()
+            for entry in stage.get("params", [])
+            for section in entry["${params}"]
         } <= set(sections)
         assert run["test_sets"]["own"] == f"{run['run']}/dataset/test/CUFED5"
+        assert json.loads(json.dumps(run["super_resolve"]).replace(run["run"], "RUN")) == {
+            "lr": "RUN/evaluation/own/images/lr/none/000.png",
+            "checkpoint": "RUN/models/srntt-l2",
+            "folder": "RUN/dataset/test/CUFED5",
+            "references": "000_1.png 000_2.png",
+        }

@@ -1,0 +1,101 @@
+"""The package as others install it: a wheel, in a folder of its own, run outside the repository."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACKAGE = REPOSITORY / "srntt_pipeline"
+
+if importlib.util.find_spec("hatchling") is None:
+    pytest.skip("needs hatchling, which builds the wheel", allow_module_level=True)
+
+EVERY_COMMAND = """
+import importlib, pkgutil, sys
+import click
+import srntt_pipeline
+from srntt_pipeline.cli import cli
+
+def commands(command, names=()):
+    yield names
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands(one, (*names, name))
+
+for names in commands(cli):
+    cli([*names, "--help"], prog_name="srntt-pipeline", standalone_mode=False)
+    print("shown:", *names)
+for module in pkgutil.walk_packages(srntt_pipeline.__path__, "srntt_pipeline."):
+    importlib.import_module(module.name)
+for name, module in list(sys.modules.items()):
+    if name.split(".")[0] == "srntt_pipeline":
+        print("loaded:", name, module.__file__, sep="|")
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", *command, str(REPOSITORY)], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    target = wheel.parent / "installed"
+    command = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", *command], check=True)
+    return target
+
+
+def run(installed: Path, folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(installed), "SRNTT_WORKERS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> None:
+    ours = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in names if ".dist-info/" not in name} == ours
+    assert {"srntt_pipeline/py.typed", "srntt_pipeline/evaluation/paper_tables.csv"} <= ours
+
+
+def test_every_command_and_module_of_an_installed_wheel_is_found_there(
+    installed: Path, tmp_path: Path
+) -> None:
+    lines = run(installed, tmp_path, "-c", EVERY_COMMAND).splitlines()
+    shown = {line.removeprefix("shown:").strip() for line in lines if line.startswith("shown:")}
+    assert {"", "train edsr", "shards verify", "evaluate", "tables"} <= shown
+    loaded = dict(line.split("|")[1:] for line in lines if line.startswith("loaded:"))
+    modules = {path.relative_to(REPOSITORY).with_suffix("") for path in PACKAGE.rglob("*.py")}
+    assert set(loaded) == {".".join(path.parts).removesuffix(".__init__") for path in modules}
+    assert all(Path(file).is_relative_to(installed) for file in loaded.values())
+
+
+def test_an_installed_wheel_measures_and_makes_tables(installed: Path, tmp_path: Path) -> None:
+    """Which takes its command, templates and the paper's numbers."""
+    (tmp_path / "mine").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "mine" / "one.png")
+    command = str(installed / "bin" / "srntt-pipeline")
+    run(installed, tmp_path, command, "evaluate", "mine", "measured", "--protocol", "luma")
+    assert "<table" in (tmp_path / "measured" / "index.html").read_text()
+    run(installed, tmp_path, command, "tables", "measured", "-o", "tables")
+    assert "SRNTT" in (tmp_path / "tables" / "table1.md").read_text()
