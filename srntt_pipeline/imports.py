@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from srntt_pipeline.files import write_bytes
+
 PACKAGE = "srntt_pipeline"
 
 
@@ -20,11 +22,19 @@ def write_imports(stages: Path, out: Path) -> None:
     looked for beside `stages`. Comments and docstrings change no hash, as they change no result.
     """
     out.mkdir(parents=True, exist_ok=True)
-    root = stages.resolve().parent
     for script in sorted(stages.resolve().glob("*.py")):
-        files = [script, *imported(script, root)]
-        lines = [f"{_hash(file)}  {file.relative_to(root).as_posix()}\n" for file in files]
-        (out / f"{script.stem}.txt").write_text("".join(lines), encoding="utf-8")
+        write_bytes(out / f"{script.stem}.txt", "".join(_lines(script)).encode())
+
+
+def code_sha256(script: Path) -> str:
+    """Return one hash of all that `write_imports` writes of a script."""
+    return hashlib.sha256("".join(_lines(script.resolve())).encode()).hexdigest()
+
+
+def _lines(script: Path) -> list[str]:
+    root = script.parents[1]
+    files = [script, *imported(script, root)]
+    return [f"{_hash(file)}  {file.relative_to(root).as_posix()}\n" for file in files]
 
 
 def imported(script: Path, root: Path) -> list[Path]:

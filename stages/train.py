@@ -4,6 +4,7 @@ from pathlib import Path
 
 from srntt_pipeline.config import override, read_params, recipe_params
 from srntt_pipeline.console import arguments, reporting
+from srntt_pipeline.imports import code_sha256
 from srntt_pipeline.training.loop import train
 
 if __name__ == "__main__":
@@ -13,4 +14,6 @@ if __name__ == "__main__":
         # FROM: the swaps that the recipe trains on; one that takes none trains on DATASET alone.
         swaps = Path(source) if settings.takes("maps") else None
         # DVC has found that what it depends on has changed: its outputs are to be made anew.
-        train(settings, Path(dataset), Path(out), swaps, overwrite=True)
+        # A run of other code is another one: what it left would be found finished, and kept.
+        code = code_sha256(Path(__file__))
+        train(settings, Path(dataset), Path(out), swaps, overwrite=True, code=code)

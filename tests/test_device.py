@@ -172,8 +172,6 @@ ENLARGE = "super-resolve {home}/test/CUFED5/0_0.png --checkpoint {home}/model -o
     [
         (f"precompute-swaps {{home}} {{out}} --workers 1 {TF32}", "swaps.precision: "),
         (f"{SHOW} {TF32}", "swaps.precision: "),
-        (ENLARGE, "srntt-l2.safetensors: matched in tf32; "),
-        ("evaluate {home} {out} --checkpoint {home}/model", "matched in tf32; "),
     ],
 )
 def test_tf32_without_cuda_is_one_line(
@@ -190,6 +188,15 @@ def test_tf32_without_cuda_is_one_line(
     assert f"{asks}tf32 needs CUDA, the device is cpu" in line
     assert line.endswith("--device cuda")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command", [ENLARGE, "evaluate {home} {out} --checkpoint {home}/model --protocol luma"]
+)
+def test_a_checkpoint_whose_swaps_are_in_tf32_is_used_without(
+    command: str, matching: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(command, matching, tmp_path / "out.png", monkeypatch) == 0
 
 
 def test_flow_compares_no_patches_and_needs_no_cuda(

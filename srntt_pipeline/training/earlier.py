@@ -10,7 +10,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import read_json
 from srntt_pipeline.models import model_names
 from srntt_pipeline.outputs import ours_in
-from srntt_pipeline.training.job import LOSS_NETWORK, NETWORK, PHASES, Job, Schedule
+from srntt_pipeline.training.job import CODE, LOSS_NETWORK, NETWORK, PHASES, Job, Schedule
 from srntt_pipeline.training.state import RESUME, Found, State, read_state, states_in
 
 CARD = "card.json"
@@ -134,8 +134,8 @@ def _differences(state: State, job: Job) -> list[str]:
     told: list[str] = []
     for name in _keys(state.made_from, job.made_from):
         before, now = state.made_from.get(name), job.made_from.get(name)
-        if name == LOSS_NETWORK and None in (before, now):
-            continue  # no step has used it
+        if name in (LOSS_NETWORK, CODE) and None in (before, now):
+            continue  # no step has used it, or nobody asks which code it was
         if name in (NETWORK, PHASES) and told:
             continue  # what follows from the rest
         if name in ("pairs", "references"):

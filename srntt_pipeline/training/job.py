@@ -18,7 +18,7 @@ from srntt_pipeline.training.features import LossFeatures, load_features
 from srntt_pipeline.training.sources import Sources, load_start, open_sources
 
 # What `Job.made_from` calls them.
-LOSS_NETWORK, NETWORK, PHASES = "loss_network", "network", "phases"
+CODE, LOSS_NETWORK, NETWORK, PHASES = "code", "loss_network", "network", "phases"
 # What may change between a run and its continuation without changing any step already made.
 _SCHEDULE = {"steps", "validate_every", "checkpoint_every"}
 
@@ -103,12 +103,13 @@ def make_job(
     content: Path | None = None,
     cache_bytes: int = 0,
     on_cpu: bool = False,
+    code: str | None = None,
 ) -> Job:
     """Return the job of training by `params` on the pairs of `dataset`.
 
     `swaps`: for phases with maps; `content`: a checkpoint to start from, where the recipe allows
-    it; `on_cpu`: rebuild maps there, since loader workers do it. Raises InputError for what does
-    not fit together.
+    it; `on_cpu`: rebuild maps there, since loader workers do it; `code`: a hash of the code, where
+    a run of other code is another run. Raises InputError for what does not fit together.
     """
     params = params.resolved()
     start = load_start(content, params) if content else None
@@ -126,6 +127,7 @@ def make_job(
         **sources.made_from,
         "start": start.info.weights_sha256 if start else None,
         LOSS_NETWORK: features.sha256 if features else None,
+        CODE: code,
         # Without the build for a device: a run may go on on another.
         "versions": {
             "srntt_pipeline": srntt_pipeline.__version__,

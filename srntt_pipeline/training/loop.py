@@ -30,6 +30,7 @@ def train(
     content: Path | None = None,
     cache_bytes: int = int(CACHE_GIB * 2**30),
     overwrite: bool = False,
+    code: str | None = None,
 ) -> dict[str, float]:
     """Train by a recipe on the pairs of `dataset`; return the validation metrics.
 
@@ -39,14 +40,15 @@ def train(
     state from which a killed run, or one with more steps, goes on. `content`: a checkpoint to start
     from. `encoder_weights`: where VGG19's lie now. `overwrite`: replace what another run left in
     `out`; it stays until this one has saved its own. Neither `devices` nor `loader_workers` changes
-    a batch. Raises InputError, also when training diverges, or for another run in `out` without
-    `overwrite`.
+    a batch. `code`: a hash of the code, where a run of other code is to be another run; otherwise a
+    run goes on with the code as it is. Raises InputError, also when training diverges, or for
+    another run in `out` without `overwrite`.
     """
     check_place(out, "model")  # said before anything is loaded
     run = functools.partial(
         _train, params=params, dataset=dataset, out=out, swaps=swaps, device=device,
         loader_workers=loader_workers, encoder_weights=encoder_weights, content=content,
-        cache_bytes=cache_bytes, overwrite=overwrite,
+        cache_bytes=cache_bytes, overwrite=overwrite, code=code,
     )  # fmt: skip
     metrics: dict[str, float] = launch(run, device, devices, params.precision)
     return metrics

@@ -172,7 +172,8 @@ def test_the_released_cufed5_is_found_at_its_root_and_at_its_test_folder(shared)
 
 
 def test_the_test_folder_gives_the_same_numbers_as_the_root(cufed, evaluated, checkpoint, tmp_path):
-    run(cufed / "test" / "CUFED5", tmp_path, checkpoint, references=("L1", "L5"))
+    chosen = {"references": ("L1", "L5"), "released": "CUFED5"}
+    run(cufed / "test" / "CUFED5", tmp_path, checkpoint, **chosen)
     expected = by_method(evaluated)
     found = by_method(tmp_path)
     assert list(found) == [(BICUBIC, "none"), (SISR, "none"), (SRNTT, "L1"), (SRNTT, "L5")]
@@ -409,7 +410,7 @@ def test_pictures_are_drawn_of_each_group(evaluated):
 
 
 def test_without_a_checkpoint_bicubic_alone_is_measured(cufed, evaluated, tmp_path):
-    run(cufed, tmp_path)
+    run(cufed, tmp_path, released="CUFED5")
     (row,) = rows(tmp_path / "table.csv")
     assert row == by_method(evaluated)[BICUBIC, "none"]
     assert "Bicubic alone" in (tmp_path / "table.md").read_text()
@@ -462,7 +463,8 @@ def test_grey_images_of_a_benchmark_are_measured(photograph, tmp_path):
 def test_only_the_references_asked_for_are_evaluated_in_the_tables_order(
     cufed, evaluated, checkpoint, tmp_path
 ):
-    table = by_method(run(cufed, tmp_path, checkpoint, references=("all", "LR", "HR (warp)")))
+    chosen = {"references": ("all", "LR", "HR (warp)"), "released": "CUFED5"}
+    table = by_method(run(cufed, tmp_path, checkpoint, **chosen))
     assert [reference for method, reference in table if method == SRNTT] == [
         "HR (warp)", "LR", "all",
     ]  # fmt: skip
