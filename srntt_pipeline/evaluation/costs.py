@@ -19,7 +19,10 @@ COSTS = (
     "parameters", "multiply_adds_per_pixel", "seconds_per_image", "peak_memory_mib", "cost_device",
 )  # fmt: skip
 COLUMNS = ("method", *COSTS, "image", "reference", "made_from")
-COST_NOTE = "Seconds and memory are of one image of the data set, measured on"
+COST_NOTE = (
+    "Costs are of one image of the data set, with all its references where the method takes them; "
+    "seconds and memory were measured on"
+)
 _NUMBERS = COSTS[:-1]
 
 Row = dict[str, Any]

@@ -67,7 +67,7 @@ def evaluate(
     shown = _in_paper_order([Bicubic(), *read_methods(methods, files)])
     reads = [dataset, *(path for method in shown for path in method.reads)]
     check_place(out, "evaluation", reads)
-    notes = [note for method in shown for note in method.notes(str(chosen))]
+    notes = list(dict.fromkeys(note for method in shown for note in method.notes(str(chosen))))
     notes += ["Bicubic alone: no other method was given."] * (len(shown) == 1)
     notes += [metric.words for metric in metrics]
     notes += [note for note in (of_name, test_set.reading) if note]

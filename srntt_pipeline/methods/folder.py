@@ -52,12 +52,12 @@ class ImagesOfFolder(Method):
         try:
             sr = read_rgb(path, grey=True)
         except UnusableImage as error:
-            raise CannotRun(str(error)) from None
+            raise CannotRun(f"{self._shown(path)}: {error.reason}") from None
         height, width = (SCALE * side for side in scene.lr.shape[:2])
         if sr.shape[:2] != (height, width):
             raise CannotRun(
-                f"{path} is {sr.shape[1]}×{sr.shape[0]} px, not {width}×{height} as HR cut to "
-                f"multiples of {SCALE}"
+                f"{self._shown(path)} is {sr.shape[1]}×{sr.shape[0]} px, not {width}×{height} as HR "
+                f"cut to multiples of {SCALE}"
             )
         return sr
 
@@ -76,7 +76,11 @@ class ImagesOfFolder(Method):
         for stem in dict.fromkeys((scene.name, f"{scene.name}_0")):
             if stem in found:
                 return found[stem]
-        raise CannotRun(f"{self.folder}: no image {scene.name} for the reference {reference}")
+        raise CannotRun(f"{self.folder.name}/ has no {scene.name} for the reference {reference}")
+
+    def _shown(self, path: Path) -> str:
+        """Return a file's place for notes, which are the same wherever the folder lies."""
+        return path.relative_to(self.folder.parent).as_posix()
 
 
 @functools.lru_cache(maxsize=16)

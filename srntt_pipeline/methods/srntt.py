@@ -19,6 +19,10 @@ from srntt_pipeline.swaps.windowed import KeptMaps
 from srntt_pipeline.text import valid
 from srntt_pipeline.variants import VARIANTS, Variant
 
+_RANDOM = (
+    "SOME ENCODERS ARE A RANDOM VGG19, not ImageNet's (they are called random below): numbers of "
+    "these methods show that the pipeline works, not how good the methods are."
+)
 _KEPT_BYTES = 512 << 20  # swapped maps of one megapixel of SR; larger images are swapped again
 
 
@@ -94,19 +98,16 @@ class Srntt(Method):
         restorer = self._restorer(device)
         info = restorer.checkpoint.info
         swaps = ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
-        random = (
-            " THE ENCODER IS A RANDOM VGG19, not ImageNet's: these numbers show that the pipeline "
-            "works, not how good the method is."
-        )
         own = " LR is its own reference." * self.alone
         if restorer.swaps != info.swaps:
             own += " It was trained with matches in tf32, which this device lacks."
         return [
+            *([_RANDOM] if restorer.encoder.identity.is_random else []),
             f"{self.name}: {info.step} steps, checkpoint {valid(restorer.checkpoint.path.name)} "
             f"(sha256 {info.weights_sha256[:12]}).{own} Encoder: {restorer.encoder.identity}. "
             f"Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}."
             + random
-            * restorer.encoder.identity.is_random
+            * restorer.encoder.identity.is_random,
         ]
 
     def parameters(self) -> int:

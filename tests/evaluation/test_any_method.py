@@ -195,7 +195,7 @@ def test_c2_matchings_images_have_their_numbers(shared, tmp_path):
         assert found["C2-Matching", image] == pytest.approx(psnr, abs=0.006)
     for image, psnr in {"004": 26.47, "006": 21.96, "008": 27.91, "013": 22.42}.items():
         assert found["Bicubic", image] == pytest.approx(psnr, abs=0.005)
-    assert any("no image 005" in note for note in notes(out)["notes"])
+    assert any("c2_matching_rec/ has no 005" in note for note in notes(out)["notes"])
 
 
 # A package that someone else wrote

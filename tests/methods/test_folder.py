@@ -57,7 +57,7 @@ def test_what_is_missing_or_of_another_size_is_told(tmp_path, scene):
         method.super_resolve(scene, "none")
     other = Scene(scene.lr, name="002")
     for call in (method.identity, method.super_resolve):
-        with pytest.raises(CannotRun, match="no image 002 for the reference none"):
+        with pytest.raises(CannotRun, match="has no 002 for the reference none"):
             call(other, "none")
     (tmp_path / "001.png").write_bytes(b"no image")
     with pytest.raises(CannotRun, match=r"001\.png"):
