@@ -116,7 +116,7 @@ class Restorer:
 
 
 def _on(device: torch.device, swaps: SwapParams) -> SwapParams:
-    """Return how references are matched on `device`: TF32, which CUDA alone has, is float32 else."""
+    """Return how references are matched on `device`: where it has no TF32, in float32."""
     if swaps.precision == "tf32" and device.type != "cuda":
         return swaps.model_copy(update={"precision": "float32"})
     return swaps

@@ -105,9 +105,7 @@ class Srntt(Method):
             *([_RANDOM] if restorer.encoder.identity.is_random else []),
             f"{self.name}: {info.step} steps, checkpoint {valid(restorer.checkpoint.path.name)} "
             f"(sha256 {info.weights_sha256[:12]}).{own} Encoder: {restorer.encoder.identity}. "
-            f"Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}."
-            + random
-            * restorer.encoder.identity.is_random,
+            f"Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}.",
         ]
 
     def parameters(self) -> int:
