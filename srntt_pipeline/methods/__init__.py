@@ -6,8 +6,8 @@ A `Method` makes SR of a `Scene`, which has LR and the references at hand. `bicu
 measures what a method takes. `restorer` and `tiles` run SRNTT within bounded memory.
 """
 
+from srntt_pipeline.methods.at_hand import network_method
 from srntt_pipeline.methods.method import CannotRun, Method
-from srntt_pipeline.methods.networks import network_method
 from srntt_pipeline.methods.scene import Scene
 
 __all__ = ["CannotRun", "Method", "Scene", "network_method"]
