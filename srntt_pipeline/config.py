@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model, model_validator
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.metrics import METRICS, MetricName
 from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.sections import MOST_COUNT, ONE_OR_MORE, Section, SectionType, Seed, validate
 from srntt_pipeline.yaml_files import read_yaml
@@ -288,10 +289,12 @@ class EvaluateParams(Section):
         "default: what the protocols measure of those that the data set has; HR (warp) only of one "
         "with references.",
     )
-    metric: Annotated[tuple[Literal["lpips", "dists"], ...], ONE_OR_MORE] = Field(
+    metric: Annotated[tuple[MetricName, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
-        description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16).",
+        description="Metrics beside PSNR and SSIM: "
+        + "; ".join(f"{metric.name} ({metric.meaning})" for metric in METRICS.values())
+        + ".",
     )
     lpips_weights: str = Field(
         "", description="File of torchvision's AlexNet for lpips; empty: downloaded once."
