@@ -8,12 +8,16 @@ import torch
 from torch import nn
 
 from srntt_pipeline.config import SwapParams
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import to_image, to_tensor
 from srntt_pipeline.methods import CannotRun, Scene, network_method
+from srntt_pipeline.methods.checkpoint import of_checkpoint
+from srntt_pipeline.models import registry
 from srntt_pipeline.swaps import matcher as matchers
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.matcher import matcher_for
 from srntt_pipeline.swaps.swap import swap_features
+from tests.tiny_networks import save_as
 
 SWAPS = SwapParams(encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0,))
 
@@ -106,3 +110,12 @@ def test_what_it_cannot_do_is_told(scene):
         network_method("Mine", broken, inputs="maps", swaps=SWAPS).super_resolve(scene, "L1")
     with pytest.raises(ValueError, match="`swaps`"):
         network_method("Mine", OnMaps(), inputs="maps")
+
+
+def test_a_checkpoint_on_maps_without_stages_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    registry.register("on-maps", inputs="maps", row="On maps")(OnMaps)
+    path = save_as(tmp_path / "on-maps.safetensors", "on-maps", {})
+    told = "on-maps is fed with swapped maps, but has no `extract`.*network_method"
+    with pytest.raises(InputError, match=told):
+        of_checkpoint(path)
