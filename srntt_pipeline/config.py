@@ -7,12 +7,12 @@ result; `cluster_config` has a file of its own.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.metrics import METRICS, MetricName
+from srntt_pipeline.metrics import METRICS
 from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.sections import MOST_COUNT, ONE_OR_MORE, Section, SectionType, Seed, validate
 from srntt_pipeline.yaml_files import read_yaml
@@ -23,6 +23,12 @@ LARGEST_PX = 16_384  # side of an image: 268 megapixels
 # How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
 SetLayout = Literal["auto", "groups", "images"]
 _MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
+
+
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = Literal[tuple(METRICS)]
 
 
 class DemoAlbumsParams(Section):

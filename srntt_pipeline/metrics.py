@@ -6,7 +6,7 @@ before PyTorch is loaded, so functions import what is slow themselves.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from srntt_pipeline.images import RGB
@@ -53,8 +53,4 @@ def metric(
     return add
 
 
-# A function of yours stands here, above the names that parameters accept.
-if TYPE_CHECKING:
-    MetricName = str
-else:
-    MetricName = Literal[tuple(METRICS)]
+# Functions of yours stand here.
