@@ -7,11 +7,12 @@ result; `cluster_config` has a file of its own.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.metrics import METRICS
 from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.sections import MOST_COUNT, ONE_OR_MORE, Section, SectionType, Seed, validate
 from srntt_pipeline.yaml_files import read_yaml
@@ -22,6 +23,12 @@ LARGEST_PX = 16_384  # side of an image: 268 megapixels
 # How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
 SetLayout = Literal["auto", "groups", "images"]
 _MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
+
+
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = Literal[tuple(METRICS)]
 
 
 class DemoAlbumsParams(Section):
@@ -288,10 +295,12 @@ class EvaluateParams(Section):
         "default: what the protocols measure of those that the data set has; HR (warp) only of one "
         "with references.",
     )
-    metric: Annotated[tuple[Literal["lpips", "dists"], ...], ONE_OR_MORE] = Field(
+    metric: Annotated[tuple[MetricName, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
-        description="Perceptual metrics beside PSNR and SSIM: lpips (AlexNet), dists (VGG16).",
+        description="Metrics beside PSNR and SSIM: "
+        + "; ".join(f"{metric.name} ({metric.meaning})" for metric in METRICS.values())
+        + ".",
     )
     lpips_weights: str = Field(
         "", description="File of torchvision's AlexNet for lpips; empty: downloaded once."

@@ -9,6 +9,7 @@ import srntt_pipeline
 
 PACKAGE = Path(srntt_pipeline.__file__).parent
 ROOT = PACKAGE.name
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
 GRAPH = import_graph(PACKAGE)
 
 
@@ -65,6 +66,8 @@ RULES = {
     "training knows no evaluation": imports("training", "evaluation", "methods"),
     "recipes are data": imports("recipes", "models", "swaps", "albums", "methods", "training",
                                 "evaluation", "checkpoints"),
+    "metrics are data": imports("metrics", "config", "models", "swaps", "albums", "methods",
+                                "training", "evaluation", "checkpoints"),
     "checkpoints know no stage": imports("checkpoints", "albums", "swaps", "methods", "training",
                                          "evaluation"),
 }  # fmt: skip
@@ -73,6 +76,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_of_the_house(rule: str) -> None:
     assert RULES[rule] == set()
+    assert rule in PAGE.read_text(encoding="utf-8")
 
 
 def test_models_know_neither_files_nor_stages() -> None:
@@ -96,7 +100,7 @@ def test_formats_are_known_where_they_are_defined() -> None:
 
 
 def test_nobody_imports_commands_and_stages() -> None:
-    assert importers("cli") == set()
+    assert importers("cli") == importers("api") == set()
     for path in PACKAGE.rglob("*.py"):
         assert "stages" not in {name.split(".")[0] for name in imported_names(path)}, path
 

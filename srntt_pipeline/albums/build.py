@@ -38,7 +38,7 @@ def build_cufed5(
     out: Path,
     params: BuildParams,
     *,
-    workers: int,
+    workers: int = 1,
     device: str = "auto",
     merge: bool = False,
 ) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def evaluate(
     params: EvaluateParams,
     *,
     methods: Sequence[Source] = (),
-    workers: int,
+    workers: int = 1,
     device: str = "auto",
     files: NetworkFiles = AS_NAMED,
 ) -> list[Row]:

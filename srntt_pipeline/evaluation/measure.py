@@ -11,7 +11,7 @@ from srntt_pipeline.degradation import make_hr
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.evaluation.costs import COLUMNS, COSTS, read_costs
 from srntt_pipeline.evaluation.paths import measured_path
-from srntt_pipeline.evaluation.perceptual import Metric, check_size, distance
+from srntt_pipeline.evaluation.perceptual import Ready, check_size, distance
 from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, NotRun, Pictures, SrImage
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.files import fingerprint, finite, read_json, write_json
@@ -32,7 +32,7 @@ class GroupJob:
     group: Group
     references: tuple[str, ...]
     protocols: tuple[Protocol, ...]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Ready, ...]
     seed: int
     out: Path
     methods: tuple[Method, ...]
@@ -160,8 +160,8 @@ class _Record:
         psnr, ssim = values[key]
         return math.inf if psnr is None else psnr, ssim  # of equal images; JSON has no infinity
 
-    def distance(self, picture: SrImage, pictures: Pictures, metric: Metric) -> float:
-        """Return the perceptual distance."""
+    def distance(self, picture: SrImage, pictures: Pictures, metric: Ready) -> float:
+        """Return the value of a metric."""
         key = f"{metric.name} {metric.sha256[:12]}"
         values = self._of(picture)
         if key not in values:

@@ -1,12 +1,14 @@
-"""Perceptual distances LPIPS and DISTS, by torchmetrics; 0 for equal images, lower is nearer.
+"""Metrics beside PSNR and SSIM, made ready; of `metrics`, LPIPS and DISTS are networks of here.
 
-LPIPS (Zhang et al. 2018) compares features of an AlexNet, DISTS (Ding et al. 2020) features of a
-VGG16, both trained on ImageNet. torchmetrics brings what was fitted on top; the ImageNet weights
-are torchvision's, from a file or downloaded once. Images are taken whole, in RGB, so these numbers
-are the same under every protocol.
+They are by torchmetrics: 0 for equal images, lower is nearer. LPIPS (Zhang et al. 2018) compares
+features of an AlexNet, DISTS (Ding et al. 2020) features of a VGG16, both trained on ImageNet.
+torchmetrics brings what was fitted on top; the ImageNet weights are torchvision's, from a file or
+downloaded once. Images are taken whole, in RGB, so these numbers are the same under every protocol.
 """
 
 import functools
+import inspect
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,35 +25,46 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import to_tensor
+from srntt_pipeline.metrics import METRICS
 from srntt_pipeline.tensors import check_finite, read_weights
 
 _NETWORKS: dict[str, Any] = {
     "lpips": AlexNet_Weights.IMAGENET1K_V1,
     "dists": VGG16_Weights.IMAGENET1K_V1,
 }
-# Pooling and strides leave nothing of smaller images.
-MIN_SIDE_PX = 32
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A perceptual distance, `lpips` or `dists`, with the ImageNet weights that it takes."""
+class Ready:
+    """A metric that is ready to measure: `METRICS[name]` with its ImageNet weights, if any.
+
+    `sha256`: of the weights, or of the file of its code where it takes none.
+    """
 
     name: str
-    weights: Path
+    weights: Path | None
     sha256: str
+
+    @property
+    def file(self) -> Path:
+        """The weights of one that takes some."""
+        assert self.weights is not None
+        return self.weights
 
     @property
     def words(self) -> str:
         """What readers of the numbers must know."""
+        kind = METRICS[self.name]
+        if self.weights is None:
+            return f"{kind.heading}: {kind.meaning}, whole 8-bit RGB images."
         return (
-            f"{self.name.upper()}: torchmetrics {_library().__version__}, weights "
+            f"{kind.heading}: torchmetrics {_library().__version__}, weights "
             f"{self.weights.name} (sha256 {self.sha256[:12]}), whole 8-bit RGB images; lower is "
             "nearer to HR."
         )
 
 
-def read_metrics(params: EvaluateParams) -> tuple[Metric, ...]:
+def read_metrics(params: EvaluateParams) -> tuple[Ready, ...]:
     """Return the metrics that `params` ask for, ready to be used.
 
     Raises InputError when the library or the weights are missing or do not fit, so that nothing
@@ -60,31 +73,40 @@ def read_metrics(params: EvaluateParams) -> tuple[Metric, ...]:
     given = {"lpips": params.lpips_weights, "dists": params.dists_weights}
     metrics = []
     for name in dict.fromkeys(params.metric):
+        if measure := METRICS[name].measure:
+            metrics.append(Ready(name, None, file_sha256(Path(inspect.getfile(measure)))))
+            continue
         _library()
         path = Path(given[name]) if given[name] else _downloaded(name)
         if not path.is_file():
             raise InputError(f"--{name}-weights {path}: no such file")
-        metrics.append(Metric(name, path, file_sha256(path)))
+        metrics.append(Ready(name, path, file_sha256(path)))
         _network(metrics[-1])
     return tuple(metrics)
 
 
-def check_size(metric: Metric, hr: RGB) -> None:
-    """Raise InputError when a side of `hr`, uint8 [H, W, 3], is below `MIN_SIDE_PX`."""
+def check_size(metric: Ready, hr: RGB) -> None:
+    """Raise InputError when a side of `hr`, uint8 [H, W, 3], is below the metric's least."""
     height, width = hr.shape[:2]
-    if min(height, width) < MIN_SIDE_PX:
+    least = METRICS[metric.name].min_side_px
+    if min(height, width) < least:
         raise InputError(
-            f"metric {metric.name} cannot measure {width}×{height} px: it needs {MIN_SIDE_PX} px "
-            "on each side"
+            f"metric {metric.name} cannot measure {width}×{height} px: it needs {least} px on each "
+            "side"
         )
 
 
-def distance(metric: Metric, hr: RGB, sr: RGB, device: str) -> float:
-    """Return the distance of `sr` from `hr`, both uint8 [H, W, 3].
+def distance(metric: Ready, hr: RGB, sr: RGB, device: str) -> float:
+    """Return how far `sr` is from `hr`, both uint8 [H, W, 3].
 
-    Raises InputError when a side is below `MIN_SIDE_PX`.
+    Raises InputError when a side is too small, or for a value that is no number.
     """
     check_size(metric, hr)
+    if measure := METRICS[metric.name].measure:
+        value = float(measure(hr, sr))
+        if not math.isfinite(value):
+            raise InputError(f"metric {metric.name} gives {value}, not a finite number")
+        return value
     network = _network(metric).to(device)
     images = [to_tensor(image)[None].to(device) for image in (sr, hr)]
     with torch.inference_mode():
@@ -94,15 +116,15 @@ def distance(metric: Metric, hr: RGB, sr: RGB, device: str) -> float:
 
 
 @functools.lru_cache(maxsize=2)
-def _network(metric: Metric) -> torch.nn.Module:
+def _network(metric: Ready) -> torch.nn.Module:
     """Return the network, which maps two images [1, 3, H, W] to their distance."""
     _check(metric)
     network = _built(metric)
-    check_finite(metric.weights, network.state_dict())
+    check_finite(metric.file, network.state_dict())
     return network
 
 
-def _built(metric: Metric) -> torch.nn.Module:
+def _built(metric: Ready) -> torch.nn.Module:
     with _as_downloaded(metric):
         try:
             if metric.name == "lpips":
@@ -122,19 +144,19 @@ def _built(metric: Metric) -> torch.nn.Module:
             ) from None
 
 
-def _check(metric: Metric) -> None:
+def _check(metric: Ready) -> None:
     """Refuse files that are not a plain state dict: what torchvision does with them is unsafe."""
-    read_weights(metric.weights, f"--{metric.name}-weights")
+    read_weights(metric.file, f"--{metric.name}-weights")
 
 
 @contextmanager
-def _as_downloaded(metric: Metric) -> Iterator[None]:
+def _as_downloaded(metric: Ready) -> Iterator[None]:
     """Let torchvision find the file where it keeps downloads; torchmetrics names no other way."""
     before = torch.hub.get_dir()
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder, "checkpoints", _file_name(metric.name))
         link.parent.mkdir()
-        link.symlink_to(metric.weights.resolve())
+        link.symlink_to(metric.file.resolve())
         torch.hub.set_dir(folder)
         try:
             yield

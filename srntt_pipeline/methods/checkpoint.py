@@ -10,6 +10,8 @@ from srntt_pipeline.methods.srntt import srntt
 from srntt_pipeline.models.registry import entry
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 
+STAGES = "extract", "join", "finish"  # methods of a network on maps, as `methods.tiles` calls them
+
 
 def of_checkpoint(path: Path, files: NetworkFiles = AS_NAMED, name: str = "") -> Method:
     """Return the method of a checkpoint, whose weights are checked.
@@ -19,6 +21,13 @@ def of_checkpoint(path: Path, files: NetworkFiles = AS_NAMED, name: str = "") ->
     InputError.
     """
     checkpoint = load_checkpoint(path)
+    missing = [name for name in STAGES if not hasattr(checkpoint.model, name)]
+    if entry(checkpoint.info.model).inputs == "maps" and missing:
+        raise InputError(
+            f"{checkpoint.path}: {checkpoint.info.model} is fed with swapped maps, but has no "
+            f"`{missing[0]}`, by which such networks are run stage by stage; measure it in Python "
+            "with network_method (docs/api.md)"
+        )
     return _method(checkpoint.path, checkpoint.info, files, name)
 
 

@@ -126,7 +126,7 @@ class TrainedNetwork(OfNetwork):
 
 
 class NetworkAtHand(OfNetwork):
-    """A network that is at hand as an object, such as one of one's own: `network_method`."""
+    """A network that is at hand as an object, such as one of one's own."""
 
     def __init__(
         self, name: str, network: nn.Module, inputs: Inputs, references: References
@@ -148,23 +148,6 @@ class NetworkAtHand(OfNetwork):
             network = copy.deepcopy(self._network).to(choose_device(device))
             self._on[device] = _Loaded(network)
         return self._on[device]
-
-
-def network_method(
-    name: str,
-    network: nn.Module,
-    *,
-    inputs: Literal["lr", "images"] = "lr",
-    references: References = "one",
-) -> Method:
-    """Return a network of one's own as a method that tables call `name`.
-
-    `network`: maps LR, float32 [1, 3, h, w] in [0, 1], to SR [1, 3, 4h, 4w], about [0, 1]; with
-    `inputs` of `images` it takes as a second argument a list of references [1, 3, H, W] in [0, 1]:
-    `one` at a time, or as `many` as there are. Its weights are copied. Large images are run in
-    tiles where that gives the same SR.
-    """
-    return NetworkAtHand(name, network, inputs, references)
 
 
 @dataclass(frozen=True)

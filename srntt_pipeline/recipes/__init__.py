@@ -1,5 +1,8 @@
 """Recipes of training by name, one file per family of networks; none imports PyTorch.
 
+To add one, open `edsr.py`, an example, and docs/adding.md; `recipe.py` says what all have. The
+network itself is a file in `srntt_pipeline/models`.
+
 Every module here is imported, so a file with `@recipe(NAME)` is all that a new one takes: its
 parameters are then a section of the params file and options of `srntt-pipeline train NAME`.
 """

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, crop_to_multiple, decode, downscale
-from srntt_pipeline.layout import TrainPair
+from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.maps import Maps, to_tensor
-from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.references import ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
 from srntt_pipeline.swaps.stored import check_lr, check_ref
@@ -105,3 +107,48 @@ class SwappedPairs(Dataset[SwappedPair]):
 
     def _image(self, path: Path, made_from: str) -> RGB:
         return decode(self._shards.image_bytes(path, made_from), path, grey=True)
+
+
+def open_swapped_pairs(
+    dataset: Path,
+    swaps: Path,
+    *,
+    device: str = "auto",
+    encoder_weights: str | None = None,
+    cache_bytes: int = 0,
+) -> SwappedPairs:
+    """Return all training pairs of `dataset` with the maps that `swaps` holds or tells.
+
+    `swaps`: what `precompute_swaps` wrote. `device`: where maps are rebuilt, if they are not
+    stored; `cpu` for a DataLoader with workers. `encoder_weights`: where the encoder's file lies
+    now, if it has moved. Up to `cache_bytes` of pairs are kept in memory. Raises InputError.
+    """
+    shards, pairs = Shards(swaps), read_train_pairs(dataset)
+    check_swapped(shards, dataset, pairs)
+    encoder = encoder_of(shards, choose_device(device), encoder_weights)
+    return SwappedPairs(pairs, shards, encoder, cache_bytes)
+
+
+def encoder_of(
+    shards: Shards, device: torch.device, encoder_weights: str | None = None
+) -> Encoder | None:
+    """Return the encoder that rebuilds the maps of `shards`; None where maps are stored."""
+    if shards.has_maps:
+        return None
+    weights = encoder_weights or shards.params.encoder_weights
+    return load_encoder(weights, shards.params.encoder_seed, device)
+
+
+def check_swapped(shards: Shards, dataset: Path, pairs: Sequence[TrainPair]) -> None:
+    """Raise InputError unless the swaps are those of the pairs, all of them and no others."""
+    names, swapped = {pair.name for pair in pairs}, set(shards.names)
+    if missing := sorted(names - swapped):
+        raise InputError(
+            f"{shards.folder} holds no swap of the pair {missing[0]} ({len(missing)} of "
+            f"{len(names)} pairs of {dataset} have none); run precompute-swaps again"
+        )
+    if more := sorted(swapped - names):
+        raise InputError(
+            f"{shards.folder} holds swaps of pairs that {dataset} lacks ({len(more)} of "
+            f"{len(swapped)}, {more[0]} the first); put these back, or run precompute-swaps again"
+        )

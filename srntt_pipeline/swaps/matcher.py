@@ -1,16 +1,18 @@
 """How LR is matched with its references, as the parameters say: one way for every caller."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from srntt_pipeline import memory
 from srntt_pipeline.config import MatchParams
+from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
 from srntt_pipeline.memory import Size
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation, versions
@@ -97,6 +99,16 @@ def load_matcher(
     upscaler = load_upscaler(params.upscaler, device)
     flow = load_flow(params, device)
     return Matcher(encoder, upscaler, versions(params), params.precision, flow)
+
+
+@functools.lru_cache(maxsize=2)
+def matcher_for(params: MatchParams, device: str = "auto") -> Matcher:
+    """Return the Matcher that `params` ask for, with its encoder; raises InputError.
+
+    The last ones are kept: files of weights must not change while a process runs.
+    """
+    encoder = load_encoder(params.encoder_weights, params.encoder_seed, choose_device(device))
+    return load_matcher(params, encoder)
 
 
 def check_networks(source: object, expected: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -43,7 +43,7 @@ def precompute_swaps(
     out: Path,
     params: SwapParams,
     *,
-    workers: int,
+    workers: int = 1,
     device: str = "auto",
     max_memory: int = MAX_MEMORY,
     part: ArrayPart | None = None,

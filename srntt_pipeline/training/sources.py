@@ -12,8 +12,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.recipes import Inputs, RawReferences, Recipe, Start, WantedSwaps
-from srntt_pipeline.swaps.dataset import SwappedPairs
-from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.dataset import SwappedPairs, check_swapped, encoder_of
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import HrImages, Source, check_sizes
 from srntt_pipeline.training.raw_references import ReferenceImages, check_references
@@ -51,7 +50,7 @@ def open_sources(
     shards = _open_swaps(params, swaps, "maps" in inputs)
     pairs = read_train_pairs(dataset)
     if shards:
-        check_pairs(shards, dataset, pairs)
+        check_swapped(shards, dataset, pairs)
     train, kept = split_validation(pairs, params)
     check_sizes(train, params.patch_px)
     references = None
@@ -63,11 +62,7 @@ def open_sources(
         images = HrImages(train, hashes), HrImages(kept, hashes)
         data_hash = fingerprint([*hashes.items(), *beside.get("references", {}).items()])
         return Sources(*images, {"pairs": hashes, **beside}, data_hash, None, references)
-    encoder = None
-    if not shards.has_maps:
-        made = shards.params
-        weights = encoder_weights or made.encoder_weights
-        encoder = load_encoder(weights, made.encoder_seed, encoder_device)
+    encoder = encoder_of(shards, encoder_device, encoder_weights)
     return Sources(
         SwappedPairs(train, shards, encoder, cache_bytes * 3 // 4),
         SwappedPairs(kept, shards, encoder, cache_bytes // 4),
@@ -101,21 +96,6 @@ def _open_swaps(params: Recipe, swaps: Path | None, wanted: bool) -> Shards | No
     if need := params.swaps():
         check_swaps(shards, need)
     return shards
-
-
-def check_pairs(shards: Shards, dataset: Path, pairs: Sequence[TrainPair]) -> None:
-    """Raise InputError unless the swaps are those of the pairs, all of them and no others."""
-    names, swapped = {pair.name for pair in pairs}, set(shards.names)
-    if missing := sorted(names - swapped):
-        raise InputError(
-            f"{shards.folder} holds no swap of the pair {missing[0]} ({len(missing)} of "
-            f"{len(names)} pairs of {dataset} have none); run precompute-swaps again"
-        )
-    if more := sorted(swapped - names):
-        raise InputError(
-            f"{shards.folder} holds swaps of pairs that {dataset} lacks ({len(more)} of "
-            f"{len(swapped)}, {more[0]} the first); put these back, or run precompute-swaps again"
-        )
 
 
 def check_swaps(shards: Shards, need: WantedSwaps) -> None:

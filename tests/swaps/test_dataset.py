@@ -1,4 +1,5 @@
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch.utils.data import DataLoader
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
-from srntt_pipeline.swaps.dataset import SwappedPair, SwappedPairs
+from srntt_pipeline.swaps.dataset import SwappedPair, SwappedPairs, open_swapped_pairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
@@ -197,3 +198,26 @@ def test_pair_added_since(folder: Path) -> None:
         path.with_name("zebra.png").write_bytes(path.read_bytes())
     with pytest.raises(InputError, match="no swap of the pair zebra"):
         swapped_pairs(folder)[2]
+
+
+def test_a_data_set_and_its_swaps_open_at_once(folder: Path) -> None:
+    opened, by_hand = (
+        open_swapped_pairs(folder, folder / "swaps", device="cpu"),
+        swapped_pairs(folder),
+    )
+    assert opened.pairs == by_hand.pairs
+    assert_same(opened[1], by_hand[1])
+    stray = folder / "train" / "input" / "stray.png"
+    for side in ("input", "ref"):
+        shutil.copy(opened.pairs[0].hr, folder / "train" / side / stray.name)
+    with pytest.raises(InputError, match="no swap of the pair stray"):
+        open_swapped_pairs(folder, folder / "swaps", device="cpu")
+
+
+def test_stored_maps_are_opened_without_an_encoder(folder: Path, tmp_path: Path) -> None:
+    params = PARAMS.model_copy(update={"store": "maps", "maps_dtype": "float32"})
+    precompute_swaps(folder, folder / "stored", params, device="cpu")
+    opened = open_swapped_pairs(
+        folder, folder / "stored", device="cpu", encoder_weights="is not read"
+    )
+    assert_same(opened[0], swapped_pairs(folder)[0])
