@@ -10,7 +10,9 @@ import skimage.data
 import torch
 from PIL import Image
 
+from srntt_pipeline.evaluation import measure
 from srntt_pipeline.files import MARK
+from srntt_pipeline.methods.cost import Cost
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def costs_stand_still() -> Iterator[None]:
+    """Seconds differ from run to run; tests compare what runs write. tests/methods measures."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(measure, "measure_cost", lambda *given: Cost(7, 12_345.5, 0.5, 40, "a machine"))
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="session")

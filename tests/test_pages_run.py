@@ -148,6 +148,8 @@ def test_methods_metrics_and_protocols_of_the_adding_page_are_measured(
     assert done.returncode == 0, done.stderr
     with Path("added", "per_image.csv").open(newline="") as file:
         per_image = list(csv.DictReader(file))
+    assert "| MAE |" in re.sub(" +", " ", Path("added", "table.md").read_text())
+    assert "mae_low" in Path("added", "table.csv").read_text().splitlines()[0]
     hr = read_rgb(read_test_set(Path("dataset")).groups[0].hr)
     for row in per_image:
         assert row["border_px"] == "8"

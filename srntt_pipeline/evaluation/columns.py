@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srntt_pipeline.evaluation.costs import shown_count
+from srntt_pipeline.metrics import METRICS
 
 Row = Mapping[str, Any]
 
@@ -96,10 +97,14 @@ COLUMNS = (
     _number("published SSIM", "published_ssim", 3),
     _interval("PSNR 95 %", "psnr_db", 2),
     _interval("SSIM 95 %", "ssim", 4),
-    _number("LPIPS", "lpips", 4),
-    _interval("LPIPS 95 %", "lpips", 4),
-    _number("DISTS", "dists", 4),
-    _interval("DISTS 95 %", "dists", 4),
+    *(
+        column
+        for metric in METRICS.values()
+        for column in (
+            _number(metric.heading, metric.name, 4),
+            _interval(f"{metric.heading} 95 %", metric.name, 4),
+        )
+    ),
     *COST_COLUMNS,
     PROTOCOL,
     _words("Measured", "measured"),

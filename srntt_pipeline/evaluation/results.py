@@ -12,8 +12,9 @@ from srntt_pipeline.evaluation.costs import COST_NOTE, read_costs
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE
 from srntt_pipeline.evaluation.paths import PER_IMAGE
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
-from srntt_pipeline.evaluation.tables import METRICS, Row, comparisons, summarise
+from srntt_pipeline.evaluation.tables import Row, comparisons, summarise
 from srntt_pipeline.files import folders_with, read_csv, read_json
+from srntt_pipeline.metrics import METRICS
 
 
 @dataclass(frozen=True)

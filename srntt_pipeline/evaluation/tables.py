@@ -15,6 +15,7 @@ from srntt_pipeline.evaluation.statistics import compare, interval
 from srntt_pipeline.evaluation.table_formats import to_markdown
 from srntt_pipeline.files import csv_bytes, finite, write_bytes, write_json
 from srntt_pipeline.methods.method import NONE, reference_rank
+from srntt_pipeline.metrics import METRICS
 from srntt_pipeline.text import markdown
 
 Row = dict[str, Any]
@@ -28,8 +29,7 @@ COMPARISON_COLUMNS = (
     "dataset", "protocol", "measure", "method", "reference", "other_method", "other_reference",
     "images", "difference", "low", "high", "wilcoxon_p", "differ",
 )  # fmt: skip
-METRICS = ("lpips", "dists")
-_DIGITS = {"psnr_db": 4, "ssim": 5, "lpips": 5, "dists": 5}
+_DIGITS = {"psnr_db": 4, "ssim": 5, **dict.fromkeys(METRICS, 5)}
 
 
 def summarise(

@@ -56,8 +56,8 @@ class ImagesOfFolder(Method):
         height, width = (SCALE * side for side in scene.lr.shape[:2])
         if sr.shape[:2] != (height, width):
             raise CannotRun(
-                f"{self._shown(path)} is {sr.shape[1]}×{sr.shape[0]} px, not {width}×{height} as HR "
-                f"cut to multiples of {SCALE}"
+                f"{self._shown(path)} is {sr.shape[1]}×{sr.shape[0]} px, not {width}×{height} as "
+                f"HR cut to multiples of {SCALE}"
             )
         return sr
 
