@@ -27,6 +27,7 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError, first_problem, one_line
 from srntt_pipeline.files import (
     file_sha256,
+    finite,
     folders_with,
     open_regular,
     read_json,
@@ -116,7 +117,7 @@ def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> None:
     """Write weights to `path` (.safetensors) and `info` beside it (.json), each whole or not."""
     save_tensors(path, model.state_dict())
     described = info.model_copy(update={"weights_sha256": file_sha256(path)})
-    write_json(path.with_suffix(".json"), described.model_dump(mode="json"))
+    write_json(path.with_suffix(".json"), finite(described.model_dump(mode="json")))
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -28,7 +28,11 @@ def shared() -> Path:
 def costs_stand_still() -> Iterator[None]:
     """Seconds differ from run to run; tests compare what runs write. tests/methods measures."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(measure, "measure_cost", lambda *given: Cost(7, 12_345.5, 0.5, 40, "a machine"))
+    patch.setattr(
+        measure,
+        "measure_cost",
+        lambda method, *given: Cost(method.parameters(), 12_345.5, 0.5, 40, "a machine"),
+    )
     yield
     patch.undo()
 

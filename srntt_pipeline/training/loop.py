@@ -13,7 +13,7 @@ from srntt_pipeline.training import CACHE_GIB
 from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.products import planned_files
-from srntt_pipeline.training.trainer import Trainer
+from srntt_pipeline.training.trainer import Trainer, check_shares
 from srntt_pipeline.training.writing import naming
 
 
@@ -44,7 +44,9 @@ def train(
     run goes on with the code as it is. Raises InputError, also when training diverges, or for
     another run in `out` without `overwrite`.
     """
-    check_place(out, "model")  # said before anything is loaded
+    # Said before anything is loaded, or a process started; torchrun's number is known only then.
+    check_place(out, "model")
+    check_shares(params.batch_size, devices)
     run = functools.partial(
         _train, params=params, dataset=dataset, out=out, swaps=swaps, device=device,
         loader_workers=loader_workers, encoder_weights=encoder_weights, content=content,

@@ -32,6 +32,15 @@ log = logging.getLogger(__name__)
 _SCALE_PAIRS = 16  # pairs over which the deviation of swapped maps is taken
 
 
+def check_shares(batch_size: int, devices: int) -> None:
+    """Raise InputError for a batch that so many devices cannot share evenly."""
+    if batch_size % devices:
+        raise InputError(
+            f"batch_size = {batch_size} is not shared evenly by {devices} devices; choose a "
+            "multiple of that"
+        )
+
+
 class Trainer:
     """One training run: network, critic, optimisers, data and where it writes.
 
@@ -48,11 +57,7 @@ class Trainer:
         overwrite: bool = False,
     ) -> None:
         params = job.params
-        if params.batch_size % fabric.world_size:
-            raise InputError(
-                f"batch_size = {params.batch_size} is not shared evenly by "
-                f"{fabric.world_size} devices; choose a multiple of that"
-            )
+        check_shares(params.batch_size, fabric.world_size)
         self.fabric, self.out, self.params, self.job = fabric, out, params, job
         self.loader_workers, self.overwrite = loader_workers, overwrite
         self.seconds = self.waited = 0.0

@@ -293,9 +293,9 @@ def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_pro
 ):
     assert set(PROTOCOLS_BY_HAND) == set(PROTOCOLS)
     folder = shared / "data" / "urban100"
-    run(folder, tmp_path, protocol=tuple(PROTOCOLS_BY_HAND), workers=2, max_images=2)
+    run(folder, tmp_path, protocol=tuple(PROTOCOLS_BY_HAND), max_images=1)
     images = rows(tmp_path / "per_image.csv")
-    assert len(images) == 2 * len(PROTOCOLS_BY_HAND)
+    assert len(images) == len(PROTOCOLS_BY_HAND)
     made = {}
     for row in images:
         channel, border, window, matlab = PROTOCOLS_BY_HAND[row["protocol"]]
@@ -315,7 +315,7 @@ def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_pro
     assert list(table) == list(PROTOCOLS_BY_HAND)
     for protocol, row in table.items():
         assert (row["dataset"], row["method"], row["reference"]) == ("Urban100", BICUBIC, "none")
-        assert (row["images"], row["paper_psnr_db"], row["paper_ssim"]) == ("2", "23.14", "0.674")
+        assert (row["images"], row["paper_psnr_db"], row["paper_ssim"]) == ("1", "23.14", "0.674")
         own = [float(image["psnr_db"]) for image in images if image["protocol"] == protocol]
         assert float(row["psnr_db"]) == pytest.approx(np.mean(own), abs=1e-4)
 
