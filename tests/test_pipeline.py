@@ -75,9 +75,14 @@ def repro(folder: Path) -> str:
     return dvc(folder, "repro")
 
 
-def test_repro_runs_every_stage_and_then_nothing(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_repro(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run, one after the other, as whole runs are dear."""
+    every_stage_runs_and_then_nothing(clone, monkeypatch)
+    a_change_of_code_runs_again_what_imports_it_alone(clone)
+    metrics_and_plots_tell_two_runs_apart(clone)
+
+
+def every_stage_runs_and_then_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it with another number of workers, or another device."""
     stages = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
     first = repro(clone)
@@ -98,7 +103,7 @@ def test_repro_runs_every_stage_and_then_nothing(
     assert "up to date" in second
 
 
-def test_a_change_of_code_runs_again_what_imports_it_alone(clone: Path) -> None:
+def a_change_of_code_runs_again_what_imports_it_alone(clone: Path) -> None:
     """`tables` alone imports `results`."""
     results = clone / "srntt_pipeline" / "evaluation" / "results.py"
     results.write_text(results.read_text() + "CHANGED = 1\n")
@@ -116,7 +121,7 @@ def other(value: Any, name: str) -> Any:
     return value if "bicubic" in name else value + 0.25
 
 
-def test_metrics_and_plots_tell_two_runs_apart(clone: Path) -> None:
+def metrics_and_plots_tell_two_runs_apart(clone: Path) -> None:
     as_someone = ["git", "-c", "user.name=someone", "-c", "user.email=someone@example.org"]
     subprocess.run(["git", "add", "."], cwd=clone, check=True)
     subprocess.run([*as_someone, "commit", "--quiet", "-m", "one"], cwd=clone, check=True)
