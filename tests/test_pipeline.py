@@ -75,6 +75,7 @@ def repro(folder: Path) -> str:
     return dvc(folder, "repro")
 
 
+@pytest.mark.timeout(900)
 def test_repro(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One run, one after the other, as whole runs are dear."""
     every_stage_runs_and_then_nothing(clone, monkeypatch)
