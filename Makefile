@@ -14,9 +14,8 @@ demo: install
 	@echo "Open outputs/demo/evaluation/own/index.html in a browser: the table with pictures."
 	@echo "Also: outputs/demo/dataset/contact_sheet.png and outputs/demo/super_resolved.png"
 
-# Tests of a file share what they make, so they run in one process.
 test: install
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n 2
 
 # Every command into a full disk, killed, stopped and started twice, twenty times each, and thousands
 # of spoilt files (eight times each took nine minutes). Prints the table of docs/reliability.md.

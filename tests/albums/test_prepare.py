@@ -67,8 +67,12 @@ def run(albums, out, workers=1):
 
 def states(out):
     """Which files there are, and which of them is which."""
-    files = (path for path in out.rglob("*") if path.is_file() and MARK not in path.parts)
-    return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
+    while True:
+        files = (path for path in out.rglob("*") if path.is_file() and MARK not in path.parts)
+        try:
+            return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
+        except FileNotFoundError:  # a running command has just removed a file of its own: look anew
+            continue
 
 
 def images_and_manifests(contents):
