@@ -10,9 +10,10 @@ from typing import Any
 from srntt_pipeline.degradation import make_hr
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.evaluation.costs import COLUMNS, COSTS, read_costs
+from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paths import measured_path
 from srntt_pipeline.evaluation.perceptual import Ready, check_size, distance
-from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, NotRun, Pictures, SrImage
+from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, Pictures, SrImage
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.files import fingerprint, finite, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb

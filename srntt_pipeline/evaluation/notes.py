@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from srntt_pipeline.evaluation.measure import GroupRows
-from srntt_pipeline.evaluation.pictures import NotRun
+from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.layout import Unread
 from srntt_pipeline.methods import Method

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import srntt_pipeline
 from srntt_pipeline.degradation import Making, make_hr, make_lr
+from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paths import image_path
 from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB, SCALE, read_made_from, read_rgb, write_png
@@ -31,16 +32,6 @@ class SrImage:
     reference: str
     path: Path
     made_from: str
-
-
-@dataclass(frozen=True)
-class NotRun:
-    """What a method was not run on, and why; empty for all references, or all images."""
-
-    method: str
-    reference: str
-    image: str
-    reason: str
 
 
 @dataclass

@@ -9,22 +9,13 @@ from typing import Any
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.costs import COST_NOTE, read_costs
+from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE
 from srntt_pipeline.evaluation.paths import PER_IMAGE
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.tables import Row, comparisons, summarise
 from srntt_pipeline.files import folders_with, read_csv, read_json
 from srntt_pipeline.metrics import METRICS
-
-
-@dataclass(frozen=True)
-class Unrun:
-    """What a method was not run on, and why; empty for all references, or all images."""
-
-    method: str
-    reference: str
-    image: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class Results:
     table: dict[tuple[str, ...], Row]
     comparisons: list[Row]
     with_references: frozenset[str]
-    not_run: Mapping[str, Sequence[Unrun]]
+    not_run: Mapping[str, Sequence[NotRun]]
     notes: list[str]
 
     @property
@@ -160,17 +151,17 @@ def _read(path: Path) -> list[Row]:
     return rows
 
 
-def _notes(folders: Sequence[Path]) -> tuple[list[str], dict[str, list[Unrun]]]:
+def _notes(folders: Sequence[Path]) -> tuple[list[str], dict[str, list[NotRun]]]:
     """Return each note once, with the data sets that it is of, and what was not run on each."""
     datasets: dict[str, list[str]] = {}
-    not_run: dict[str, list[Unrun]] = {}
+    not_run: dict[str, list[NotRun]] = {}
     for path in (folder / "notes.json" for folder in folders):
         content = read_json(path, "evaluate again")
         try:
             for note in content["notes"]:
                 datasets.setdefault(f"{note}", []).append(f"{content['dataset']}")
             own = not_run.setdefault(f"{content['dataset']}", [])
-            own += [_unrun(one) for one in content.get("not_run", [])]
+            own += [_not_run_of(one) for one in content.get("not_run", [])]
         except (AttributeError, KeyError, TypeError):
             raise InputError(f"{path}: not what evaluate writes; evaluate again") from None
     told = [
@@ -181,5 +172,5 @@ def _notes(folders: Sequence[Path]) -> tuple[list[str], dict[str, list[Unrun]]]:
     return told, not_run
 
 
-def _unrun(content: Mapping[str, Any]) -> Unrun:
-    return Unrun(*(f"{content[name]}" for name in ("method", "reference", "image", "reason")))
+def _not_run_of(content: Mapping[str, Any]) -> NotRun:
+    return NotRun(*(f"{content[name]}" for name in ("method", "reference", "image", "reason")))
