@@ -29,7 +29,7 @@ from srntt_pipeline.file_types import (
     is_read,
     kind_of,
 )
-from srntt_pipeline.files import open_regular, write_bytes
+from srntt_pipeline.files import open_regular, sha256, write_bytes
 from srntt_pipeline.integrity import damage
 
 RGB = npt.NDArray[np.uint8]
@@ -240,6 +240,15 @@ def read_size(path: Path) -> tuple[int, int]:
             return (image.height, image.width) if fits else (0, 0)
     except Exception:  # as in `decode`
         return 0, 0
+
+
+def pixels_sha256(image: RGB) -> str:
+    """Return the SHA-256 of an image's size and pixels, uint8 [H, W, 3].
+
+    Not of its file: PNGs of the same pixels differ by who wrote them.
+    """
+    height, width, _ = image.shape
+    return sha256(f"{width}x{height} RGB\n".encode() + image.tobytes())
 
 
 def write_png(

@@ -13,8 +13,8 @@ import srntt_pipeline
 from srntt_pipeline.degradation import Making, make_hr, make_lr
 from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paths import image_path
-from srntt_pipeline.files import fingerprint, sha256
-from srntt_pipeline.images import RGB, SCALE, read_made_from, read_rgb, write_png
+from srntt_pipeline.files import fingerprint
+from srntt_pipeline.images import RGB, SCALE, pixels_sha256, read_made_from, read_rgb, write_png
 from srntt_pipeline.layout import Group
 from srntt_pipeline.methods import CannotRun, Method, Scene
 from srntt_pipeline.methods.method import HR_WARP, LR, NONE, STITCHED
@@ -127,14 +127,10 @@ class Pictures:
             if self.scene.has(name):
                 image = self.scene.images(name)[0]
                 path = self.out / image_path(folder, shown, self.group.name, self.making)
-                made_from = _sha256(image)
+                made_from = pixels_sha256(image)
                 if read_made_from(path) != made_from:
                     write_png(path, image, made_from)
 
     @cached_property
     def _hr_sha256(self) -> str:
-        return _sha256(self.hr)
-
-
-def _sha256(image: RGB) -> str:
-    return sha256(repr(image.shape).encode() + image.tobytes())
+        return pixels_sha256(self.hr)

@@ -6,24 +6,14 @@ may be called CUFED5. Some of the released images are known by their pixels (`re
 
 import csv
 import functools
-import hashlib
 from importlib import resources
 
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.evaluation.paper import PAPER_IMAGES, canonical_dataset
-from srntt_pipeline.images import RGB, read_rgb
+from srntt_pipeline.images import pixels_sha256, read_rgb
 from srntt_pipeline.layout import EvaluationSet
 
 OWN = " (own)"  # after a paper's name: of images that are not known to be the paper's
-
-
-def pixels_sha256(image: RGB) -> str:
-    """Return the SHA-256 of an image's size and pixels, uint8 [H, W, 3].
-
-    Not of its file: PNGs of the same pixels differ by who wrote them.
-    """
-    height, width, _ = image.shape
-    return hashlib.sha256(f"{width}x{height} RGB\n".encode() + image.tobytes()).hexdigest()
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import to_image, to_tensor
 from srntt_pipeline.methods.method import BEST, NONE, CannotRun, Method
-from srntt_pipeline.methods.networks import NetworkAtHand, References
+from srntt_pipeline.methods.networks import Loaded, OfNetwork, References
 from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.models.registry import Inputs
 from srntt_pipeline.swaps.matcher import Matcher, matcher_for
@@ -47,17 +47,53 @@ def network_method(
     return SwappedAtHand(name, network, swaps)
 
 
+class _Copied:
+    """A copy of a network as it is now, on whatever device it is asked for, and a hash of it.
+
+    The hash is of its printed form and weights. Other processes make the devices' copies anew.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+        weights = sha256(safetensors.torch.save(dict(self._network.state_dict())))
+        self.sha256 = fingerprint([repr(self._network), weights])
+        self._on: dict[str, Loaded] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_on": {}}
+
+    def on(self, device: str) -> Loaded:
+        if device not in self._on:
+            network = copy.deepcopy(self._network).to(choose_device(device))
+            self._on[device] = Loaded(network)
+        return self._on[device]
+
+    def parameters(self) -> int:
+        return sum(weight.numel() for weight in self._network.parameters())
+
+
+class NetworkAtHand(OfNetwork):
+    """A network on images that is at hand as an object."""
+
+    def __init__(
+        self, name: str, network: nn.Module, inputs: Inputs, references: References
+    ) -> None:
+        self.name, self.inputs, self.references = name, inputs, references
+        self._network = _Copied(network)
+
+    def identity(self, scene: Scene, reference: str) -> str:
+        """Return a hash of the network's printed form and of its weights."""
+        return self._network.sha256
+
+    def _loaded(self, device: str) -> Loaded:
+        return self._network.on(device)
+
+
 class SwappedAtHand(Method):
     """A network on LR, swapped maps and their weight, such as one trained on `SwappedPairs`."""
 
     def __init__(self, name: str, network: nn.Module, swaps: SwapParams) -> None:
-        self.name, self._swaps = name, swaps
-        self._network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-        self._sha256 = sha256(safetensors.torch.save(dict(self._network.state_dict())))
-        self._on: dict[str, nn.Module] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_on": {}}
+        self.name, self._swaps, self._network = name, swaps, _Copied(network)
 
     def takes(self, reference: str) -> bool:
         """Tell whether it takes the reference: any that names its images."""
@@ -65,7 +101,7 @@ class SwappedAtHand(Method):
 
     def identity(self, scene: Scene, reference: str) -> str:
         """Return a hash of the network's printed form, of its weights and of the swaps."""
-        return fingerprint([repr(self._network), self._sha256, self._key(self._matcher(scene))])
+        return fingerprint([self._network.sha256, self._key(self._matcher(scene))])
 
     @torch.inference_mode()
     def super_resolve(self, scene: Scene, reference: str) -> RGB:
@@ -78,7 +114,7 @@ class SwappedAtHand(Method):
         lr = to_tensor(scene.lr)[None].to(choose_device(scene.device))
         maps = {layer: values[None] for layer, values in swapped.maps.items()}
         try:
-            sr = self._loaded(scene.device)(lr, maps, swapped.weight[None])[0]
+            sr = self._network.on(scene.device).model(lr, maps, swapped.weight[None])[0]
         except RuntimeError as error:
             raise CannotRun(one_line(str(error))) from None
         if not bool(sr.isfinite().all()):
@@ -92,7 +128,7 @@ class SwappedAtHand(Method):
 
     def parameters(self) -> int:
         """Return how many weights the network has."""
-        return sum(weight.numel() for weight in self._network.parameters())
+        return self._network.parameters()
 
     def _matcher(self, scene: Scene) -> Matcher:
         return matcher_for(self._swaps, scene.device)
@@ -101,8 +137,3 @@ class SwappedAtHand(Method):
         return fingerprint(
             [matcher.encoder.identity.sha256, self._swaps.matched_by, matcher.networks]
         )
-
-    def _loaded(self, device: str) -> nn.Module:
-        if device not in self._on:
-            self._on[device] = copy.deepcopy(self._network).to(choose_device(device))
-        return self._on[device]

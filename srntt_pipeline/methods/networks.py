@@ -1,20 +1,17 @@
 """Networks that are fed with images: with LR alone, or with LR and raw references."""
 
-import copy
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors.torch
 from torch import Tensor, nn
 
 from srntt_pipeline import memory
 from srntt_pipeline.checkpoints import Checkpoint, CheckpointInfo, load_checkpoint, weights_file
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import one_line
-from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB, SCALE
 from srntt_pipeline.maps import to_tensor
 from srntt_pipeline.memory import Size
@@ -83,7 +80,7 @@ class OfNetwork(Method):
             return super().least_memory(lr, refs, device)
         return self._loaded(device).plan(lr, [], 0).least
 
-    def _loaded(self, device: str) -> "_Loaded":
+    def _loaded(self, device: str) -> "Loaded":
         raise NotImplementedError
 
 
@@ -121,33 +118,8 @@ class TrainedNetwork(OfNetwork):
     def _checkpoint(self) -> Checkpoint:
         return _load(self._path, "cpu")[0]
 
-    def _loaded(self, device: str) -> "_Loaded":
+    def _loaded(self, device: str) -> "Loaded":
         return _load(self._path, device)[1]
-
-
-class NetworkAtHand(OfNetwork):
-    """A network that is at hand as an object, such as one of one's own."""
-
-    def __init__(
-        self, name: str, network: nn.Module, inputs: Inputs, references: References
-    ) -> None:
-        self.name, self.inputs, self.references = name, inputs, references
-        self._network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-        self._sha256 = sha256(safetensors.torch.save(dict(self._network.state_dict())))
-        self._on: dict[str, _Loaded] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_on": {}}
-
-    def identity(self, scene: Scene, reference: str) -> str:
-        """Return a hash of the network's printed form and of its weights."""
-        return fingerprint([repr(self._network), self._sha256])
-
-    def _loaded(self, device: str) -> "_Loaded":
-        if device not in self._on:
-            network = copy.deepcopy(self._network).to(choose_device(device))
-            self._on[device] = _Loaded(network)
-        return self._on[device]
 
 
 @dataclass(frozen=True)
@@ -160,7 +132,7 @@ class _Plan:
     least: int
 
 
-class _Loaded:
+class Loaded:
     """A network on its device, and what was found out about it."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -205,7 +177,7 @@ def _run(images: Sequence[RGB]) -> Run:
     return run
 
 
-def _load(path: Path, device: str) -> tuple[Checkpoint, _Loaded]:
+def _load(path: Path, device: str) -> tuple[Checkpoint, Loaded]:
     """Return a checkpoint with its network, the last ones again while their files are unchanged."""
     path = weights_file(path)
     changed = path.stat().st_mtime_ns if path.exists() else 0
@@ -213,6 +185,6 @@ def _load(path: Path, device: str) -> tuple[Checkpoint, _Loaded]:
 
 
 @functools.lru_cache(maxsize=16)
-def _load_once(path: Path, changed: int, device: str) -> tuple[Checkpoint, _Loaded]:
+def _load_once(path: Path, changed: int, device: str) -> tuple[Checkpoint, Loaded]:
     checkpoint = load_checkpoint(path)
-    return checkpoint, _Loaded(checkpoint.model.to(choose_device(device)))
+    return checkpoint, Loaded(checkpoint.model.to(choose_device(device)))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from srntt_pipeline.degradation import PAPER_MAKING, Making, bicubic
-from srntt_pipeline.files import fingerprint, sha256
-from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.files import fingerprint
+from srntt_pipeline.images import RGB, SCALE, pixels_sha256
 from srntt_pipeline.methods.method import ALL, BEST, HR_WARP, LR, NONE, STITCHED
 from srntt_pipeline.methods.warp import warp_hr
 from srntt_pipeline.seeds import generator
@@ -90,7 +90,7 @@ class Scene:
 
     def _hash(self, name: str, images: list[RGB]) -> list[str]:
         if name not in self._hashes:
-            self._hashes[name] = [sha256(repr(i.shape).encode() + i.tobytes()) for i in images]
+            self._hashes[name] = list(map(pixels_sha256, images))
         return self._hashes[name]
 
     def share(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
