@@ -15,7 +15,7 @@ from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augmentations
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 
 SCALES, ROTATIONS, SHIFTS = (1.0, 0.7, 1.4), (0.0, -20.0, 20.0), (0, 1, 2, 3)
 WAYS = {

@@ -18,7 +18,7 @@ from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 
 CODECS: dict[str, dict[str, Any]] = {
     "none": {},

@@ -60,7 +60,8 @@ from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.matcher import Matcher, matcher_for
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
-from srntt_pipeline.swaps.swap import Swapped, swap_features
+from srntt_pipeline.swaps.swap import Swapped
+from srntt_pipeline.swaps.windowed import swap_features
 from srntt_pipeline.training.loop import train
 from srntt_pipeline.training.objective import Context, loss
 

@@ -23,7 +23,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 import srntt_pipeline
-from srntt_pipeline.config import SwapParams
+from srntt_pipeline.config import SwapParams, as_stored
 from srntt_pipeline.errors import InputError, first_problem, one_line
 from srntt_pipeline.files import (
     file_sha256,
@@ -77,6 +77,11 @@ class CheckpointInfo(BaseModel):
     dataset: str
     metrics: dict[str, float | None]
     weights_sha256: str = ""
+
+    @field_validator("swaps", mode="before")
+    @classmethod
+    def _as_stored(cls, value: Any) -> Any:
+        return as_stored(value)
 
     @field_validator("train", mode="plain")
     @classmethod

@@ -22,6 +22,7 @@ BICUBIC = "bicubic"  # the upscaler that needs no file
 LARGEST_PX = 16_384  # side of an image: 268 megapixels
 # How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
 SetLayout = Literal["auto", "groups", "images"]
+Refine = Literal["none", "relu3_1", "relu1_1"]
 _MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
 
 
@@ -209,6 +210,25 @@ class MatchParams(Section):
         description="Shifts of the references, px, each down with each right: relu3_1 sees a "
         "4-pixel grid.",
     )
+    refine: Refine = Field(
+        "relu3_1",
+        description="Where a match may begin: on relu3_1's grid of 4 px (`none`, paper); or at any "
+        "pixel: the best of -3…3 px around the best on the grid, by relu3_1 at every pixel "
+        "(`relu3_1`), and then the best of -1…1 px around that by relu1_1 (`relu1_1`). Optical "
+        "flow is rounded to the grid (`none`) or to the pixel.",
+    )
+    refine_best: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="How many of the best places on the grid are refined; the best of all is kept.",
+    )
+    encoder_precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of VGG19's convolutions. `bfloat16` changes maps by half a per cent, and "
+        "matches with them; how many is measured on some pairs and said. It is faster on "
+        "processors with AMX and on GPUs.",
+    )
     precision: Literal["float32", "tf32", "float16", "bfloat16"] = Field(
         "float32",
         description="Of the products in matching. Others than `float32` change matches; how many "
@@ -269,10 +289,14 @@ class SwapParams(MatchParams):
     def matched_by(self) -> dict[str, Any]:
         """What decides correspondences beside the networks and the images."""
         # Left out at their default: shards made before they were parameters are of these too.
-        names = {"references", "matching"}
+        names = {"references", "matching", "encoder_precision"}
         changed = self.model_dump(mode="json", include=names, exclude_defaults=True)
+        if self.refine != "none":
+            changed["refine"] = self.refine
         if self.matching != "patches":
             return changed
+        if self.refine != "none":
+            changed["refine_best"] = self.refine_best
         return changed | self.model_dump(
             mode="json", include={"scales", "rotations_deg", "shifts_px", "precision"}
         )
@@ -367,6 +391,16 @@ class Params(Section):
     evaluate: EvaluateParams = EvaluateParams()
     tables: TablesParams = TablesParams()
     super_resolve: SuperResolveParams = SuperResolveParams()
+
+
+def as_stored(swaps: Any) -> Any:
+    """Return parameters of swaps from a file as that file means them, before they are checked.
+
+    Files of before refinement do not name it: their matches are on the grid.
+    """
+    if isinstance(swaps, dict) and "refine" not in swaps:
+        return {**swaps, "refine": "none"}
+    return swaps
 
 
 def read_params(path: Path) -> Params:

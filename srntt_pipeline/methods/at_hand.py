@@ -18,7 +18,7 @@ from srntt_pipeline.methods.networks import Loaded, OfNetwork, References
 from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.models.registry import Inputs
 from srntt_pipeline.swaps.matcher import Matcher, matcher_for
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 
 
 def network_method(

@@ -44,7 +44,9 @@ class Restorer:
             raise InputError(f"{checkpoint.path}: {info.model} is not fed with swapped maps")
         self.checkpoint, self.device, self.swaps = checkpoint, device, _on(device, info.swaps)
         weights = files.found(info.swaps).encoder_weights
-        self.encoder = load_encoder(weights, info.swaps.encoder_seed, device)
+        self.encoder = load_encoder(
+            weights, info.swaps.encoder_seed, device, info.swaps.encoder_precision
+        )
         if self.encoder.identity.sha256 != info.encoder.sha256:
             raise InputError(
                 f"{checkpoint.path} was trained with {info.encoder}, not with "
@@ -68,9 +70,12 @@ class Restorer:
         written = memory.image_bytes([lr, *refs]) + memory.written_bytes(sr)
         return max(
             self.matcher.least_memory(lr, refs),
-            self._beside(lr, refs) + Tiling(self._model, lr[0], lr[1], 0).least,
+            self._beside(lr, refs) + self._tiling(lr, 0).least,
             memory.START_MEMORY + written,
         )
+
+    def _tiling(self, lr: Size, room: int) -> Tiling:
+        return Tiling(self._model, lr[0], lr[1], room, dense=self.swaps.refine != "none")
 
     def _beside(self, lr: Size, refs: Sequence[Size]) -> int:
         """Return the bytes that a process takes beside tiles."""
@@ -108,7 +113,7 @@ class Restorer:
             found = self.match(lr, refs, bound)
             memory.release()
         room = bound - self._beside(size, sizes) - (kept.room if kept else 0)
-        tiling = Tiling(self._model, size[0], size[1], room)
+        tiling = self._tiling(size, room)
         swapped = WindowedSwap(
             found, refs, self.versions, self.encoder, tiling.cache_bytes, tiling.block, kept
         )

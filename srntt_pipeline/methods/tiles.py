@@ -99,17 +99,22 @@ class Tiling:
     That is beside what any process takes, and what grows with the images: the images themselves,
     SR, and the correspondence. `tiles`: windows of LR, which cover it; `block`: patches a side of
     the blocks that references are encoded in; `cache_bytes`: what is left for their raw maps.
-    `least`: bytes for the smallest tile, which it is given at least.
+    `least`: bytes for the smallest tile, which it is given at least. `dense`: matches are to the
+    pixel.
     """
 
-    def __init__(self, model: SRNTT, height: int, width: int, max_memory: int) -> None:
+    def __init__(
+        self, model: SRNTT, height: int, width: int, max_memory: int, *, dense: bool = False
+    ) -> None:
         self._stages, self._size = stages(model), (height, width)
         # The rest is for the holes that the allocator leaves between buffers of many sizes.
         usable = max_memory * 2 // 3
         longest = max(height, width)
         least = min(longest, _LEAST_TILE)
         tile = self._bytes(least) * 4 // 3
-        by_block = {block: block_bytes(block) + encoding_bytes(block) for block in BLOCKS}
+        by_block = {
+            block: block_bytes(block, dense=dense) + encoding_bytes(block) for block in BLOCKS
+        }
         needed = tile + by_block[BLOCKS[-1]]
         self.least = math.ceil(needed * 1.5)
         usable = max(usable, needed)

@@ -36,6 +36,9 @@ class Correspondence:
       scores of one LR patch can be compared, those of two cannot.
     - `cosine`, float32 in [0, 1]: the score with the LR patch normalised too; Eq. 6 makes S* of it.
 
+    - `phase`, uint8 in 0…15, of refined matches: the match begins `phase // 4` px below and
+      `phase % 4` px right of the patch `index`. None: all begin on relu3_1's grid of 4 px.
+
     `shapes`: (h, w) of each version's relu3_1 map. Shards hold no scores: what is read from them
     has the cosines in `score` as well.
     """
@@ -44,20 +47,39 @@ class Correspondence:
     score: Tensor
     cosine: Tensor
     shapes: tuple[tuple[int, int], ...]
+    phase: Tensor | None = None
 
     def agreement(self, other: "Correspondence") -> float:
         """Return the share of LR patches, 0…1, whose match is the same in both."""
-        return float((self.index == other.index).float().mean())
+        same = (self.index == other.index) & (self.phases == other.phases)
+        return float(same.float().mean())
+
+    @property
+    def phases(self) -> Tensor:
+        """The phase of each match; zeros where all are on the grid."""
+        if self.phase is None:
+            return torch.zeros_like(self.index, dtype=torch.uint8)
+        return self.phase
+
+    def cpu(self) -> "Correspondence":
+        """Return the same on the CPU."""
+        on_cpu = {name: values.cpu() for name, values in self.tensors().items()}
+        return Correspondence(**on_cpu, shapes=self.shapes)
 
     def window(self, window: Window, within: Window) -> "Correspondence":
         """Return what stands for the patches of `window`, where `self` covers those of `within`.
 
         Both windows count patches, not positions.
         """
-        index, score, cosine = (
-            window.of(values, within) for values in (self.index, self.score, self.cosine)
+        return Correspondence(
+            **{name: window.of(values, within) for name, values in self.tensors().items()},
+            shapes=self.shapes,
         )
-        return Correspondence(index, score, cosine, self.shapes)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what it has for each LR patch, by name."""
+        tensors = {"index": self.index, "score": self.score, "cosine": self.cosine}
+        return tensors if self.phase is None else {**tensors, "phase": self.phase}
 
     def __add__(self, other: "Correspondence") -> "Correspondence":
         """Return the correspondence over the versions of both: ties go to the first."""
@@ -67,6 +89,9 @@ class Correspondence:
             torch.where(better, other.score, self.score),
             torch.where(better, other.cosine, self.cosine),
             self.shapes + other.shapes,
+            None
+            if self.phase is other.phase is None
+            else torch.where(better, other.phases, self.phases),
         )
 
 
@@ -103,15 +128,21 @@ class Search:
     """The best matches so far of the patches of one LR map, over the Ref maps added to it.
 
     Arguments and errors are those of `match_maps`. A Ref map may be added in windows, in any order.
+    `best`: how many matches of each LR patch are looked for.
     """
 
     def __init__(
-        self, lr: Tensor, *, max_memory: int = MAX_MEMORY, precision: Precision = "float32"
+        self,
+        lr: Tensor,
+        *,
+        max_memory: int = MAX_MEMORY,
+        precision: Precision = "float32",
+        best: int = 1,
     ) -> None:
-        self._lr, self._norms = lr, patch_norms(lr)
-        self._room, self._precision = max_memory, precision
-        self._score = torch.full_like(self._norms, -torch.inf)
-        self._index = torch.zeros_like(self._norms, dtype=torch.int64)
+        self.lr, self._norms = lr, patch_norms(lr)
+        self._room, self._precision, self._best = max_memory, precision, best
+        self._score = self._norms.new_full((best, *self._norms.shape), -torch.inf)
+        self._index = torch.zeros_like(self._score, dtype=torch.int64)
         self._shapes: list[tuple[int, int]] = []
 
     def add(self, ref: Tensor, valid: Tensor | None = None) -> None:
@@ -127,23 +158,43 @@ class Search:
 
     def add_window(self, ref: Tensor, window: Window, valid: Tensor | None = None) -> None:
         """Search in one window, [C, h, w], of the version begun last; `valid` is of the window."""
-        score, index = _best_in(self._lr, ref, valid, self._room, self._precision)
+        score, index = _best_in(self.lr, ref, valid, self._room, self._precision, self._best)
         _, row, column = PatchNumbers([(ref.shape[1], ref.shape[2])]).places(index)
         version = len(self._shapes) - 1
         index = self._patches.numbers(version, row + window.top, column + window.left)
         # Windows do not come in the order of patches: the lower index may come later.
-        better = (score > self._score) | ((score == self._score) & (index < self._index))
-        self._score = torch.where(better, score, self._score)
-        self._index = torch.where(better, index, self._index)
+        self._score, self._index = torch_search.keep_best(self._score, self._index, score, index)
 
     def result(self) -> Correspondence:
         """Return the correspondence over all versions; raise ValueError where nothing matched."""
+        candidates = self.candidates()
+        score, shapes = candidates.score[0], candidates.shapes
+        return Correspondence(candidates.index[0], score, self.cosine(score), shapes)
+
+    def candidates(self) -> "Candidates":
+        """Return the best matches of each LR patch; raise ValueError where one has none."""
         if not self._shapes:
             raise ValueError("no reference to match with")
-        if bool((self._score == -torch.inf).any()):
+        if bool((self._score[0] == -torch.inf).any()):
             raise ValueError("no patch of any reference may be matched")
-        cosine = (self._score / self._norms).clamp(0, 1)
-        return Correspondence(self._index, self._score, cosine, tuple(self._shapes))
+        return Candidates(self._index, self._score, tuple(self._shapes))
+
+    def cosine(self, score: Tensor) -> Tensor:
+        """Return the cosines, float32 in [0, 1], of matches of these scores, both [h-2, w-2]."""
+        return (score / self._norms).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The k best matches of every LR patch, best first; of equal scores the lowest index first.
+
+    `index`, int64, and `score`, float32, [k, h-2, w-2], as in `Correspondence`; the score is -inf
+    where the references have fewer than k patches that may be matched.
+    """
+
+    index: Tensor
+    score: Tensor
+    shapes: tuple[tuple[int, int], ...]
 
 
 def join(found: Iterable[Correspondence], parts: Sequence[Window]) -> Correspondence:
@@ -159,8 +210,7 @@ def join(found: Iterable[Correspondence], parts: Sequence[Window]) -> Correspond
         if len(parts) == 1:
             return one
         shapes = one.shapes
-        for name in ("index", "score", "cosine"):
-            values = getattr(one, name)
+        for name, values in one.tensors().items():
             if name not in whole:
                 whole[name] = values.new_empty(whole_map.bottom, whole_map.right)
             part.patches.of(whole[name], whole_map).copy_(values)
@@ -187,18 +237,26 @@ def _box_sums(values: Any) -> Any:
 
 
 def _best_in(
-    lr: Tensor, ref: Tensor, valid: Tensor | None, max_memory: int, precision: Precision
+    lr: Tensor,
+    ref: Tensor,
+    valid: Tensor | None,
+    max_memory: int,
+    precision: Precision,
+    best: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return best score and patch index in one `ref`, each [h-2, w-2]; -inf where none is valid."""
+    """Return the `best` scores and patch indices in one `ref`, each [best, h-2, w-2], sorted.
+
+    -inf where fewer are valid.
+    """
     factors = 1 / patch_norms(ref)
     penalties = torch.zeros_like(factors)
     if valid is not None:
         if not bool(valid.any()):
-            size = (lr.shape[1] - HALO, lr.shape[2] - HALO)
+            size = (best, lr.shape[1] - HALO, lr.shape[2] - HALO)
             return lr.new_full(size, -torch.inf), lr.new_zeros(size, dtype=torch.int64)
         penalties.masked_fill_(~valid.to(lr.device), -torch.inf)
     if lr.device.type != "cpu" or precision != "float32":
-        return torch_search.best_in(lr, ref, factors, penalties, max_memory, precision)
+        return torch_search.best_in(lr, ref, factors, penalties, max_memory, precision, best)
     score, index = search.best_in(
         lr.contiguous().numpy(),
         ref.contiguous().numpy(),
@@ -206,5 +264,6 @@ def _best_in(
         None if valid is None else penalties.numpy(),
         room=max_memory,
         threads=torch.get_num_threads(),
+        best=best,
     )
     return torch.from_numpy(score), torch.from_numpy(index)

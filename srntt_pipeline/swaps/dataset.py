@@ -17,7 +17,8 @@ from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.references import ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
 from srntt_pipeline.swaps.stored import check_lr, check_ref
-from srntt_pipeline.swaps.swap import swap_features, weight_map
+from srntt_pipeline.swaps.swap import weight_map
+from srntt_pipeline.swaps.windowed import swap_features
 
 
 class SwappedPair(TypedDict):
@@ -136,7 +137,9 @@ def encoder_of(
     if shards.has_maps:
         return None
     weights = encoder_weights or shards.params.encoder_weights
-    return load_encoder(weights, shards.params.encoder_seed, device)
+    return load_encoder(
+        weights, shards.params.encoder_seed, device, shards.params.encoder_precision
+    )
 
 
 def check_swapped(shards: Shards, dataset: Path, pairs: Sequence[TrainPair]) -> None:

@@ -23,6 +23,8 @@ from srntt_pipeline.maps import (
     Maps,
     to_tensor,
 )
+from srntt_pipeline.swaps.dense import DenseMaps
+from srntt_pipeline.swaps.layers import EncoderPrecision, Layers, pool
 from srntt_pipeline.swaps.windows import Window, windows
 from srntt_pipeline.tensors import check_tensor, read_weights
 
@@ -30,10 +32,9 @@ from srntt_pipeline.tensors import check_tensor, read_weights
 _BATCH_PIXELS = {"cpu": 1, "cuda": 64 * 160 * 160}
 
 _LENGTH = INDEX["relu3_1"] + 1
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
 
 
-class Encoder(nn.Module):
+class Encoder(Layers):
     """φ: images to their maps on three layers.
 
     relu1_1 [N, 64, H, W], relu2_1 [N, 128, H/2, W/2], relu3_1 [N, 256, H/4, W/4]. Images are
@@ -41,20 +42,14 @@ class Encoder(nn.Module):
     expect.
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, features: nn.Sequential, identity: EncoderIdentity) -> None:
-        super().__init__()
-        self.features = features
-        self.identity = identity
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
-        self.requires_grad_(False).eval()
-
     def forward(self, images: Tensor, layers: Sequence[str] = LAYERS) -> Maps:
-        """Return the maps of `images` by layer."""
-        return maps_of(self.features, (images - self.mean) / self.std, layers)
+        """Return the maps of `images` by layer, float32 whatever the precision."""
+        maps = {"relu1_1": self.convolve(self.standardised(images), "relu1_1")}
+        if "relu2_1" in layers or "relu3_1" in layers:
+            maps["relu2_1"] = self.convolve(pool(self.relu1_2(maps["relu1_1"])), "relu2_1")
+        if "relu3_1" in layers:
+            maps["relu3_1"] = self.convolve(pool(self.relu2_2(maps["relu2_1"])), "relu3_1")
+        return {layer: maps[layer].float().contiguous() for layer in layers}
 
     @torch.inference_mode()
     def encode(self, image: RGB, layers: Sequence[str] = LAYERS) -> Maps:
@@ -95,16 +90,24 @@ class Encoder(nn.Module):
         if batch:
             yield from self._encode_batch(batch, layers)
 
+    def encode_grids(self, images: Iterable[RGB], *, dense: bool = False) -> Iterator[Tensor]:
+        """Yield relu3_1 of each image as `encode_each` does; `dense`: its dense maps come next."""
+        if dense and self.mean.device.type == "cpu":
+            yield from (self.dense(image).grid() for image in images)
+        else:
+            yield from (maps["relu3_1"] for maps in self.encode_each(images, ["relu3_1"]))
+
+    @torch.inference_mode()
+    def dense(self, image: RGB, *, texture: bool = False) -> DenseMaps:
+        """Return the dense maps of an image, as DenseMaps takes it."""
+        return DenseMaps(self, image, texture=texture)
+
     def _encode_batch(self, images: Sequence[RGB], layers: Sequence[str]) -> list[Maps]:
         """Return the maps of images of one size."""
         tensors = torch.stack([to_tensor(image) for image in images]).to(self.mean.device)
         maps = self(tensors, layers)
-        # All layers end in a ReLU, so the largest value tells of infinity too, and NaN is largest.
-        if not all(bool(values.amax().isfinite()) for values in maps.values()):
-            raise InputError(
-                f"--encoder-weights: {self.identity} gives maps that are no numbers; use another "
-                "file"
-            )
+        for values in maps.values():
+            self.check(values)
         return [{layer: maps[layer][i] for layer in layers} for i in range(len(images))]
 
 
@@ -120,12 +123,15 @@ def maps_of(features: nn.Sequential, images: Tensor, layers: Collection[str]) ->
 
 
 @functools.lru_cache(maxsize=2)
-def load_encoder(weights: str, seed: int, device: torch.device) -> Encoder:
+def load_encoder(
+    weights: str, seed: int, device: torch.device, precision: EncoderPrecision = "float32"
+) -> Encoder:
     """Return the encoder of `weights` on `device`.
 
     `weights`: `imagenet` (torchvision's ImageNet weights, downloaded once), `random` (Kaiming, by
     `seed`), or the path of a state dict under torchvision's key names (`features.0.weight` …): the
-    whole VGG19 or its part up to conv3_1, as .pth or .safetensors.
+    whole VGG19 or its part up to conv3_1, as .pth or .safetensors. `precision`: of the
+    convolutions; maps are float32 in any case.
 
     Raises InputError when weights cannot be had or do not fit.
     """
@@ -134,7 +140,7 @@ def load_encoder(weights: str, seed: int, device: torch.device) -> Encoder:
         source = f"random, seed {seed}"
     else:
         source = "ImageNet" if weights == "imagenet" else f"file {Path(weights).name}"
-    return Encoder(features, EncoderIdentity(source, _hash(features))).to(device)
+    return Encoder(features, EncoderIdentity(source, _hash(features)), precision).to(device)
 
 
 def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:

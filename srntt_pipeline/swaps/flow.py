@@ -29,13 +29,18 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, resize
 from srntt_pipeline.maps import STRIDE, to_tensor
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_norms
+from srntt_pipeline.swaps.correspondence import Candidates, Correspondence, patch_norms
+from srntt_pipeline.swaps.dense import phase_of
 from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.image_matching import VersionsOfReferences
 from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up
+from srntt_pipeline.swaps.refine import Refinement
 from srntt_pipeline.tensors import check_tensor, read_weights
 
 Displacements = npt.NDArray[np.float32]
+
+_AS_GIVEN = Augmentation(1.0, 0.0)
 
 _DIS_MIN_PX, _DIS_MAX_RATIO = 32, 3  # OpenCV's DIS reads beyond images that are smaller or narrower
 _RAFT_MIN_PX, _RAFT_STRIDE = 128, 8
@@ -63,33 +68,48 @@ class Flow:
         refs: Sequence[RGB],
         encoder: Encoder,
         upscaler: Callable[[RGB], RGB],
+        *,
+        to_pixel: bool = False,
     ) -> Correspondence:
         """Return the correspondence of LR↑, uint8 [H, W, 3], with the references by flow.
 
         Of several references each LR patch takes the one of the highest score. `upscaler`: what
-        made LR↑. A Ref↓↑ of another size than LR↑ is resized to it for the flow.
+        made LR↑. A Ref↓↑ of another size than LR↑ is resized to it for the flow. `to_pixel`: a
+        match begins at the pixel nearest to where flow leads, not on relu3_1's grid.
         """
         lr = encoder.encode(lr_up, ["relu3_1"])["relu3_1"]
         found: Correspondence | None = None
         for image in refs:
-            blurred = down_up(augment(image, Augmentation(1.0, 0.0)), upscaler)
-            ref = encoder.encode(blurred, ["relu3_1"])["relu3_1"]
+            blurred = down_up(augment(image, _AS_GIVEN), upscaler)
             moved = self.estimate(lr_up, resize(blurred, *lr_up.shape[:2]))
-            index = patches_at(moved, (ref.shape[1], ref.shape[2]))
-            here = score_matches(lr, ref, index.to(lr.device))
+            shape = blurred.shape[0] // STRIDE, blurred.shape[1] // STRIDE
+            index, phase = (
+                each.to(lr.device) for each in places_at(moved, shape, to_pixel=to_pixel)
+            )
+            if to_pixel:
+                places = Candidates(index[None], torch.zeros_like(index[None]).float(), (shape,))
+                refined = Refinement(lr, places, reach=0, phase=phase)
+                VersionsOfReferences([(image, _AS_GIVEN)], encoder, upscaler).refine([refined])
+                here = refined.result()
+            else:
+                here = score_matches(lr, encoder.encode(blurred, ["relu3_1"])["relu3_1"], index)
             found = here if found is None else found + here
         if found is None:
             raise ValueError("no reference to match with")
         return found
 
 
-def patches_at(moved: Displacements, shape: tuple[int, int]) -> Tensor:
-    """Return the number of the Ref patch that flow leads each LR patch to, int64 [h-2, w-2].
+def places_at(
+    moved: Displacements, shape: tuple[int, int], *, to_pixel: bool
+) -> tuple[Tensor, Tensor]:
+    """Return where flow leads each LR patch: Ref patch, int64, and phase, uint8, each [h-2, w-2].
 
     `moved`: flow from LR↑ to Ref↓↑ resized to its size, float32 [4h, 4w, 2]; `shape`: of Ref's
     relu3_1 map. The mean flow of the 4×4 px in the middle of a patch moves its centre; the nearest
-    patch of Ref is taken, at the border that within the map.
+    patch of Ref is taken, at the border that within the map. `to_pixel`: it may begin at any pixel;
+    else phases are 0.
     """
+    steps = STRIDE if to_pixel else 1  # places from one position to the next
     rows, columns = (side // STRIDE for side in moved.shape[:2])
     cells = moved.reshape(rows, STRIDE, columns, STRIDE, 2).astype(np.float64).mean(axis=(1, 3))
     half = PATCH / 2  # of a patch, in positions of relu3_1
@@ -98,9 +118,11 @@ def patches_at(moved: Displacements, shape: tuple[int, int]) -> Tensor:
         centres = np.arange(side - HALO) + half
         shifts = cells[1:-1, 1:-1, 1 - axis] / STRIDE
         there = (np.expand_dims(centres, 1 - axis) + shifts) * (ref_side / side)
-        nearest = np.clip(np.floor(there - half + 0.5), 0, ref_side - PATCH)
+        nearest = np.clip(np.floor(steps * (there - half) + 0.5), 0, steps * (ref_side - PATCH))
         places.append(torch.from_numpy(nearest.astype(np.int64)))
-    return PatchNumbers([shape]).numbers(0, *places)
+    index = PatchNumbers([shape]).numbers(0, *(place // steps for place in places))
+    phase = phase_of(*(place % steps for place in places))
+    return index, phase.to(torch.uint8)
 
 
 def score_matches(lr: Tensor, ref: Tensor, index: Tensor) -> Correspondence:

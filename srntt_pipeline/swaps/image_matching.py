@@ -1,32 +1,37 @@
 """Matching of images: LR↑ with every version of every reference (paper section 3.1).
 
-`match_images` encodes both and searches. All goes window by window, so that memory does not grow
-with the images: windows of LR↑ are kept in memory, as many as fit, and every window of every
-version passes them once.
+`match_images` encodes both, searches on the grid of relu3_1, and refines what was found to the
+pixel. All goes window by window, so that memory does not grow with the images: windows of LR↑ are
+kept in memory, as many as fit, and every window of every version passes them once; dense maps are
+made only of windows that something was matched in.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from srntt_pipeline.config import Refine
 from srntt_pipeline.images import RGB, upscale
 from srntt_pipeline.maps import CHANNELS, FLOAT_BYTES, STRIDE
 from srntt_pipeline.memory import MAX_MEMORY, release, share
 from srntt_pipeline.swaps.correspondence import Correspondence, Search, join
 from srntt_pipeline.swaps.encoder import Encoder
-from srntt_pipeline.swaps.patches import HALO
+from srntt_pipeline.swaps.patches import HALO, PATCH
 from srntt_pipeline.swaps.references import (
     Augmentation,
-    Mask,
     augment,
     down_up,
     every_version,
-    valid_patches,
+    valid_places,
 )
+from srntt_pipeline.swaps.refine import REACH, TEXTURE_REACH, Around, Refinement, TextureStep
 from srntt_pipeline.swaps.torch_search import Precision
-from srntt_pipeline.swaps.windows import Window, windows
+from srntt_pipeline.swaps.windows import AROUND, Window, windows
+
+_Step = TypeVar("_Step", Refinement, TextureStep)
 
 
 def match_images(
@@ -38,11 +43,14 @@ def match_images(
     upscaler: Callable[[RGB], RGB] = upscale,
     max_memory: int = MAX_MEMORY,
     precision: Precision = "float32",
+    refine: Refine = "none",
+    refine_best: int = 1,
 ) -> Correspondence:
     """Return the correspondence of LR↑ with all versions of all references (`every_version`).
 
     `lr_up` and `refs`: uint8 [H, W, 3] each, of any sizes. `upscaler`: what made LR↑; it makes
-    Ref↓↑ too. `precision`: as `match_maps` takes it.
+    Ref↓↑ too. `precision`: as `match_maps` takes it. `refine`, `refine_best`: whether matches are
+    refined to the pixel, by which maps, and from how many candidates (`refine`).
 
     `max_memory`: bytes of the process, beside what `Matcher.taken` counts. It decides how many
     windows of LR↑ are searched for at once; for more, references are encoded again. No result
@@ -51,10 +59,7 @@ def match_images(
     Patches that see a corner that rotation left empty are never matched, unless no version has any
     other patch: then all may be matched, so that every LR patch has a match.
     """
-    tried = every_version(refs, versions)
-    valid = [valid_patches(ref.shape, version) for ref, version in tried]
-    if not any(mask is None or bool(mask.any()) for mask in valid):
-        valid = [None] * len(valid)
+    references = VersionsOfReferences(every_version(refs, versions), encoder, upscaler)
     height, width = (side // STRIDE for side in lr_up.shape[:2])
     parts = list(windows(height, width, HALO))
     largest = parts[0].positions
@@ -63,52 +68,141 @@ def match_images(
     def found() -> Iterator[Correspondence]:
         for start in range(0, len(parts), together):
             here = parts[start : start + together]
-            crops = (part.cut(lr_up) for part in here)
-            searches = []
-            for maps, part in zip(encoder.encode_each(crops, ["relu3_1"]), here, strict=True):
-                lr = part.inner(maps["relu3_1"], lr_up)
-                searches.append(Search(lr, max_memory=share(max_memory), precision=precision))
-            _search_all(searches, tried, valid, encoder, upscaler)
-            yield from (search.result() for search in searches)
-            del searches, maps, lr
+            searches = [
+                Search(
+                    lr,
+                    max_memory=share(max_memory),
+                    precision=precision,
+                    best=1 if refine == "none" else refine_best,
+                )
+                for lr in _maps_of(lr_up, here, encoder, "relu3_1")
+            ]
+            references.search(searches, dense=refine != "none")
+            if refine == "none":
+                yield from (search.result() for search in searches)
+            else:
+                reach = REACH + (TEXTURE_REACH if refine == "relu1_1" else 0)
+                fine = [
+                    Refinement(search.lr, search.candidates(), reach=reach) for search in searches
+                ]
+                searches.clear()
+                references.refine(fine)
+                if refine == "relu1_1":
+                    lrs = _maps_of(lr_up, here, encoder, "relu1_1")
+                    steps = [TextureStep(*each) for each in zip(fine, lrs, strict=True)]
+                    references.refine_texture(steps)
+                    yield from (one.result(step) for one, step in zip(fine, steps, strict=True))
+                else:
+                    yield from (one.result() for one in fine)
+                del fine
+            del searches
             if together < len(parts):
                 release()
 
     return join(found(), parts)
 
 
-def _search_all(
-    searches: Sequence[Search],
-    tried: Sequence[tuple[RGB, Augmentation]],
-    valid: Sequence[Mask | None],
-    encoder: Encoder,
-    upscaler: Callable[[RGB], RGB],
-) -> None:
-    """Add every version of every reference to `searches`, window by window."""
-    # What is being encoded, in order: on CUDA several windows go through the encoder at once.
-    ahead: deque[tuple[RGB, Window, Mask | None, bool]] = deque()
-
-    def crops() -> Iterator[RGB]:
-        for (ref, version), mask in zip(tried, valid, strict=True):
-            blurred = down_up(augment(ref, version), upscaler)
-            shape = blurred.shape[0] // STRIDE, blurred.shape[1] // STRIDE
-            for number, window in enumerate(windows(*shape, HALO)):
-                ahead.append((blurred, window, mask, number == 0))
-                yield window.cut(blurred)
-
-    for maps in encoder.encode_each(crops(), ["relu3_1"]):
-        image, window, mask, first = ahead.popleft()
-        height, width = (side // STRIDE for side in image.shape[:2])
-        ref = window.inner(maps["relu3_1"], image)
-        for search in searches:
-            if first:
-                search.begin((height, width))
-            search.add_window(ref, window, _part(mask, window, Window(0, height, 0, width)))
+def _maps_of(image: RGB, parts: Sequence[Window], encoder: Encoder, layer: str) -> Iterator[Tensor]:
+    """Yield the map of each window of an image."""
+    crops = (part.cut(image) for part in parts)
+    for maps, part in zip(encoder.encode_each(crops, [layer]), parts, strict=True):
+        yield part.inner(maps[layer], image)
 
 
-def _part(mask: Mask | None, window: Window, whole: Window) -> Tensor | None:
-    """Return which patches of a window may be matched, by the mask of all; None: all of them."""
-    if mask is None:
-        return None
-    here = window.patches.of(mask, whole)
-    return None if here.all() else torch.from_numpy(here.copy())
+class VersionsOfReferences:
+    """All versions of all references as Ref↓↑, encoded window by window for whoever matches them."""
+
+    def __init__(
+        self,
+        tried: Sequence[tuple[RGB, Augmentation]],
+        encoder: Encoder,
+        upscaler: Callable[[RGB], RGB],
+    ) -> None:
+        self._tried, self._encoder, self._upscaler = tried, encoder, upscaler
+        # By the pixel that a patch begins at; every fourth is on relu3_1's grid.
+        self._valid = [valid_places(ref.shape, version) for ref, version in tried]
+        if not any(mask is None or mask[::STRIDE, ::STRIDE].any() for mask in self._valid):
+            self._valid = [None] * len(tried)
+
+    def _image(self, number: int) -> RGB:
+        return down_up(augment(*self._tried[number]), self._upscaler)
+
+    def search(self, searches: Sequence[Search], *, dense: bool) -> None:
+        """Add every version to `searches`; `dense`: the dense maps are wanted afterwards."""
+        # What is being encoded, in order: on CUDA several windows go through the encoder at once.
+        ahead: deque[tuple[RGB, Window, int]] = deque()
+
+        def crops() -> Iterator[RGB]:
+            for number in range(len(self._tried)):
+                image = self._image(number)
+                for window in windows(*_shape(image), HALO):
+                    ahead.append((image, window, number))
+                    yield window.grown(AROUND, *_shape(image)).pixels(image)
+
+        begun = -1
+        for maps in self._encoder.encode_grids(crops(), dense=dense):
+            image, window, number = ahead.popleft()
+            shape = _shape(image)
+            ref = window.of(maps, window.grown(AROUND, *shape))
+            valid = self._valid_in(window, number, shape)
+            for search in searches:
+                if number != begun:
+                    search.begin(shape)
+                search.add_window(ref, window, valid)
+            begun = number
+
+    def _valid_in(self, window: Window, number: int, shape: tuple[int, int]) -> Tensor | None:
+        """Return which patches of a window may be matched; None: all of them."""
+        mask = self._valid[number]
+        if mask is None:
+            return None
+        here = window.patches.of(mask[::STRIDE, ::STRIDE], Window(0, shape[0], 0, shape[1]))
+        return None if here.all() else torch.from_numpy(here.copy())
+
+    def refine(self, parts: Sequence[Refinement]) -> None:
+        """Add the dense maps that `parts` need."""
+        for image, seen, number, wanted in self._windows(parts):
+            dense = self._encoder.dense(seen.pixels(image))
+            valid = self._places_in(seen, number).to(self._encoder.mean.device)
+            for phase, maps in dense.relu3_1():
+                for part, around in wanted:
+                    part.add(around, phase, maps, valid)
+
+    def refine_texture(self, steps: Sequence[TextureStep]) -> None:
+        """Add the relu1_1 maps that `steps` need."""
+        for image, seen, _, wanted in self._windows(steps):
+            maps = next(self._encoder.encode_each([seen.pixels(image)], ["relu1_1"]))["relu1_1"]
+            for step, around in wanted:
+                step.add(around, maps)
+
+    def _windows(
+        self, steps: Sequence[_Step]
+    ) -> Iterator[tuple[RGB, Window, int, list[tuple[_Step, Around]]]]:
+        """Yield the windows that some of `steps` have matches in, a little larger, and what there.
+
+        Windows are those of the search always, whatever is in them: no rounding depends on matches.
+        """
+        # The last versions first: an encoder that remembers has just seen those.
+        for number, shape in reversed(list(enumerate(steps[0].shapes))):
+            image: RGB | None = None
+            for window in windows(*shape, HALO):
+                seen = window.grown(AROUND, *shape)
+                found = [(step, step.around(number, window, seen)) for step in steps]
+                wanted = [(step, around) for step, around in found if around is not None]
+                if wanted:
+                    image = self._image(number) if image is None else image
+                    yield image, seen, number, wanted
+
+    def _places_in(self, seen: Window, number: int) -> Tensor:
+        """Return which patches may be matched, bool, by the pixel of `seen` that they begin at."""
+        sides = seen.bottom - seen.top, seen.right - seen.left
+        mask = self._valid[number]
+        rows, columns = (STRIDE * (side - PATCH) + 1 for side in sides)
+        if mask is None:
+            return torch.ones(rows, columns, dtype=torch.bool)
+        top, left = STRIDE * seen.top, STRIDE * seen.left
+        return torch.from_numpy(mask[top : top + rows, left : left + columns].copy())
+
+
+def _shape(image: RGB) -> tuple[int, int]:
+    return image.shape[0] // STRIDE, image.shape[1] // STRIDE

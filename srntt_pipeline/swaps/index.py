@@ -7,14 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from srntt_pipeline.config import SwapParams
+from srntt_pipeline.config import SwapParams, as_stored
 from srntt_pipeline.errors import InputError, first_problem, one_line
 from srntt_pipeline.files import open_regular, read_json
 from srntt_pipeline.maps import EncoderIdentity
 from srntt_pipeline.sections import validate
 
-FORMAT, VERSION = "srntt_pipeline swaps", 3
-READABLE = (2, 3)  # 2 calls the cosine `score`; else they are the same
+FORMAT, VERSION = "srntt_pipeline swaps", 4
+# 3 has no phases: its matches are on the grid; 2 calls the cosine `score`, else it is the same.
+READABLE = (2, 3, 4)
 INDEX = "index.json"
 AGAIN = "run precompute-swaps again"
 
@@ -42,7 +43,7 @@ class Index(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    version: Literal[2, 3]
+    version: Literal[2, 3, 4]
     software: Annotated[str, Field(max_length=1000)]
     encoder: EncoderIdentity
     networks: dict[Literal["upscaler", "flow_weights"], _Sha256] = {}
@@ -74,9 +75,10 @@ def read_index(folder: Path) -> Index:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f"{path}: not an index of swap shards")
         if content.get("version") not in READABLE:
-            raise InputError(f"{path}: not shards of version {' or '.join(map(str, READABLE))}; "
+            raise InputError(f"{path}: not shards of version {', '.join(map(str, READABLE))}; "
                              f"{AGAIN}")  # fmt: skip
-        validate(SwapParams, content.get("params"), str(path))
+        content["params"] = as_stored(content.get("params"))
+        validate(SwapParams, content["params"], str(path))
         # As JSON, whose lists are tuples even where types are strict.
         return Index.model_validate_json(json.dumps(content))
     except FileNotFoundError:

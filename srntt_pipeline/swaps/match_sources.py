@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
+from torch import Tensor
 
 from srntt_pipeline.images import RGB
-from srntt_pipeline.maps import CELLS, STRIDE, Maps, to_image, to_tensor
+from srntt_pipeline.maps import CELLS, STRIDE, to_image, to_tensor
 from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.dense import gather_cells, shift_of
 from srntt_pipeline.swaps.patches import PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, every_version
-from srntt_pipeline.swaps.swap import swap
+from srntt_pipeline.swaps.swap import swap_layers
 
 PATCH_PX = PATCH * STRIDE  # side of a patch in the image that its map is of
 
@@ -55,12 +56,14 @@ def sources(match: Match) -> Sources:
     found = match.found
     places = PatchNumbers(found.shapes).places(found.index.cpu())
     maps, top, left = (each.numpy() for each in places)
+    shifts = np.stack(np.divmod(found.phases.cpu().numpy().astype(int), STRIDE)[::-1], -1)
     tried = every_version(match.refs, match.tried)
     box = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * PATCH_PX
     corners = np.zeros((*maps.shape, 4, 2))
     for number in np.unique(maps):
         here = maps == number
-        in_version = np.stack([left[here], top[here]], 1)[:, None] * STRIDE + box
+        begins = np.stack([left[here], top[here]], 1) * STRIDE + shifts[here]
+        in_version = begins[:, None] + box
         ref, version = tried[number]
         corners[here] = _undo(in_version, version, ref)
     per_ref = len(match.tried)
@@ -86,16 +89,21 @@ def paste(match: Match) -> RGB:
 
     12×12 px of the version that was matched at the place of each LR patch; overlaps are averaged.
     """
-
     tried = every_version(match.refs, match.tried)
+    found = match.found.cpu()
+    # The layer whose maps have the size of the image.
+    swapped = swap_layers({"relu1_1": found}, lambda number: _Pixels(augment(*tried[number])))
+    return to_image(swapped["relu1_1"])
 
-    def pixels(number: int) -> Maps:
-        image = to_tensor(augment(*tried[number]))
-        shape = [side // STRIDE for side in image.shape[1:]]
-        blank = {layer: torch.zeros(1, *(cell * side for side in shape)) for layer, cell in
-                 CELLS.items()}  # fmt: skip
-        return {**blank, "relu1_1": image}  # the layer whose maps have the size of the image
 
-    found = match.found
-    on_cpu = Correspondence(found.index.cpu(), found.score.cpu(), found.cosine.cpu(), found.shapes)
-    return to_image(swap(on_cpu, pixels)["relu1_1"])
+class _Pixels:
+    """RawMaps that are the pixels of a version themselves, uint8 [H, W, 3]."""
+
+    def __init__(self, image: RGB) -> None:
+        self._pixels = to_tensor(image)
+
+    def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
+        """Return cells as RawMaps does."""
+        down, right = shift_of(phase)
+        side = CELLS[layer]
+        return gather_cells(self._pixels, side, side * row + down, side * column + right)

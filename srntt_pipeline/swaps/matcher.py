@@ -4,8 +4,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from srntt_pipeline import memory
-from srntt_pipeline.config import MatchParams
+from srntt_pipeline.config import MatchParams, Refine
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
@@ -24,8 +26,8 @@ from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
 class Matcher:
     """Matching by `encoder`, of LR↑ and Ref↓↑ by `upscaler`, with `versions` of each reference.
 
-    `precision`: of the products, as `match_maps` takes it. With `flow`, patches are not compared:
-    it tells where they are.
+    `precision`: of the products, as `match_maps` takes it; `refine`, `refine_best`: to the pixel, as
+    `match_images` takes them. With `flow`, patches are not compared: it tells where they are.
     """
 
     encoder: Encoder
@@ -33,6 +35,8 @@ class Matcher:
     versions: Sequence[Augmentation]
     precision: Precision = "float32"
     flow: Flow | None = None
+    refine: Refine = "none"
+    refine_best: int = 1
 
     @property
     def networks(self) -> dict[str, str]:
@@ -72,7 +76,8 @@ class Matcher:
         memory.check(room, least, f"LR of {size[1]}×{size[0]} px")
         lr_up = self.upscaler(lr)
         if self.flow:
-            return self.flow.follow(lr_up, refs, self.encoder, self.upscaler)
+            to_pixel = self.refine != "none"
+            return self.flow.follow(lr_up, refs, self.encoder, self.upscaler, to_pixel=to_pixel)
         return match_images(
             lr_up,
             refs,
@@ -81,6 +86,8 @@ class Matcher:
             upscaler=self.upscaler,
             max_memory=room - self.taken(size, sizes),
             precision=self.precision,
+            refine=self.refine,
+            refine_best=self.refine_best,
         )
 
 
@@ -98,7 +105,15 @@ def load_matcher(
         )
     upscaler = load_upscaler(params.upscaler, device)
     flow = load_flow(params, device)
-    return Matcher(encoder, upscaler, versions(params), params.precision, flow)
+    return Matcher(
+        encoder,
+        upscaler,
+        versions(params),
+        params.precision,
+        flow,
+        params.refine,
+        params.refine_best,
+    )
 
 
 @functools.lru_cache(maxsize=2)
@@ -107,8 +122,14 @@ def matcher_for(params: MatchParams, device: str = "auto") -> Matcher:
 
     The last ones are kept: files of weights must not change while a process runs.
     """
-    encoder = load_encoder(params.encoder_weights, params.encoder_seed, choose_device(device))
-    return load_matcher(params, encoder)
+    return load_matcher(params, encoder_for(params, choose_device(device)))
+
+
+def encoder_for(params: MatchParams, device: torch.device) -> Encoder:
+    """Return the encoder that `params` ask for; raises InputError."""
+    return load_encoder(
+        params.encoder_weights, params.encoder_seed, device, params.encoder_precision
+    )
 
 
 def check_networks(source: object, expected: Mapping[str, str], found: Mapping[str, str]) -> None:

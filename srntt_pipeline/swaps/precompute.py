@@ -61,7 +61,9 @@ def precompute_swaps(
     check_place(out, "swaps", [dataset])  # said before anything is loaded
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
-    encoder = load_encoder(params.encoder_weights, params.encoder_seed, chosen)
+    encoder = load_encoder(
+        params.encoder_weights, params.encoder_seed, chosen, params.encoder_precision
+    )
     matcher = load_matcher(params, encoder)
     networks = matcher.networks
     if not merge:
@@ -89,12 +91,12 @@ def precompute_swaps(
 
 def _agreement(jobs: Sequence[ShardJob], params: SwapParams, encoder: Encoder) -> float:
     """Return the share of matches that float32 finds too; say it where it is not all."""
-    if params.matching != "patches" or params.precision == "float32":
+    if {params.precision, params.encoder_precision} == {"float32"}:
         return 1.0
     agreement = float32_agreement(jobs, encoder)
     log.info(
-        "Precision %s: %.2f %% of the matches (of the first pairs) are those of float32",
-        params.precision, 100 * agreement,
+        "Products in %s, encoder in %s: %.2f %% of the matches (of the first pairs) are those of "
+        "float32", params.precision, params.encoder_precision, 100 * agreement,
     )  # fmt: skip
     return agreement
 
@@ -118,7 +120,8 @@ def float32_agreement(jobs: Sequence[ShardJob], encoder: Encoder) -> float:
     """
     job = jobs[0]
     matcher = load_matcher(job.params, encoder)
-    ways = matcher, replace(matcher, precision="float32")
+    exact = Encoder(encoder.features, encoder.identity).to(encoder.mean.device)
+    ways = matcher, replace(matcher, encoder=exact, precision="float32")
     shares = []
     for pair in job.pairs[:_AGREEMENT_PAIRS]:
         images = read_images(pair, job.params)

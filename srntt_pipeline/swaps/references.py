@@ -127,11 +127,17 @@ def valid_patches(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | 
     `shape`: that of the reference, [H, W, …]. Bool [h-2, w-2]: False where the 32×32 px that the
     patch is computed from touch a corner that rotation left empty.
     """
-    return _valid_patches(shape[0], shape[1], augmentation)
+    valid = valid_places(shape, augmentation)
+    return None if valid is None else valid[::STRIDE, ::STRIDE]
 
 
-@lru_cache(maxsize=256)
-def _valid_patches(height: int, width: int, augmentation: Augmentation) -> Mask | None:
+def valid_places(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | None:
+    """Return the same as `valid_patches` for patches that begin at any pixel, bool [4h-11, 4w-11]."""
+    return _valid_places(shape[0], shape[1], augmentation)
+
+
+@lru_cache(maxsize=64)
+def _valid_places(height: int, width: int, augmentation: Augmentation) -> Mask | None:
     if augmentation.rotation_deg == 0:
         return None
     version = crop_to_multiple(_scale(np.zeros((height, width, 3), np.uint8), augmentation.scale))
@@ -140,9 +146,11 @@ def _valid_patches(height: int, width: int, augmentation: Augmentation) -> Mask 
     empty = empty[down:, right:]
     empty = empty[: empty.shape[0] // STRIDE * STRIDE, : empty.shape[1] // STRIDE * STRIDE]
     # Beyond the frame lies the encoder's zero padding, as for any image.
-    padded = np.pad(empty, _REACH_PX)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH_SEES_PX,) * 2)
-    valid: Mask = ~np.any(windows[::STRIDE, ::STRIDE], axis=(2, 3))
+    counts = np.pad(empty, ((_REACH_PX + 1, _REACH_PX), (_REACH_PX + 1, _REACH_PX)))
+    sums = counts.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+    side = _PATCH_SEES_PX
+    seen = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    valid: Mask = seen == 0
     valid.flags.writeable = False
     return valid
 

@@ -67,25 +67,32 @@ def choose_tiles(width: int, ref_shape: tuple[int, int], room: int) -> Tiles:
 
 
 def best_in(
-    lr: Floats, ref: Floats, factors: Floats, penalties: Floats | None, *, room: int, threads: int
+    lr: Floats,
+    ref: Floats,
+    factors: Floats,
+    penalties: Floats | None,
+    *,
+    room: int,
+    threads: int,
+    best: int = 1,
 ) -> tuple[Floats, Indices]:
-    """Return score and Ref patch of the best match of each LR patch, each [h-2, w-2].
+    """Return score and Ref patch of the `best` matches of each LR patch, each [best, h-2, w-2].
 
     `lr` [C, h, w], `ref` [C, h', w']. The score of Ref patch j, numbered row by row, is its sum of
     products times `factors`, plus `penalties`, both [h'-2, w'-2]: 1/‖P_j‖, and 0 or -inf; None: 0
-    everywhere. Ties go to the lowest index. Where all are -inf, the index means nothing. Buffers
+    everywhere. Sorted, the best first; ties go to the lowest index. Where scores are -inf, the index means nothing. Buffers
     stay below `room` bytes in all; raises ValueError when they cannot.
     """
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
-    score = np.full((rows, columns), -np.inf, np.float32)
-    index = np.zeros((rows, columns), np.int64)
+    score = np.full((best, rows, columns), -np.inf, np.float32)
+    index = np.zeros((best, rows, columns), np.int64)
     least = Tiles(1, 1).bytes(ref.shape[2])
     threads = max(1, min(threads, rows, room // least))  # fewer, rather than none
     tiles = choose_tiles(lr.shape[2], (ref.shape[1], ref.shape[2]), room // threads)
 
     def search(part: tuple[int, int]) -> None:
         for left in range(0, columns, tiles.columns):
-            here = np.s_[part[0] : part[1], left : left + tiles.columns]
+            here = np.s_[:, part[0] : part[1], left : left + tiles.columns]
             block = lr[:, part[0] : part[1] + HALO, left : left + tiles.columns + HALO]
             _search(block, ref, factors, penalties, tiles.ref_rows, score[here], index[here])
 
@@ -118,7 +125,7 @@ def _search(
     score: Floats,
     index: Indices,
 ) -> None:
-    """Improve `score` and `index` (Ref *positions*) of the patches of `lr` by those of `ref`."""
+    """Improve `score` and `index` (Ref *positions*), [best, ·, ·], of the patches of `lr`."""
     channels, height, width = lr.shape
     ref_height, ref_width = ref.shape[1:]
     lr, ref = lr.reshape(channels, -1), ref.reshape(channels, -1)
@@ -140,11 +147,25 @@ def _search(
                 places = scores.reshape(width - HALO, -1, ref_width)
                 places[:, :, -HALO:] = -np.inf
                 places[:, -HALO:] = -np.inf
-            found = scores.argmax(1)
-            best = scores[np.arange(width - HALO), found]
-            better = best > score[row]
-            score[row][better] = best[better]
-            index[row][better] = found[better] + top * ref_width
+            _keep_best(scores, top * ref_width, score[:, row], index[:, row])
+
+
+def _keep_best(scores: Floats, first: int, score: Floats, index: Indices) -> None:
+    """Bring `scores` [n, positions], of positions from `first` on, into `score` and `index` [k, n].
+
+    These are sorted, and of positions before `first`, so what is as good comes behind.
+    """
+    patches = np.arange(len(scores))
+    for _ in range(len(score)):
+        found = scores.argmax(1)
+        value, place = scores[patches, found], found + first
+        scores[patches, found] = -np.inf
+        inserted = np.zeros(len(scores), np.bool_)
+        for kept in range(len(score)):
+            inserted |= value > score[kept]  # from there on, all move one place back
+            if inserted.any():
+                for new, old in ((value, score[kept]), (place, index[kept])):
+                    new[inserted], old[inserted] = old[inserted], new[inserted]
 
 
 def _buffers(width: int, length: int) -> tuple[Floats, Floats, Floats]:

@@ -26,7 +26,7 @@ from srntt_pipeline.swaps.pair_memory import largest, pair_memory
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, keep_shard, write_shard
 from srntt_pipeline.swaps.stored import check_ref
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 
 MATCHING = 2  # what is matched with what; 2: never the corners that rotation leaves empty
 
@@ -150,7 +150,10 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
     if source and job.params.store == "correspondence":
         yield from (_copied(pair, source) for pair in job.pairs)
         return
-    encoder = load_encoder(job.weights, job.params.encoder_seed, worker_device(job.device))
+    params = job.params
+    encoder = load_encoder(
+        job.weights, params.encoder_seed, worker_device(job.device), params.encoder_precision
+    )
     if encoder.identity.sha256 != job.encoder.sha256:
         raise InputError(
             f"{job.source} was made with {job.encoder}, not with {encoder.identity}; name that "

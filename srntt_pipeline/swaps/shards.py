@@ -88,7 +88,11 @@ def _fill(file: h5py.File, header: ShardHeader, swaps: Iterable[StoredSwap]) -> 
                 f"{swap.name}: cosines of {header.encoder} are no numbers; see whether its weights "
                 "are whole"
             )
-        for name, values in (("index", found.index), ("cosine", found.cosine)):
+        if (found.phase is None) != (header.params.refine == "none"):
+            raise ValueError(f"{swap.name}: refined matches where there are none, or none")
+        for name, values in found.tensors().items():
+            if name == "score":
+                continue
             stored = values.cpu().numpy().astype(TYPES[name])
             add_dataset(group, name, stored, compression="gzip", shuffle=True, fletcher32=True)
         if header.params.store == "maps":
@@ -162,7 +166,7 @@ def _swaps_in(
     for name in names:
         try:
             group = child(child(file, "pairs"), name)
-            swap = read_swap(group, name, version)
+            swap = read_swap(group, name, version, refined=params.refine != "none")
             if params.store == "maps":
                 swap = replace(swap, maps=read_maps(group, params.maps_dtype))
         except Exception as error:  # HDF5 raises anything over a file that only looks like one
@@ -249,7 +253,10 @@ class Shards:
         return self._names_in[path]
 
     def __getitem__(self, name: str) -> StoredSwap:
-        return self._read(name, lambda group, name: read_swap(group, name, self._version))
+        refined = self.params.refine != "none"
+        return self._read(
+            name, lambda group, name: read_swap(group, name, self._version, refined=refined)
+        )
 
     def maps(self, name: str) -> Maps:
         """Return the stored maps of a pair as `swap.swap` returns them, float32, on the CPU."""

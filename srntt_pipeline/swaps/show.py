@@ -11,10 +11,9 @@ from srntt_pipeline.figures import save_figure
 from srntt_pipeline.images import crop_to_multiple, decode, downscale, read_made_from, read_rgb
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.outputs import check_output_file
-from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.match_figure import draw
 from srntt_pipeline.swaps.match_sources import Match
-from srntt_pipeline.swaps.matcher import check_networks, load_matcher
+from srntt_pipeline.swaps.matcher import check_networks, encoder_for, load_matcher
 from srntt_pipeline.swaps.references import MIN_SIDE_PX, ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.stored import check_lr, check_ref
@@ -58,7 +57,7 @@ def show_match(
 def _computed(path: Path, refs: Sequence[Path], params: MatchParams, device: str) -> Match:
     hr = crop_to_multiple(read_rgb(path, min_side=MIN_SIDE_PX, grey=True))
     images = [read_rgb(ref, min_side=MIN_SIDE_PX, grey=True) for ref in refs]
-    encoder = load_encoder(params.encoder_weights, params.encoder_seed, choose_device(device))
+    encoder = encoder_for(params, choose_device(device))
     matcher, lr = load_matcher(params, encoder), downscale(hr)
     found = matcher.match(lr, images)
     return Match(hr, matcher.upscaler(lr), images, matcher.versions, found)

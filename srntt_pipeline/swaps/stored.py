@@ -1,7 +1,7 @@
 """One pair in a shard: what it holds, read as if a stranger had written it.
 
-The pair's group holds `shapes`, `index`, `cosine` and, where maps are stored, `maps` (see
-docs/formats.md). Shards of version 2 call the cosine `score`.
+The pair's group holds `shapes`, `index`, `cosine`, where matches are refined `phase`, and where maps
+are stored `maps` (see docs/formats.md). Shards of version 2 call the cosine `score`.
 """
 
 import json
@@ -14,16 +14,19 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import child, read_array, read_text
-from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, Maps
+from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, STRIDE, Maps
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, version_shape
 
-TYPES: dict[str, npt.DTypeLike] = {"index": np.uint32, "cosine": np.float32}
-_COSINE = {2: "score", 3: "cosine"}  # what the format's versions call it
+TYPES: dict[str, npt.DTypeLike] = {
+    "index": np.uint32, "cosine": np.float32, "phase": np.uint8,
+}  # fmt: skip
+_COSINE = {2: "score", 3: "cosine", 4: "cosine"}  # what the format's versions call it
 # A pair beyond these is none that we make: LR patches of an HR image of 268 megapixels.
 _MOST_VERSIONS, _MOST_SIDE, _MOST_PATCHES = 1 << 14, 1 << 14, 1 << 24
 
@@ -42,10 +45,10 @@ class StoredSwap:
     maps: Maps | None = None
 
 
-def read_swap(group: h5py.Group, name: str, version: int) -> StoredSwap:
+def read_swap(group: h5py.Group, name: str, version: int, *, refined: bool) -> StoredSwap:
     """Return a pair's correspondence; raise ValueError unless all of it makes sense.
 
-    `version`: of the format that its shard is written in.
+    `version`: of the format that its shard is written in; `refined`: whether its matches are.
     """
     shapes = read_array(group, "shapes", np.uint16, (_MOST_VERSIONS, 2))
     sides = (_MOST_SIDE, _MOST_SIDE)
@@ -60,13 +63,28 @@ def read_swap(group: h5py.Group, name: str, version: int) -> StoredSwap:
         raise ValueError("index leads beyond the patches of the references")
     if not (cosine.min() >= 0 and cosine.max() <= 1):  # NaN is neither
         raise ValueError("cosines beyond 0 and 1")
-    cosines = torch.from_numpy(cosine)
+    found, cosines = torch.from_numpy(index.astype(np.int64)), torch.from_numpy(cosine)
+    phase = _phase(group, found, pairs) if refined else None
     return StoredSwap(
         name,
         _hash(read_text(group, "hr_sha256")),
         _hashes(read_text(group, "ref_sha256")),
-        Correspondence(torch.from_numpy(index.astype(np.int64)), cosines, cosines, pairs),
+        Correspondence(found, cosines, cosines, pairs, phase),
     )
+
+
+def _phase(group: h5py.Group, index: Tensor, shapes: tuple[tuple[int, int], ...]) -> Tensor:
+    """Return the phases of a pair's matches; raise ValueError where one leads out of its version."""
+    phase = torch.from_numpy(read_array(group, "phase", TYPES["phase"], (_MOST_SIDE, _MOST_SIDE)))
+    if phase.shape != index.shape or int(phase.max()) >= STRIDE**2:
+        raise ValueError(f"phase is {tuple(phase.shape)}, up to {int(phase.max())}")
+    version, *places = PatchNumbers(shapes).places(index)
+    last = torch.tensor(shapes)[version] - PATCH  # of the patches on the grid, rows and columns
+    moved = phase.long() // STRIDE, phase.long() % STRIDE
+    for axis, (place, shift) in enumerate(zip(places, moved, strict=True)):
+        if bool(((shift > 0) & (place >= last[..., axis])).any()):
+            raise ValueError("phase leads beyond the patches of the references")
+    return phase
 
 
 def _hash(text: object) -> str:

@@ -19,21 +19,23 @@ with patches of three cells:
 
 `_sources` lists, for each LR cell, the Ref cells over it, and one pass over the list gathers and
 sums them, for all three layers alike. No patch is ever cut out or pasted.
+
+A match to the pixel lies on the grid of one phase (`dense`): its cells are those of that phase's
+maps. So to the swap a version in a phase is what a version is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import CELLS, LAYERS, Maps
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.dense import gather_cells, half_of
 from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers, Places
-from srntt_pipeline.swaps.references import Augmentation, augment, every_version
 
 
 @dataclass(frozen=True)
@@ -48,27 +50,33 @@ class Swapped:
     weight: Tensor
 
 
-def swap_features(
-    correspondence: Correspondence,
-    refs: Sequence[RGB],
-    versions: Sequence[Augmentation],
-    encoder: Encoder,
-) -> Swapped:
-    """Return swapped maps and weight map from a correspondence made with the same arguments.
+class RawMaps(Protocol):
+    """The raw maps of a reference version, as the swap takes cells from them."""
 
-    Only versions that something was matched in are encoded, one at a time.
-    """
-    tried = every_version(refs, versions)
-    maps = swap(correspondence, lambda number: encoder.encode(augment(*tried[number])))
-    return Swapped(maps, weight_map(correspondence))
+    def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
+        """Return cells of a layer, float32 [n, C·r·r]: those at these positions of a phase's grid."""
 
 
-def swap(correspondence: Correspondence, encode: Callable[[int], Maps]) -> Maps:
+class GridMaps:
+    """RawMaps of the grid's phase alone: `maps` of an image as they are."""
+
+    def __init__(self, maps: Maps) -> None:
+        self._maps = maps
+
+    def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
+        """Return cells as RawMaps does; raises ValueError for another phase."""
+        if phase:
+            raise ValueError(f"maps on the grid have no phase {phase}")
+        side = CELLS[layer]
+        return gather_cells(self._maps[layer], side, side * row, side * column)
+
+
+def swap(correspondence: Correspondence, encode: Callable[[int], RawMaps]) -> Maps:
     """Return the swapped maps [C, H, W] by layer; `encode(k)` gives the raw maps of version k."""
     return swap_layers(dict.fromkeys(LAYERS, correspondence), encode)
 
 
-def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], Maps]) -> Maps:
+def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], RawMaps]) -> Maps:
     """Return swapped maps by layer, each of the correspondence `found` for it.
 
     The correspondences are windows of one, for layers that are wanted in windows of their own: so
@@ -80,21 +88,30 @@ def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], Map
     matched = {key: patches.places(window.index) for key, window in windows.items()}
     sums: Maps = {}
     for number, shape in enumerate(shapes):
-        sources = {
-            key: _sources(places, number, shape)
+        used = {
+            key: windows[key].phases[places.grid == number].unique().tolist()
             for key, places in matched.items()
-            if bool((places.grid == number).any())
         }
-        maps = encode(number) if sources else {}
-        for layer, window in found.items():
-            if id(window) not in sources:
-                continue
-            gathered = sources[id(window)]
-            cells = _to_cells(maps[layer], CELLS[layer], gathered.used)
-            if layer not in sums:
-                height, width = _positions(window)
-                sums[layer] = cells.new_zeros(height * width, cells.shape[1])
-            _gather(sums[layer], cells, gathered)
+        phases = sorted({phase for each in used.values() for phase in each}, key=half_of)
+        maps = encode(number) if phases else None
+        for phase in phases:
+            sources = {
+                key: _sources(
+                    places, (places.grid == number) & (windows[key].phases == phase), shape
+                )
+                for key, places in matched.items()
+                if phase in used[key]
+            }
+            for layer, window in found.items():
+                if id(window) not in sources:
+                    continue
+                gathered = sources[id(window)]
+                assert maps is not None
+                cells = maps.cells(layer, phase, gathered.rows, gathered.columns)
+                if layer not in sums:
+                    height, width = _positions(window)
+                    sums[layer] = cells.new_zeros(height * width, cells.shape[1])
+                _gather(sums[layer], cells, gathered)
     for layer, window in found.items():
         height, width = _positions(window)
         sums[layer] /= _overlaps(height, width, window.index.device).view(-1, 1)
@@ -119,26 +136,26 @@ def weight_map(correspondence: Correspondence) -> Tensor:
 
 @dataclass(frozen=True)
 class _Sources:
-    """Which cells of one version's maps are summed in which cells of the swapped maps, int64.
+    """Which cells of a version's maps are summed in which cells of the swapped maps, int64.
 
-    `targets` [t], ascending: the swapped cells that get any; `cells` [s]: the version's cells that
-    they get, those of one target after those of another; `starts` [t]: where in `cells` those of
-    each target begin. Cells count row by row. With `used` [u], `cells` are places in `used`, the
-    cells to copy out of the maps first; with None, so many are used that to copy all is as fast.
+    `rows` and `columns` [u]: the version's cells that are used. `cells` [s]: which of these the
+    swapped cells get, those of one after those of another; `starts` [t]: where in `cells` those of
+    each begin; `targets` [t], ascending: the swapped cells that get any, counted row by row.
     """
 
+    rows: Tensor
+    columns: Tensor
     cells: Tensor
-    used: Tensor | None
     targets: Tensor
     starts: Tensor
 
 
-def _sources(matched: Places, version: int, shape: tuple[int, int]) -> _Sources:
-    """Return what the LR patches that are `matched` in a version get from its maps.
+def _sources(matched: Places, here: Tensor, shape: tuple[int, int]) -> _Sources:
+    """Return what the LR patches that are `matched` where `here` says get from a version's maps.
 
-    `matched`: each [h-2, w-2], of all LR patches; `shape`: of the version's relu3_1 map.
+    `matched`, and `here`, bool: each [h-2, w-2], of all LR patches; `shape`: of the version's
+    relu3_1 map.
     """
-    here = matched.grid == version
     rows, columns = here.nonzero(as_tuple=True)
     width = here.shape[1] + HALO
     down, right = torch.meshgrid(*[torch.arange(PATCH, device=here.device)] * 2, indexing="ij")
@@ -153,24 +170,13 @@ def _sources(matched: Places, version: int, shape: tuple[int, int]) -> _Sources:
     reached, counts = targets[order].unique_consecutive(return_counts=True)
     starts = counts.cumsum(0) - counts
     used, places = sources.unique(return_inverse=True)
-    if 2 * len(used) < shape[0] * shape[1]:
-        return _Sources(places[order], used, reached, starts)
-    return _Sources(sources[order], None, reached, starts)
+    return _Sources(used // shape[1], used % shape[1], places[order], reached, starts)
 
 
 def _gather(sums: Tensor, cells: Tensor, sources: _Sources) -> None:
     """Add to `sums` the cells that `sources` name: one fused pass of gather and sum."""
     gathered = F.embedding_bag(sources.cells, cells, sources.starts, mode="sum")
     sums.index_add_(0, sources.targets, gathered)
-
-
-def _to_cells(maps: Tensor, side: int, used: Tensor | None) -> Tensor:
-    """Cut a map [C, h·r, w·r] into cells [n, C·r·r]: those `used`, int64 [n], of h·w, or all."""
-    channels, height, width = maps.shape
-    cells = maps.view(channels, height // side, side, width // side, side)
-    if used is not None:
-        return cells[:, used // cells.shape[3], :, used % cells.shape[3]].flatten(1)
-    return cells.permute(1, 3, 0, 2, 4).reshape(-1, channels * side * side)
 
 
 def _from_cells(cells: Tensor, height: int, width: int, side: int) -> Tensor:

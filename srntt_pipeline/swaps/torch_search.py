@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +22,15 @@ _TILE_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
 
 
 def best_in(
-    lr: Tensor, ref: Tensor, factors: Tensor, penalties: Tensor, room: int, precision: Precision
+    lr: Tensor,
+    ref: Tensor,
+    factors: Tensor,
+    penalties: Tensor,
+    room: int,
+    precision: Precision,
+    best: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Return score and index of the best match of each LR patch, as `search.best_in` does.
+    """Return score and index of the best matches of each LR patch, as `search.best_in` does.
 
     `precision` is that of the products' factors; the products are summed in float32 on CUDA, and
     rounded to `precision` on the CPU. `tf32` needs CUDA. Raises ValueError.
@@ -36,20 +43,21 @@ def best_in(
         lr, ref = (lr / scale).to(dtype), (ref / ref_scale).to(dtype)
         factors = factors * (scale * ref_scale)
     tf32 = precision == "tf32"
-    if triton_search.available(lr.device):
-        return triton_search.best_in(lr, ref, factors, penalties, room, tf32=tf32)
+    if best == 1 and triton_search.available(lr.device):
+        score, index = triton_search.best_in(lr, ref, factors, penalties, room, tf32=tf32)
+        return score[None], index[None]
     with _tf32(tf32):
-        return _best_in(lr, ref, factors, penalties, room)
+        return _best_in(lr, ref, factors, penalties, room, best)
 
 
 def _best_in(
-    lr: Tensor, ref: Tensor, factors: Tensor, penalties: Tensor, room: int
+    lr: Tensor, ref: Tensor, factors: Tensor, penalties: Tensor, room: int, count: int
 ) -> tuple[Tensor, Tensor]:
-    """Return score and index of the best match, tile by tile of LR and Ref rows."""
+    """Return score and index of the `count` best matches, tile by tile of LR and Ref rows."""
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
     patches = PatchNumbers([(ref.shape[1], ref.shape[2])])
-    best = factors.new_full((rows, columns), -torch.inf)
-    index = torch.zeros((rows, columns), dtype=torch.int64, device=lr.device)
+    score = factors.new_full((count, rows, columns), -torch.inf)
+    index = torch.zeros((count, rows, columns), dtype=torch.int64, device=lr.device)
     tile = tile_rows(lr.shape[2], ref.shape[2], min(room, _TILE_BYTES[lr.device.type]))
     for top in range(0, rows, tile):
         bottom = min(top + tile, rows)
@@ -57,12 +65,26 @@ def _best_in(
         for ref_top in range(0, factors.shape[0], tile):
             band = slice(ref_top, ref_top + tile)
             products = _products(block, ref[:, ref_top : ref_top + tile + HALO])
-            score, local = _best_of_tile(products, factors[band], penalties[band])
-            better = score > best[top:bottom]
-            best[top:bottom] = torch.where(better, score, best[top:bottom])
-            found = local + patches.numbers(0, ref_top, 0)
-            index[top:bottom] = torch.where(better, found, index[top:bottom])
-    return best, index
+            found = _best_of_tile(products, factors[band], penalties[band], count)
+            here = np.s_[:, top:bottom]
+            score[here], index[here] = keep_best(
+                score[here], index[here], found[0], found[1] + patches.numbers(0, ref_top, 0)
+            )
+    return score, index
+
+
+def keep_best(
+    score: Tensor, index: Tensor, other_score: Tensor, other_index: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the k best of two sets of matches, `score` and `index` [k, …], as those are sorted.
+
+    The best first; of equal scores the lowest index first.
+    """
+    count = len(score)
+    index, order = torch.cat([index, other_index]).sort(dim=0)
+    score = torch.cat([score, other_score]).gather(0, order)
+    score, order = score.sort(dim=0, descending=True, stable=True)
+    return score[:count], index.gather(0, order)[:count]
 
 
 def tile_rows(width: int, ref_width: int, room: int) -> int:
@@ -85,11 +107,19 @@ def _products(lr: Tensor, ref: Tensor) -> Tensor:
     return products.float().view(*lr.shape[1:], *ref.shape[1:])
 
 
-def _best_of_tile(products: Tensor, factors: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
-    """Return best score, float32, and Ref patch, int64, both [h-2, w-2], in G [h, w, h', w']."""
+def _best_of_tile(
+    products: Tensor, factors: Tensor, penalties: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Return the best scores, float32, and Ref patches, int64, [count, h-2, w-2], in a tile's G."""
     scores = (_shift_sums(products) * factors + penalties).flatten(2)
-    score, index = scores.max(dim=2)
-    return score, index
+    found = []
+    for _ in range(count):
+        score, index = scores.max(dim=2)
+        found.append((score, index))
+        if len(found) < count:
+            scores.scatter_(2, index[..., None], -torch.inf)
+    best, places = zip(*found, strict=True)
+    return torch.stack(best), torch.stack(places)
 
 
 def _shift_sums(products: Tensor) -> Tensor:

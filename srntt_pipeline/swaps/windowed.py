@@ -26,21 +26,26 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from srntt_pipeline.images import RGB
-from srntt_pipeline.maps import CELLS, CHANNELS, FLOAT_BYTES, STRIDE, VALUES, Maps
+from srntt_pipeline.maps import CELLS, CHANNELS, FLOAT_BYTES, LAYERS, STRIDE, VALUES
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder, maps_bytes
 from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.dense import VALUES as DENSE_VALUES
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.patches import HALO, CellNumbers, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, every_version
-from srntt_pipeline.swaps.swap import Swapped, swap_layers, weight_map
-from srntt_pipeline.swaps.windows import SEES, SIDE, Window
+from srntt_pipeline.swaps.swap import GridMaps, RawMaps, Swapped, swap_layers, weight_map
+from srntt_pipeline.swaps.windows import AROUND, SIDE, Window
 
 BLOCKS = (SIDE - HALO, 48)  # patches along each side of a block, by the memory there is
 
 
-def block_bytes(block: int) -> int:
-    """Return what the maps of a reference block take as they are kept; `block` patches a side."""
-    return _positions_seen(block) * VALUES * FLOAT_BYTES
+def block_bytes(block: int, *, dense: bool) -> int:
+    """Return what the maps of a reference block take as they are kept; `block` patches a side.
+
+    `dense`: for matches to the pixel.
+    """
+    values = DENSE_VALUES * STRIDE**2 if dense else VALUES
+    return _positions_seen(block) * values * FLOAT_BYTES
 
 
 def encoding_bytes(block: int) -> int:
@@ -49,7 +54,22 @@ def encoding_bytes(block: int) -> int:
 
 
 def _positions_seen(block: int) -> int:
-    return (block + HALO + 2 * SEES) ** 2
+    return (block + HALO + 2 * AROUND) ** 2
+
+
+def swap_features(
+    found: Correspondence,
+    refs: Sequence[RGB],
+    versions: Sequence[Augmentation],
+    encoder: Encoder,
+) -> Swapped:
+    """Return swapped maps and weight map from a correspondence made with the same arguments.
+
+    Only versions that something was matched in are encoded, block by block.
+    """
+    height, width = (side + HALO for side in found.index.shape)
+    whole = dict.fromkeys(LAYERS, Window(0, height, 0, width))
+    return WindowedSwap(found, refs, versions, encoder, room=0).swap(whole)
 
 
 class KeptMaps:
@@ -137,17 +157,35 @@ class WindowedSwap:
             min(window.right, whole.right),
         )
 
-    def _encode(self, block: "_Block") -> Maps:
+    def _encode(self, block: "_Block") -> RawMaps:
         version = self._version(block.version)
-        here = block.positions
-        maps = next(self._encoder.encode_each([here.cut(version)]))
-        return {layer: here.inner(values, version).contiguous() for layer, values in maps.items()}
+        shape = version.shape[0] // STRIDE, version.shape[1] // STRIDE
+        seen = block.positions.grown(AROUND, *shape)
+        pixels = seen.pixels(version)
+        if self._found.phase is None:
+            maps: RawMaps = GridMaps(next(self._encoder.encode_each([pixels])))
+        else:
+            maps = self._encoder.dense(pixels, texture=True)
+        return _Inside(maps, block.positions.top - seen.top, block.positions.left - seen.left)
 
     def _version(self, number: int) -> RGB:
         """Return the image of a version; blocks of one version follow each other."""
         if self._image is None or self._image[0] != number:
             self._image = number, augment(*self._tried[number])
         return self._image[1]
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """RawMaps of a block, `down` and `right` positions inside those of more."""
+
+    maps: RawMaps
+    down: int
+    right: int
+
+    def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
+        """Return cells as RawMaps does."""
+        return self.maps.cells(layer, phase, row + self.down, column + self.right)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ _Values = TypeVar("_Values", Tensor, npt.NDArray[np.bool_])
 
 SIDE = 128  # positions: 512 px
 SEES = 3  # more positions on each side
+AROUND = SEES + 1  # the same for what begins at any pixel: it may lie a position farther
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,14 @@ class Window:
         columns = slice((self.left - within.left) * cells, (self.right - within.left) * cells)
         return values[..., rows, columns]
 
+    def pixels(self, image: RGB) -> RGB:
+        """Return the pixels of `image`, uint8 [H, W, 3], under the window's positions."""
+        rows = slice(STRIDE * self.top, STRIDE * self.bottom)
+        return image[rows, STRIDE * self.left : STRIDE * self.right]
+
     def cut(self, image: RGB) -> RGB:
         """Return the pixels of `image`, uint8 [H, W, 3], that the window's map is made of."""
-        seen = self._seen(image)
-        return image[
-            STRIDE * seen.top : STRIDE * seen.bottom, STRIDE * seen.left : STRIDE * seen.right
-        ]
+        return self._seen(image).pixels(image)
 
     def inner(self, maps: Tensor, image: RGB) -> Tensor:
         """Return the window's part of the map [C, h·r, w·r] of what `cut` returned."""

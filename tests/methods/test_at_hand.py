@@ -16,7 +16,7 @@ from srntt_pipeline.models import registry
 from srntt_pipeline.swaps import matcher as matchers
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.matcher import matcher_for
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 from tests.tiny_networks import save_as
 
 SWAPS = SwapParams(encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0,))

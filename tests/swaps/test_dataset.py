@@ -17,7 +17,7 @@ from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 
 PARAMS = SwapParams(encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0, 20.0))
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 from srntt_pipeline.swaps.verify import verify_shards
 
 CPU = torch.device("cpu")

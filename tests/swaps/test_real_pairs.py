@@ -15,7 +15,7 @@ from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import versions
 from srntt_pipeline.swaps.shards import Shards
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 
 
 @pytest.fixture(scope="module")

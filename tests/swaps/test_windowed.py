@@ -7,7 +7,7 @@ from srntt_pipeline.maps import CELLS, LAYERS, VALUES
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.swap import swap_features
+from srntt_pipeline.swaps.windowed import swap_features
 from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 from srntt_pipeline.swaps.windows import Window
 

@@ -1,0 +1,168 @@
+"""φ of a reference at every pixel, not only on the grid of four: dense maps in one pass.
+
+relu3_1 has a position for every 4×4 pixels, so the same thing moved by a pixel or two has other
+features. A *phase* (dy, dx), 0…3 px each, is the grid that begins dy pixels down and dx right: its
+maps are those of the image I[dy:, dx:]. Encoding it sixteen times would do most of the work over
+and over. With the strides left out of the two poolings, one pass has all phases (à trous):
+
+    conv1_1, conv1_2      once: a value for every pixel
+    pool1, conv2_1, 2_2   at 4 halves: phases that agree modulo 2
+    pool2, conv3_1        at 16 phases
+
+4.95 times the multiply-adds of one encoding, not 16. A half's map and a phase's map are ordinary
+maps, so ordinary convolutions make them; no convolution has to be dilated. Away from the borders of
+the image the values are those of the moved image, but for the rounding of floats: there the moved
+image ends, and this one goes on.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from srntt_pipeline.images import RGB
+from srntt_pipeline.maps import CELLS, FLOAT_BYTES, STRIDE, to_tensor
+from srntt_pipeline.swaps.layers import Layers, pool
+from srntt_pipeline.swaps.patches import PATCH
+
+VALUES = 64 + 64 + 64 + 16  # for each pixel: relu1_1, relu1_2, a half, relu3_1 on the grid
+_Number = TypeVar("_Number", int, Tensor)
+
+_HALVES = ((0, 0), (0, 1), (1, 0), (1, 1))
+_GRID = (0, 0)  # the half, and the phase in it, that encoding the image has
+# Phases of a half go through conv3_1 together, one below the other, while their maps are no larger
+# than this: its weights are then transformed once. Larger maps gain nothing and take memory.
+_STACKED_POSITIONS = 64 * 64
+
+
+def phase_of(down: _Number, right: _Number) -> _Number:
+    """Return the number of a phase, 0…15, from its pixels down and right."""
+    return STRIDE * down + right
+
+
+def shift_of(phase: _Number) -> tuple[_Number, _Number]:
+    """Return a phase's pixels down and right, 0…3 each."""
+    return phase // STRIDE, phase % STRIDE
+
+
+@dataclass(frozen=True)
+class _Half:
+    """relu2_1 and relu2_2, [1, 128, H', W'], of the phases that agree modulo 2."""
+
+    relu2_1: Tensor
+    relu2_2: Tensor
+
+
+def half_of(phase: int) -> tuple[int, int]:
+    """Return the half that a phase belongs to: its pixels modulo 2."""
+    down, right = shift_of(phase)
+    return down % 2, right % 2
+
+
+class DenseMaps:
+    """The dense maps of an image, uint8 [H, W, 3]; what is asked for is made, where `encoder` is.
+
+    The last half is kept: ask for the phases of one half together. `texture`: whether `cells` will
+    be asked for.
+    """
+
+    def __init__(self, encoder: Layers, image: RGB, *, texture: bool) -> None:
+        self._encoder = encoder
+        tensor = to_tensor(image)[None].to(encoder.mean.device)
+        relu1_1 = encoder.convolve(encoder.standardised(tensor), "relu1_1")
+        self._relu1_1 = relu1_1 if texture else None
+        self._relu1_2 = encoder.relu1_2(relu1_1)
+        self._half: tuple[tuple[int, int], _Half] | None = None
+        self._grid: Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it holds on to, at most."""
+        # For each pixel relu1_2 has 64 values, a half 2 · 128 / 4, the grid 256 / 16, in float32.
+        full = self._relu1_2.nbytes
+        grid = self._relu1_2.numel() // 4 * FLOAT_BYTES
+        return full + full + grid + (0 if self._relu1_1 is None else full)
+
+    @torch.inference_mode()
+    def grid(self) -> Tensor:
+        """Return relu3_1 on its grid, float32 [256, H / 4, W / 4]: phase 0."""
+        if self._grid is None:
+            pooled = pool(self._of(_GRID).relu2_2)
+            self._grid = self._encoder.convolve(pooled, "relu3_1")[0].float()
+            self._encoder.check(self._grid)
+        return self._grid
+
+    @torch.inference_mode()
+    def relu3_1(self) -> Iterator[tuple[int, Tensor]]:
+        """Yield each phase with its relu3_1 map, float32 [256, (H - dy) // 4, (W - dx) // 4]."""
+        yield 0, self.grid()
+        for half in _HALVES:
+            relu2_2 = self._of(half).relu2_2
+            within = [one for one in _HALVES if (half, one) != (_GRID, _GRID)]
+            pooled = [pool(relu2_2, down, right) for down, right in within]
+            for (down, right), maps in zip(within, self._convolved(pooled), strict=True):
+                yield phase_of(half[0] + 2 * down, half[1] + 2 * right), maps[0].float()
+
+    def _convolved(self, pooled: list[Tensor]) -> Iterator[Tensor]:
+        """Yield the relu3_1 map of each of `pooled`."""
+        if pooled[0][0, 0].numel() > _STACKED_POSITIONS:
+            yield from (self._encoder.convolve(one, "relu3_1") for one in pooled)
+            return
+        # One below the other, with zeros between, as the convolution pads them.
+        height, width = (max(one.shape[axis] for one in pooled) for axis in (2, 3))
+        apart = [
+            F.pad(one, (0, width - one.shape[3], 0, height + 1 - one.shape[2])) for one in pooled
+        ]
+        maps = self._encoder.convolve(torch.cat(apart, 2), "relu3_1")
+        for number, one in enumerate(pooled):
+            top = number * (height + 1)
+            yield maps[:, :, top : top + one.shape[2], : one.shape[3]]
+
+    @torch.inference_mode()
+    def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
+        """Return cells of a layer in one phase, float32 [n, C·r·r], as `swap` gathers them.
+
+        `row` and `column`, int64 [n]: positions of relu3_1 on the phase's grid.
+        """
+        down, right = shift_of(phase)
+        if layer == "relu3_1":
+            return self._relu3_1_at(phase, row, column)
+        if layer == "relu2_1":
+            maps = self._of(half_of(phase)).relu2_1[0]
+            row, column = 2 * row + down // 2, 2 * column + right // 2
+        else:
+            if self._relu1_1 is None:
+                raise ValueError("made for matching: relu1_1 was not kept")
+            maps = self._relu1_1[0]
+            row, column = 4 * row + down, 4 * column + right
+        return gather_cells(maps, CELLS[layer], row, column).float()
+
+    def _of(self, half: tuple[int, int]) -> _Half:
+        if self._half is None or self._half[0] != half:
+            relu2_1 = self._encoder.convolve(pool(self._relu1_2, *half), "relu2_1")
+            self._half = half, _Half(relu2_1, self._encoder.relu2_2(relu2_1))
+            self._encoder.check(self._half[1].relu2_2)
+        return self._half[1]
+
+    def _relu3_1_at(self, phase: int, row: Tensor, column: Tensor) -> Tensor:
+        """Return relu3_1 [n, 256] at some positions alone: conv3_1 as one product."""
+        down, right = shift_of(phase)
+        relu2_2 = self._of(half_of(phase)).relu2_2
+        padded = F.pad(pool(relu2_2, down // 2, right // 2), [1] * 4)[0]
+        rows = padded.flatten(1).t().contiguous()  # [positions, 128]
+        around = torch.arange(PATCH, device=row.device)
+        places = (around[:, None] * padded.shape[2] + around).flatten()
+        first = row * padded.shape[2] + column
+        seen = rows[(first[:, None] + places).flatten()].view(len(first), -1)
+        return self._encoder.relu3_1_of(seen).float()
+
+
+def gather_cells(maps: Tensor, side: int, row: Tensor, column: Tensor) -> Tensor:
+    """Return the cells [n, C·r·r] of `maps` [C, H, W] whose top left values these are; r: `side`."""
+    across = torch.arange(side, device=row.device)
+    rows = row[:, None, None] + across[:, None]
+    columns = column[:, None, None] + across
+    return maps[:, rows, columns].transpose(0, 1).flatten(1)
