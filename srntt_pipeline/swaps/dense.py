@@ -36,6 +36,9 @@ _GRID = (0, 0)  # the half, and the phase in it, that encoding the image has
 # Phases of a half go through conv3_1 together, one below the other, while their maps are no larger
 # than this: its weights are then transformed once. Larger maps gain nothing and take memory.
 _STACKED_POSITIONS = 64 * 64
+# conv3_1 for some positions alone is one product, without Winograd's saving: for more of them than
+# this share the whole map is made faster.
+_WHOLE_SHARE = 0.4
 
 
 def phase_of(down: _Number, right: _Number) -> _Number:
@@ -50,9 +53,12 @@ def shift_of(phase: _Number) -> tuple[_Number, _Number]:
 
 @dataclass(frozen=True)
 class _Half:
-    """relu2_1 and relu2_2, [1, 128, H', W'], of the phases that agree modulo 2."""
+    """relu2_1, [H', W', 128], and relu2_2, [1, 128, H', W'], of the phases that agree modulo 2.
 
-    relu2_1: Tensor
+    relu2_1 is None where `cells` are not asked for.
+    """
+
+    relu2_1: Tensor | None
     relu2_2: Tensor
 
 
@@ -73,7 +79,7 @@ class DenseMaps:
         self._encoder = encoder
         tensor = to_tensor(image)[None].to(encoder.mean.device)
         relu1_1 = encoder.convolve(encoder.standardised(tensor), "relu1_1")
-        self._relu1_1 = relu1_1 if texture else None
+        self._relu1_1 = channels_last(relu1_1) if texture else None
         self._relu1_2 = encoder.relu1_2(relu1_1)
         self._half: tuple[tuple[int, int], _Half] | None = None
         self._grid: Tensor | None = None
@@ -96,15 +102,27 @@ class DenseMaps:
         return self._grid
 
     @torch.inference_mode()
-    def relu3_1(self) -> Iterator[tuple[int, Tensor]]:
-        """Yield each phase with its relu3_1 map, float32 [256, (H - dy) // 4, (W - dx) // 4]."""
-        yield 0, self.grid()
+    def relu3_1(self) -> Iterator[tuple[tuple[int, int], Tensor]]:
+        """Yield each half (p, q) with relu3_1 at every other pixel, float32 [H // 2, W // 2, 256].
+
+        At [a, b] is the position of the grid that begins at the pixel (2a + p, 2b + q); zeros where
+        less than 4×4 px are left of the image. What is yielded holds until the next is asked for.
+        """
+        grid = self.grid()
+        height, width = (side // 2 for side in self._relu1_2.shape[2:])
+        values = grid.new_zeros(height, width, grid.shape[0])
         for half in _HALVES:
-            relu2_2 = self._of(half).relu2_2
+            values[-2:], values[:, -2:] = 0, 0  # an odd half ends a pixel earlier than an even one
             within = [one for one in _HALVES if (half, one) != (_GRID, _GRID)]
+            relu2_2 = self._of(half).relu2_2
             pooled = [pool(relu2_2, down, right) for down, right in within]
-            for (down, right), maps in zip(within, self._convolved(pooled), strict=True):
-                yield phase_of(half[0] + 2 * down, half[1] + 2 * right), maps[0].float()
+            maps = dict(zip(within, self._convolved(pooled), strict=True))
+            if half == _GRID:
+                maps[_GRID] = grid[None]
+            for (down, right), one in maps.items():
+                there = values[down::2, right::2]
+                there[: one.shape[2], : one.shape[3]] = one[0].permute(1, 2, 0)
+            yield half, values
 
     def _convolved(self, pooled: list[Tensor]) -> Iterator[Tensor]:
         """Yield the relu3_1 map of each of `pooled`."""
@@ -123,7 +141,7 @@ class DenseMaps:
 
     @torch.inference_mode()
     def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
-        """Return cells of a layer in one phase, float32 [n, C·r·r], as `swap` gathers them.
+        """Return cells of a layer in one phase, float32 [n, r·r·C], as `swap` gathers them.
 
         `row` and `column`, int64 [n]: positions of relu3_1 on the phase's grid.
         """
@@ -131,38 +149,41 @@ class DenseMaps:
         if layer == "relu3_1":
             return self._relu3_1_at(phase, row, column)
         if layer == "relu2_1":
-            maps = self._of(half_of(phase)).relu2_1[0]
+            maps = self._of(half_of(phase)).relu2_1
             row, column = 2 * row + down // 2, 2 * column + right // 2
         else:
-            if self._relu1_1 is None:
-                raise ValueError("made for matching: relu1_1 was not kept")
-            maps = self._relu1_1[0]
+            maps = self._relu1_1
             row, column = 4 * row + down, 4 * column + right
+        if maps is None:
+            raise ValueError("these maps were made without texture")
         return gather_cells(maps, CELLS[layer], row, column).float()
 
     def _of(self, half: tuple[int, int]) -> _Half:
         if self._half is None or self._half[0] != half:
             relu2_1 = self._encoder.convolve(pool(self._relu1_2, *half), "relu2_1")
-            self._half = half, _Half(relu2_1, self._encoder.relu2_2(relu2_1))
+            texture = None if self._relu1_1 is None else channels_last(relu2_1)
+            self._half = half, _Half(texture, self._encoder.relu2_2(relu2_1))
             self._encoder.check(self._half[1].relu2_2)
         return self._half[1]
 
     def _relu3_1_at(self, phase: int, row: Tensor, column: Tensor) -> Tensor:
-        """Return relu3_1 [n, 256] at some positions alone: conv3_1 as one product."""
-        down, right = shift_of(phase)
-        relu2_2 = self._of(half_of(phase)).relu2_2
-        padded = F.pad(pool(relu2_2, down // 2, right // 2), [1] * 4)[0]
-        rows = padded.flatten(1).t().contiguous()  # [positions, 128]
-        around = torch.arange(PATCH, device=row.device)
-        places = (around[:, None] * padded.shape[2] + around).flatten()
-        first = row * padded.shape[2] + column
-        seen = rows[(first[:, None] + places).flatten()].view(len(first), -1)
-        return self._encoder.relu3_1_of(seen).float()
+        """Return relu3_1 [n, 256] at some positions."""
+        down, right = (shift // 2 for shift in shift_of(phase))
+        pooled = pool(self._of(half_of(phase)).relu2_2, down, right)
+        if len(row) > _WHOLE_SHARE * pooled[0, 0].numel():
+            maps = channels_last(self._encoder.convolve(pooled, "relu3_1"))
+            return maps[row, column].float()
+        rows = channels_last(F.pad(pooled, [1] * 4))
+        return self._encoder.relu3_1_of(gather_cells(rows, PATCH, row, column)).float()
+
+
+def channels_last(maps: Tensor) -> Tensor:
+    """Return maps [1, C, H, W] as [H, W, C], contiguous: what is gathered lies together."""
+    return maps[0].permute(1, 2, 0).contiguous()
 
 
 def gather_cells(maps: Tensor, side: int, row: Tensor, column: Tensor) -> Tensor:
-    """Return the cells [n, C·r·r] of `maps` [C, H, W] whose top left values these are; r: `side`."""
+    """Return the cells [n, r·r·C] of `maps` [H, W, C] whose top left values these are; r: `side`."""
     across = torch.arange(side, device=row.device)
-    rows = row[:, None, None] + across[:, None]
-    columns = column[:, None, None] + across
-    return maps[:, rows, columns].transpose(0, 1).flatten(1)
+    places = (row[:, None, None] + across[:, None]) * maps.shape[1] + column[:, None, None] + across
+    return maps.flatten(0, 1).index_select(0, places.flatten()).view(len(row), -1)

@@ -89,7 +89,8 @@ class Flow:
             if to_pixel:
                 places = Candidates(index[None], torch.zeros_like(index[None]).float(), (shape,))
                 refined = Refinement(lr, places, reach=0, phase=phase)
-                VersionsOfReferences([(image, _AS_GIVEN)], encoder, upscaler).refine([refined])
+                tried = [(image, _AS_GIVEN)]
+                VersionsOfReferences(tried, encoder, upscaler, to_pixel=True).refine([refined])
                 here = refined.result()
             else:
                 here = score_matches(lr, encoder.encode(blurred, ["relu3_1"])["relu3_1"], index)

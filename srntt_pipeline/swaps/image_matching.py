@@ -24,10 +24,18 @@ from srntt_pipeline.swaps.references import (
     Augmentation,
     augment,
     down_up,
+    down_up_mean,
     every_version,
     valid_places,
 )
-from srntt_pipeline.swaps.refine import REACH, TEXTURE_REACH, Around, Refinement, TextureStep
+from srntt_pipeline.swaps.refine import (
+    REACH,
+    TEXTURE_REACH,
+    Around,
+    Refinement,
+    TextureStep,
+    dense_norms,
+)
 from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.windows import AROUND, Window, windows
 
@@ -59,7 +67,9 @@ def match_images(
     Patches that see a corner that rotation left empty are never matched, unless no version has any
     other patch: then all may be matched, so that every LR patch has a match.
     """
-    references = VersionsOfReferences(every_version(refs, versions), encoder, upscaler)
+    to_pixel = refine != "none"
+    tried = every_version(refs, versions)
+    references = VersionsOfReferences(tried, encoder, upscaler, to_pixel=to_pixel)
     height, width = (side // STRIDE for side in lr_up.shape[:2])
     parts = list(windows(height, width, HALO))
     largest = parts[0].positions
@@ -73,12 +83,12 @@ def match_images(
                     lr,
                     max_memory=share(max_memory),
                     precision=precision,
-                    best=1 if refine == "none" else refine_best,
+                    best=refine_best if to_pixel else 1,
                 )
                 for lr in _maps_of(lr_up, here, encoder, "relu3_1")
             ]
-            references.search(searches, dense=refine != "none")
-            if refine == "none":
+            references.search(searches)
+            if not to_pixel:
                 yield from (search.result() for search in searches)
             else:
                 reach = REACH + (TEXTURE_REACH if refine == "relu1_1" else 0)
@@ -110,25 +120,32 @@ def _maps_of(image: RGB, parts: Sequence[Window], encoder: Encoder, layer: str) 
 
 
 class VersionsOfReferences:
-    """All versions of all references as Ref↓↑, encoded window by window for whoever matches them."""
+    """All versions of all references as Ref↓↑, encoded window by window for whoever matches them.
+
+    `to_pixel`: as `down_up_mean` makes it.
+    """
 
     def __init__(
         self,
         tried: Sequence[tuple[RGB, Augmentation]],
         encoder: Encoder,
         upscaler: Callable[[RGB], RGB],
+        *,
+        to_pixel: bool,
     ) -> None:
         self._tried, self._encoder, self._upscaler = tried, encoder, upscaler
+        self._to_pixel = to_pixel
         # By the pixel that a patch begins at; every fourth is on relu3_1's grid.
         self._valid = [valid_places(ref.shape, version) for ref, version in tried]
         if not any(mask is None or mask[::STRIDE, ::STRIDE].any() for mask in self._valid):
             self._valid = [None] * len(tried)
 
     def _image(self, number: int) -> RGB:
-        return down_up(augment(*self._tried[number]), self._upscaler)
+        image = augment(*self._tried[number])
+        return (down_up_mean if self._to_pixel else down_up)(image, self._upscaler)
 
-    def search(self, searches: Sequence[Search], *, dense: bool) -> None:
-        """Add every version to `searches`; `dense`: the dense maps are wanted afterwards."""
+    def search(self, searches: Sequence[Search]) -> None:
+        """Add every version to `searches`."""
         # What is being encoded, in order: on CUDA several windows go through the encoder at once.
         ahead: deque[tuple[RGB, Window, int]] = deque()
 
@@ -140,7 +157,7 @@ class VersionsOfReferences:
                     yield window.grown(AROUND, *_shape(image)).pixels(image)
 
         begun = -1
-        for maps in self._encoder.encode_grids(crops(), dense=dense):
+        for maps in self._encoder.encode_grids(crops(), dense=self._to_pixel):
             image, window, number = ahead.popleft()
             shape = _shape(image)
             ref = window.of(maps, window.grown(AROUND, *shape))
@@ -163,10 +180,11 @@ class VersionsOfReferences:
         """Add the dense maps that `parts` need."""
         for image, seen, number, wanted in self._windows(parts):
             dense = self._encoder.dense(seen.pixels(image))
-            valid = self._places_in(seen, number).to(self._encoder.mean.device)
-            for phase, maps in dense.relu3_1():
+            valid = self._places_in(seen, number)
+            for half, maps in dense.relu3_1():
+                norms = dense_norms(maps)
                 for part, around in wanted:
-                    part.add(around, phase, maps, valid)
+                    part.add(around, half, maps, norms, valid)
 
     def refine_texture(self, steps: Sequence[TextureStep]) -> None:
         """Add the relu1_1 maps that `steps` need."""
@@ -193,15 +211,14 @@ class VersionsOfReferences:
                     image = self._image(number) if image is None else image
                     yield image, seen, number, wanted
 
-    def _places_in(self, seen: Window, number: int) -> Tensor:
-        """Return which patches may be matched, bool, by the pixel of `seen` that they begin at."""
-        sides = seen.bottom - seen.top, seen.right - seen.left
+    def _places_in(self, seen: Window, number: int) -> Tensor | None:
+        """Return which patches may be matched by the pixel of `seen` that they begin at; None: all."""
         mask = self._valid[number]
-        rows, columns = (STRIDE * (side - PATCH) + 1 for side in sides)
         if mask is None:
-            return torch.ones(rows, columns, dtype=torch.bool)
-        top, left = STRIDE * seen.top, STRIDE * seen.left
-        return torch.from_numpy(mask[top : top + rows, left : left + columns].copy())
+            return None
+        rows = slice(STRIDE * seen.top, STRIDE * (seen.bottom - PATCH) + 1)
+        here = mask[rows, STRIDE * seen.left : STRIDE * (seen.right - PATCH) + 1]
+        return torch.from_numpy(here.copy()).to(self._encoder.mean.device)
 
 
 def _shape(image: RGB) -> tuple[int, int]:

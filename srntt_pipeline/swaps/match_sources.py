@@ -11,7 +11,7 @@ from torch import Tensor
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import CELLS, STRIDE, to_image, to_tensor
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.dense import gather_cells, shift_of
+from srntt_pipeline.swaps.dense import channels_last, gather_cells, shift_of
 from srntt_pipeline.swaps.patches import PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, every_version
 from srntt_pipeline.swaps.swap import swap_layers
@@ -100,7 +100,7 @@ class _Pixels:
     """RawMaps that are the pixels of a version themselves, uint8 [H, W, 3]."""
 
     def __init__(self, image: RGB) -> None:
-        self._pixels = to_tensor(image)
+        self._pixels = channels_last(to_tensor(image)[None])
 
     def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
         """Return cells as RawMaps does."""

@@ -189,6 +189,22 @@ def _shift(shape: tuple[int, ...], augmentation: Augmentation) -> list[int]:
     return [shift if side - shift >= MIN_SIDE_PX else 0 for side, shift in sides]
 
 
+def down_up_mean(image: RGB, upscaler: Callable[[RGB], RGB] = upscale) -> RGB:
+    """Return the mean of Ref↓↑ over four ways to lay LR's pixels over `image`, rounded.
+
+    They begin 0 or 2 px before it, down and right. Ref↓↑ is sharper between two of LR's pixels than
+    on another place of their grid, so the same thing moved by a pixel or two looks otherwise in it;
+    in the mean hardly. Matches to the pixel are looked for in this.
+    """
+    total = np.zeros(image.shape, np.float32)
+    for down in (0, STRIDE // 2):
+        for right in (0, STRIDE // 2):
+            moved = np.pad(image, ((down, down), (right, right), (0, 0)), mode="edge")
+            blurred = down_up(moved, upscaler)
+            total += blurred[down : down + image.shape[0], right : right + image.shape[1]]
+    return np.rint(total / 4).astype(np.uint8)
+
+
 def down_up(image: RGB, upscaler: Callable[[RGB], RGB] = upscale) -> RGB:
     """Return Ref↓↑: `image` bicubic ↓4 then ↑4, of the frequency band of LR↑ (paper 3.1).
 

@@ -17,6 +17,7 @@ By relu1_1, then, the best of the places one pixel around it is taken (`TextureS
 12×12 values of relu1_1 of LR↑ and Ref↓↑ in the same formula. The score stays that of relu3_1.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -92,78 +93,83 @@ class Refinement:
             self._column[entries] - self.reach - STRIDE * seen.left,
         )
 
-    def add(self, around: Around, phase: int, maps: Tensor, valid: Tensor) -> None:
-        """Score the places of one phase: `maps`, its relu3_1 map, float32 [C, h', w'].
+    def add(
+        self,
+        around: Around,
+        half: tuple[int, int],
+        maps: Tensor,
+        norms: Tensor,
+        valid: Tensor | None,
+    ) -> None:
+        """Score the places of one half: `maps` as DenseMaps yields them, and their `dense_norms`.
 
-        `valid`, bool [H, W]: which patches may be matched, by the pixel that they begin at, counted
-        as the dense maps are.
+        `valid`, bool [4h-11, 4w-11]: which patches of the dense maps, [4h, 4w], may be matched, by
+        the pixel that they begin at; None: all.
         """
-        if min(maps.shape[1:]) < PATCH:
-            return
-        down, right = shift_of(phase)
-        # The first pixels of this phase in reach: 0, 1 or more positions apart are the others.
-        first_row = around.row + (down - around.row) % STRIDE
-        first_column = around.column + (right - around.column) % STRIDE
-        rows, columns = (
-            _fitting(first_row - around.row, self._side),
-            _fitting(first_column - around.column, self._side),
-        )
-        if not rows or not columns:
-            return
-        width = maps.shape[2]
-        of_ref = maps.flatten(1).t().contiguous()
-        factors = (1 / patch_norms(maps)).flatten()
-        size = (rows + HALO) * (columns + HALO)
-        step = max(
-            1, _CHUNK_BYTES[maps.device.type] // (len(maps) * FLOAT_BYTES * (size + PATCH**2))
-        )
-        for start in range(0, len(around.entries), step):
-            part = slice(start, start + step)
-            y = first_row[part, None] + STRIDE * torch.arange(rows, device=maps.device)
-            x = first_column[part, None] + STRIDE * torch.arange(columns, device=maps.device)
-            # Places beyond the reach, or that may not be matched, are computed and not kept.
-            y_place, x_place = y - around.row[part, None], x - around.column[part, None]
-            inside = (y >= 0) & (y < valid.shape[0]) & (y_place < self._side)
-            across = (x >= 0) & (x < valid.shape[1]) & (x_place < self._side)
-            allowed = inside[:, :, None] & across[:, None, :]
-            y, x = y.clamp(0, valid.shape[0] - 1), x.clamp(0, valid.shape[1] - 1)
-            allowed &= valid[y[:, :, None], x[:, None, :]]
-            sums = self._products(around.entries[part], of_ref, width, first_row[part] // STRIDE,
-                                  first_column[part] // STRIDE, rows, columns)  # fmt: skip
-            patch = (y // STRIDE)[:, :, None] * (width - HALO) + (x // STRIDE)[:, None, :]
-            scores = sums * factors[patch.clamp(max=len(factors) - 1)]
-            place = y_place[:, :, None] * self._side + x_place[:, None, :]
-            entry = around.entries[part, None, None].expand_as(place)
-            self._scores[entry[allowed], place[allowed]] = scores[allowed]
+        # How far from the first place around an entry the first one of this half is, 0 or 1 px.
+        away = (half[0] - around.row) % 2, (half[1] - around.column) % 2
+        for down, right in itertools.product((0, 1), repeat=2):
+            rows, columns = (len(range(one, self._side, 2)) for one in (down, right))
+            here = ((away[0] == down) & (away[1] == right)).nonzero().flatten()
+            if not rows or not columns or not len(here):
+                continue
+            table = self._scores.view(-1, self._side, self._side)[:, down::2, right::2]
+            seen = (rows + _PATCH_REACH) * (columns + _PATCH_REACH) + PATCH**2
+            step = _CHUNK_BYTES[maps.device.type] // (maps.shape[2] * FLOAT_BYTES * seen)
+            for chosen in here.split(max(1, step)):
+                entries = around.entries[chosen]
+                first = around.row[chosen] + down, around.column[chosen] + right
+                table[entries] = self._scored(entries, first, (rows, columns), maps, norms, valid)
 
-    def _products(
-        self, entries: Tensor, of_ref: Tensor, width: int, row: Tensor, column: Tensor,
-        rows: int, columns: int,
-    ) -> Tensor:  # fmt: skip
-        """Return ⟨P_i, P⟩ of LR patches with `rows` × `columns` patches of a map from `row`, `column`.
+    def _scored(
+        self,
+        entries: Tensor,
+        first: tuple[Tensor, Tensor],
+        size: tuple[int, int],
+        maps: Tensor,
+        norms: Tensor,
+        valid: Tensor | None,
+    ) -> Tensor:
+        """Return the scores of `size` places, 2 px apart from the pixels `first` on, [n, *size].
 
-        `of_ref`: the map, [positions, C], `width` positions wide; what lies beyond it is its edge.
+        -inf where the patch may not be matched or leaves the maps.
         """
-        device = of_ref.device
-        height = len(of_ref) // width
-        y = (row[:, None] + torch.arange(rows + HALO, device=device)).clamp(0, height - 1)
-        x = (column[:, None] + torch.arange(columns + HALO, device=device)).clamp(0, width - 1)
-        seen = (y[:, :, None] * width + x[:, None, :]).flatten(1)
+        pixels, positions, inside = [], [], []
+        for start, count, length in zip(first, size, maps.shape, strict=False):
+            steps = torch.arange(count + _PATCH_REACH, device=maps.device)
+            pixel = start[:, None] + 2 * steps
+            pixels.append(pixel[:, :count])
+            positions.append(pixel.div(2, rounding_mode="floor").clamp(0, length - 1))
+            last = 2 * length - PATCH_PX
+            inside.append((pixels[-1] >= 0) & (pixels[-1] <= last))
+        cells = positions[0][:, :, None] * maps.shape[1] + positions[1][:, None, :]
+        scores = self._products(entries, maps.flatten(0, 1), cells)
+        scores /= norms.flatten()[cells[:, : size[0], : size[1]]]
+        allowed = inside[0][:, :, None] & inside[1][:, None, :]
+        if valid is not None:
+            row, column = (
+                pixel.clamp(0, length - 1)
+                for pixel, length in zip(pixels, valid.shape, strict=True)
+            )
+            allowed = allowed & valid[row[:, :, None], column[:, None, :]]
+        return scores.masked_fill_(~allowed, -torch.inf)
+
+    def _products(self, entries: Tensor, maps: Tensor, cells: Tensor) -> Tensor:
+        """Return ⟨P_i, P⟩ of LR patches with patches of a half's `maps`, [positions, C].
+
+        `cells`, int64 [n, rows + 4, columns + 4]: the positions that the patches of each lie on;
+        result [n, rows, columns].
+        """
         patches = entries % self._norms.numel()
         patch_width = self._width - HALO
         corner = patches // patch_width * self._width + patches % patch_width
-        around = torch.arange(PATCH, device=device)
+        around = torch.arange(PATCH, device=maps.device)
         lr = corner[:, None] + (around[:, None] * self._width + around).flatten()
-        channels = of_ref.shape[1]
-        refs = of_ref.index_select(0, seen.flatten()).view(len(entries), -1, channels)
-        lrs = self._rows.index_select(0, lr.flatten()).view(len(entries), -1, channels)
-        products = torch.bmm(lrs, refs.transpose(1, 2))
-        products = products.view(len(entries), PATCH, PATCH, rows + HALO, columns + HALO)
-        sums = torch.zeros(len(entries), rows, columns, device=device)
-        for down in range(PATCH):
-            for right in range(PATCH):
-                sums += products[:, down, right, down : down + rows, right : right + columns]
-        return sums
+        count, rows, columns = cells.shape
+        refs = maps.index_select(0, cells.flatten()).view(count, rows * columns, -1)
+        lrs = self._rows.index_select(0, lr.flatten()).view(count, PATCH**2, -1)
+        products = torch.bmm(lrs, refs.transpose(1, 2)).view(count, PATCH, PATCH, rows, columns)
+        return sum_of_patches(products)
 
     def result(self, texture: "TextureStep | None" = None) -> Correspondence:
         """Return the correspondence to the pixel; `texture`: the last step, once its maps are added."""
@@ -297,9 +303,32 @@ class TextureStep:
         return self._entry, places.gather(1, chosen[:, None])[:, 0]
 
 
+def sum_of_patches(products: Tensor) -> Tensor:
+    """Return the sums over the positions of patches, [n, rows, columns].
+
+    `products` [n, 3, 3, rows + 4, columns + 4]: of each position of a patch with positions 2 px
+    apart; those of a patch are 4 px apart.
+    """
+    rows, columns = (side - _PATCH_REACH for side in products.shape[3:])
+    sums = products[:, 0, 0, :rows, :columns].clone()
+    for position in range(1, PATCH**2):
+        down, right = divmod(position, PATCH)
+        top, left = 2 * down, 2 * right
+        sums += products[:, down, right, top : top + rows, left : left + columns]
+    return sums
+
+
+def dense_norms(maps: Tensor) -> Tensor:
+    """Return ‖P‖ of the patch that begins at each position of a half's maps, float32, never zero.
+
+    `maps` [h, w, C]; where the patch would leave them the value means nothing.
+    """
+    squares = torch.linalg.vector_norm(maps, dim=2).square()
+    squares = F.pad(squares, [0, _PATCH_REACH, 0, _PATCH_REACH])
+    rows = squares[:-4] + squares[2:-2] + squares[4:]
+    sums = rows[:, :-4] + rows[:, 2:-2] + rows[:, 4:]
+    return sums.clamp_min(1e-12).sqrt()
+
+
 _TEXTURE_SIDE = 2 * TEXTURE_REACH + 1
-
-
-def _fitting(first: Tensor, side: int) -> int:
-    """Return how many places, STRIDE px apart from `first` on, begin below `side`, at most."""
-    return max(0, -(-(side - int(first.min())) // STRIDE))
+_PATCH_REACH = 2 * HALO  # positions 2 px apart from the first of a patch to its last

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 from srntt_pipeline.maps import CELLS, LAYERS, Maps
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.dense import gather_cells, half_of
+from srntt_pipeline.swaps.dense import channels_last, gather_cells, half_of
 from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers, Places
 
 
@@ -54,14 +54,14 @@ class RawMaps(Protocol):
     """The raw maps of a reference version, as the swap takes cells from them."""
 
     def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
-        """Return cells of a layer, float32 [n, C·r·r]: those at these positions of a phase's grid."""
+        """Return cells of a layer, float32 [n, r·r·C]: those at these positions of a phase's grid."""
 
 
 class GridMaps:
     """RawMaps of the grid's phase alone: `maps` of an image as they are."""
 
     def __init__(self, maps: Maps) -> None:
-        self._maps = maps
+        self._maps = {layer: channels_last(values[None]) for layer, values in maps.items()}
 
     def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
         """Return cells as RawMaps does; raises ValueError for another phase."""
@@ -180,8 +180,8 @@ def _gather(sums: Tensor, cells: Tensor, sources: _Sources) -> None:
 
 
 def _from_cells(cells: Tensor, height: int, width: int, side: int) -> Tensor:
-    """Join cells [h·w, C·r·r] to a map [C, h·r, w·r]."""
-    maps = cells.view(height, width, -1, side, side).permute(2, 0, 3, 1, 4)
+    """Join cells [h·w, r·r·C] to a map [C, h·r, w·r]."""
+    maps = cells.view(height, width, side, side, -1).permute(4, 0, 2, 1, 3)
     return maps.reshape(-1, height * side, width * side)
 
 

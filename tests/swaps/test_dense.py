@@ -27,12 +27,27 @@ def image(photograph: np.ndarray) -> RGB:
     return photograph[30:94, 60:136]
 
 
+def phases(maps: DenseMaps) -> dict[int, torch.Tensor]:
+    """Return the relu3_1 map of each phase, without what lies beyond the image."""
+    found = {}
+    for (p, q), values in maps.relu3_1():
+        height, width = (2 * side for side in values.shape[:2])
+        for phase in PHASES:
+            down, right = shift_of(phase)
+            if (down % 2, right % 2) == (p, q):
+                there = values[down // 2 :: 2, right // 2 :: 2].permute(2, 0, 1)
+                size = (height - down) // 4, (width - right) // 4
+                assert not there[:, size[0] :].any() and not there[:, :, size[1] :].any()
+                found[phase] = there[:, : size[0], : size[1]].clone()
+    return found
+
+
 def everywhere(maps: DenseMaps, layer: str, phase: int, height: int, width: int) -> torch.Tensor:
-    """Return cells at all positions of a phase's grid, [h, w, C, r, r]."""
+    """Return cells at all positions of a phase's grid, [h, w, r, r, C]."""
     row, column = (one.flatten() for one in torch.meshgrid(
         torch.arange(height), torch.arange(width), indexing="ij"))  # fmt: skip
     side = CELLS[layer]
-    return maps.cells(layer, phase, row, column).view(height, width, CHANNELS[layer], side, side)
+    return maps.cells(layer, phase, row, column).view(height, width, side, side, CHANNELS[layer])
 
 
 def test_phases_are_numbered_by_their_pixels() -> None:
@@ -47,7 +62,7 @@ def test_every_phase_is_the_dilated_network(
 ) -> None:
     monkeypatch.setattr(dense, "_STACKED_POSITIONS", stacked)
     expected = torch.from_numpy(dense_maps(encoder, image)["relu3_1"])
-    found = dict(DenseMaps(encoder, image, texture=False).relu3_1())
+    found = phases(DenseMaps(encoder, image, texture=False))
 
     assert sorted(found) == list(PHASES)
     for phase, maps in found.items():
@@ -66,7 +81,7 @@ def test_a_phase_is_the_encoding_of_the_moved_image_away_from_borders(
     down, right = shift_of(phase)
     moved = encoder.encode(crop_to_multiple(image[down:, right:]))
     inside = slice(3, 12)  # positions that see no border: 10 px before, 13 behind
-    found = dict(DenseMaps(encoder, image, texture=False).relu3_1())[phase]
+    found = phases(DenseMaps(encoder, image, texture=False))[phase]
     there = moved["relu3_1"][:, inside, inside]
     assert (found[:, inside, inside] - there).norm() < 1e-5 * there.norm()
 
@@ -74,7 +89,7 @@ def test_a_phase_is_the_encoding_of_the_moved_image_away_from_borders(
     for layer in LAYERS:
         side = CELLS[layer]
         cells = everywhere(maps, layer, phase, 12, 12)[3:, 3:]
-        whole = cells.permute(2, 0, 3, 1, 4).reshape(CHANNELS[layer], 9 * side, 9 * side)
+        whole = cells.permute(4, 0, 2, 1, 3).reshape(CHANNELS[layer], 9 * side, 9 * side)
         there = moved[layer][:, 3 * side : 12 * side, 3 * side : 12 * side]
         assert (whole - there).norm() < 1e-5 * there.norm()
 
@@ -85,12 +100,12 @@ def test_the_grid_is_the_encoding(encoder: Encoder, image: RGB) -> None:
     for layer in ("relu1_1", "relu2_1"):
         side = CELLS[layer]
         cells = everywhere(maps, layer, 0, 16, 19)
-        whole = cells.permute(2, 0, 3, 1, 4).reshape(encoded[layer].shape)
+        whole = cells.permute(4, 0, 2, 1, 3).reshape(encoded[layer].shape)
         assert torch.equal(whole, encoded[layer]), side
 
 
 def test_an_image_of_one_patch_has_a_grid(encoder: Encoder, image: RGB) -> None:
-    found = dict(DenseMaps(encoder, image[:12, :12], texture=False).relu3_1())
+    found = phases(DenseMaps(encoder, image[:12, :12], texture=False))
     assert found[0].shape == (256, 3, 3)
     assert found[15].shape == (256, 2, 2)
 
@@ -117,8 +132,8 @@ def test_bfloat16_is_near(shared: Path, encoder: Encoder, image: RGB) -> None:
         assert maps.dtype == torch.float32
         assert (maps - exact).norm() < 0.01 * exact.norm()
         assert torch.equal(maps, exact) == (layer == "relu1_1")
-    found = dict(DenseMaps(rough, image, texture=False).relu3_1())
-    for phase, maps in DenseMaps(encoder, image, texture=False).relu3_1():
+    found = phases(DenseMaps(rough, image, texture=False))
+    for phase, maps in phases(DenseMaps(encoder, image, texture=False)).items():
         assert (found[phase] - maps).norm() < 0.01 * maps.norm()
 
 
