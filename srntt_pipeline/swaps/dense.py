@@ -84,7 +84,7 @@ class DenseMaps:
         # For each pixel relu1_2 has 64 values, a half 2 · 128 / 4, the grid 256 / 16, in float32.
         full = self._relu1_2.nbytes
         grid = self._relu1_2.numel() // 4 * FLOAT_BYTES
-        return full + full + grid + (0 if self._relu1_1 is None else full)
+        return full + full + grid + (0 if self._relu1_1 is None else self._relu1_1.nbytes)
 
     @torch.inference_mode()
     def grid(self) -> Tensor:
@@ -161,7 +161,7 @@ class DenseMaps:
 
 
 def gather_cells(maps: Tensor, side: int, row: Tensor, column: Tensor) -> Tensor:
-    """Return the cells [n, C·r·r] of `maps` [C, H, W] whose top left values these are; r: `side`."""
+    """Return the cells [n, C·r·r] of `maps` [C, H, W] that begin at these values; r: `side`."""
     across = torch.arange(side, device=row.device)
     rows = row[:, None, None] + across[:, None]
     columns = column[:, None, None] + across
