@@ -19,7 +19,7 @@ def dense_maps(encoder: Encoder, image: Array) -> dict[str, Array]:
     Nothing is strided: poolings compare neighbours 1 and 2 px apart, convolutions are dilated.
     """
     convolutions = [layer for layer in encoder.features if isinstance(layer, nn.Conv2d)]
-    x = torch.tensor(image).permute(2, 0, 1)[None].double() / 255
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].double() / 255
     x = (x - encoder.mean.double()) / encoder.std.double()
     maps = {}
     for number, dilation in enumerate((1, 1, 2, 2, 4)):
