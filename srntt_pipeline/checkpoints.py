@@ -78,11 +78,6 @@ class CheckpointInfo(BaseModel):
     metrics: dict[str, float | None]
     weights_sha256: str = ""
 
-    @field_validator("swaps", mode="before")
-    @classmethod
-    def _as_stored(cls, value: Any) -> Any:
-        return as_stored(value)
-
     @field_validator("train", mode="plain")
     @classmethod
     def _of_recipe(cls, value: Any, info: ValidationInfo) -> Recipe:
@@ -159,6 +154,8 @@ def _read_info(path: Path) -> CheckpointInfo:
         content = read_json(path, fix)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f"{path}: not the JSON of a checkpoint")
+        if "swaps" in content:
+            content["swaps"] = as_stored(content["swaps"])
         # As JSON, whose lists are tuples even where types are strict.
         info = CheckpointInfo.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:

@@ -177,6 +177,41 @@ SHARDS: dict[str, Edit] = {
     "hashes of references numbers": attribute("ref_sha256", "[7]"),
     "hashes of references none": attribute("ref_sha256", "[]"),
 }
+
+
+def beyond(down: int, right: int) -> Edit:
+    """The last patch of a version, some pixels down and right: it leads out of the version."""
+
+    def change(pair: h5py.Group) -> None:
+        height, width = (int(side) - 2 for side in pair["shapes"][0])
+        put("index", first(height * width - 1))(pair)
+        put("phase", first(4 * down + right))(pair)
+
+    return change
+
+
+# Of matches to the pixel alone.
+PHASES: dict[str, Edit] = {
+    "phase missing": lambda pair: pair.pop("phase"),
+    "phase 16": put("phase", first(16)),
+    "phase 255": put("phase", first(255)),
+    "phase down beyond the last patch": beyond(1, 0),
+    "phase right beyond the last patch": beyond(0, 3),
+    "phase of 16 bits": put("phase", lambda values: values.astype(np.uint16)),
+    "phase of signed numbers": put("phase", lambda values: values.astype(np.int8)),
+    "phase of floats": put("phase", lambda values: values.astype(np.float32)),
+    "phase of text": put("phase", "text"),
+    "phase of another size": put("phase", lambda values: values[:, 1:]),
+    "phase of more rows": put("phase", lambda values: np.r_[values, values]),
+    "phase of three dimensions": put("phase", lambda values: values[None]),
+    "phase of nothing": put("phase", lambda values: values[:0]),
+    "phase empty": put("phase", h5py.Empty(np.uint8)),
+    "phase a soft link": link("phase", h5py.SoftLink("index")),
+    "phase an external link": link("phase", h5py.ExternalLink("other.h5", "/pairs/a/phase")),
+    "phase a group": lambda pair: (pair.pop("phase"), pair.create_group("phase")),
+    "phases of 37 GiB": declare("phase", HUGE, chunks=(1000, 1000), compression=1),
+    "phases of 256 MiB": declare("phase", (16_384, 16_384), chunks=(1024, 1024), compression=1),
+}
 MAPS: dict[str, Edit] = {
     "maps NaN": put("maps/relu1_1", first(np.nan)),
     "maps infinite": put("maps/relu3_1", first(np.inf)),

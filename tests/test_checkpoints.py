@@ -201,6 +201,20 @@ def test_files_of_before_the_recipes_are_read(tmp_path: Path) -> None:
     assert (info.recipe, info.train.blocks, info.train.learning_rate) == ("sisr", 1, 5e-4)
 
 
+@pytest.mark.parametrize("refine", ["none", "relu3_1", "relu1_1"])
+def test_a_file_of_before_refined_matches_means_matches_on_the_grid(
+    tmp_path: Path, refine: str
+) -> None:
+    path = save(tmp_path)
+    swaps = SwapParams(scales=(1.0, 0.5), refine=refine, refine_best=2).model_dump(mode="json")
+    edit(swaps=swaps)(path)
+    assert load_checkpoint(path).info.swaps.refine == refine  # what is named is kept
+    for key in ("refine", "refine_best", "encoder_precision"):
+        del swaps[key]
+    edit(swaps=swaps)(path)
+    assert load_checkpoint(path).info.swaps == SwapParams(scales=(1.0, 0.5), refine="none")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

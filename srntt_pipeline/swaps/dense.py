@@ -90,7 +90,7 @@ class DenseMaps:
         # For each pixel relu1_2 has 64 values, a half 2 · 128 / 4, the grid 256 / 16, in float32.
         full = self._relu1_2.nbytes
         grid = self._relu1_2.numel() // 4 * FLOAT_BYTES
-        return full + full + grid + (0 if self._relu1_1 is None else full)
+        return full + full + grid + (0 if self._relu1_1 is None else self._relu1_1.nbytes)
 
     @torch.inference_mode()
     def grid(self) -> Tensor:
@@ -183,7 +183,7 @@ def channels_last(maps: Tensor) -> Tensor:
 
 
 def gather_cells(maps: Tensor, side: int, row: Tensor, column: Tensor) -> Tensor:
-    """Return the cells [n, r·r·C] of `maps` [H, W, C] whose top left values these are; r: `side`."""
+    """Return the cells [n, r·r·C] of `maps` [H, W, C] that begin at these values; r: `side`."""
     across = torch.arange(side, device=row.device)
     places = (row[:, None, None] + across[:, None]) * maps.shape[1] + column[:, None, None] + across
     return maps.flatten(0, 1).index_select(0, places.flatten()).view(len(row), -1)

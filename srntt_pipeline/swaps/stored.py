@@ -1,7 +1,7 @@
 """One pair in a shard: what it holds, read as if a stranger had written it.
 
-The pair's group holds `shapes`, `index`, `cosine`, where matches are refined `phase`, and where maps
-are stored `maps` (see docs/formats.md). Shards of version 2 call the cosine `score`.
+The pair's group holds `shapes`, `index`, `cosine`, where matches are refined `phase`, and where
+maps are stored `maps` (see docs/formats.md). Shards of version 2 call the cosine `score`.
 """
 
 import json
@@ -74,10 +74,12 @@ def read_swap(group: h5py.Group, name: str, version: int, *, refined: bool) -> S
 
 
 def _phase(group: h5py.Group, index: Tensor, shapes: tuple[tuple[int, int], ...]) -> Tensor:
-    """Return the phases of a pair's matches; raise ValueError where one leads out of its version."""
+    """Return the phases of a pair's matches; raise ValueError where one leads beyond a version."""
     phase = torch.from_numpy(read_array(group, "phase", TYPES["phase"], (_MOST_SIDE, _MOST_SIDE)))
-    if phase.shape != index.shape or int(phase.max()) >= STRIDE**2:
-        raise ValueError(f"phase is {tuple(phase.shape)}, up to {int(phase.max())}")
+    if phase.shape != index.shape:
+        raise ValueError(f"phase is {tuple(phase.shape)}, index {tuple(index.shape)}")
+    if int(phase.max()) >= STRIDE**2:
+        raise ValueError(f"phase {int(phase.max())}, above {STRIDE**2 - 1}")
     version, *places = PatchNumbers(shapes).places(index)
     last = torch.tensor(shapes)[version] - PATCH  # of the patches on the grid, rows and columns
     moved = phase.long() // STRIDE, phase.long() % STRIDE

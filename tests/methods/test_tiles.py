@@ -16,8 +16,7 @@ from srntt_pipeline.models import SRNTT, build_model
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.windowed import swap_features
-from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, encoding_bytes
+from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, encoding_bytes, swap_features
 from srntt_pipeline.swaps.windows import Window
 
 CPU = torch.device("cpu")

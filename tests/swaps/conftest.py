@@ -14,6 +14,8 @@ TINY = SwapParams(
     encoder_weights="random", scales=(1.0, 0.7), rotations_deg=(0.0,), pairs_per_shard=2
 )
 
+ON_GRID = TINY.model_copy(update={"refine": "none"})
+
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,15 +33,32 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_swaps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Their correspondences, in two shards."""
+    """Their correspondences, to the pixel, in two shards."""
     out = tmp_path_factory.mktemp("tiny") / "swaps"
     precompute_swaps(tiny_dataset, out, TINY, workers=1, device="cpu")
     return out
 
 
 @pytest.fixture(scope="session")
+def grid_swaps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with matches on relu3_1's grid, as they were before they were refined."""
+    out = tmp_path_factory.mktemp("tiny") / "grid"
+    precompute_swaps(tiny_dataset, out, ON_GRID, workers=1, device="cpu")
+    return out
+
+
+@pytest.fixture(scope="session")
+def grid_maps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those with maps."""
+    out = tmp_path_factory.mktemp("tiny") / "grid_maps"
+    params = ON_GRID.model_copy(update={"store": "maps"})
+    precompute_swaps(tiny_dataset, out, params, workers=1, device="cpu")
+    return out
+
+
+@pytest.fixture(scope="session")
 def tiny_maps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with maps."""
+    """The correspondences to the pixel, with maps."""
     out = tmp_path_factory.mktemp("tiny") / "maps"
     params = TINY.model_copy(update={"store": "maps"})
     precompute_swaps(tiny_dataset, out, params, workers=1, device="cpu")

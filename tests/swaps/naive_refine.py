@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
 
 Array = np.ndarray
@@ -18,7 +19,7 @@ def dense_maps(encoder: Encoder, image: Array) -> dict[str, Array]:
     Nothing is strided: poolings compare neighbours 1 and 2 px apart, convolutions are dilated.
     """
     convolutions = [layer for layer in encoder.features if isinstance(layer, nn.Conv2d)]
-    x = torch.from_numpy(image).permute(2, 0, 1)[None].double() / 255
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].double() / 255
     x = (x - encoder.mean.double()) / encoder.std.double()
     maps = {}
     for number, dilation in enumerate((1, 1, 2, 2, 4)):
@@ -32,8 +33,38 @@ def dense_maps(encoder: Encoder, image: Array) -> dict[str, Array]:
     return maps
 
 
+def places(found: Correspondence) -> Array:
+    """Return version, row and column in pixels of each match, int64 [h-2, w-2, 3]."""
+    patches = [
+        (version, 4 * row, 4 * column)
+        for version, (height, width) in enumerate(found.shapes)
+        for row in range(height - 2)
+        for column in range(width - 2)
+    ]
+    begin = np.array(patches)[found.index.numpy()]
+    phase = found.phases.numpy().astype(np.int64)
+    return begin + np.stack([np.zeros_like(phase), phase // 4, phase % 4], -1)
+
+
+def any_places(rng: np.random.Generator, shapes: Sequence[tuple[int, int]], size: tuple[int, int]
+               ) -> Correspondence:  # fmt: skip
+    """Return refined matches with any pixels of versions of these `shapes`, in positions."""
+    index, phase = np.zeros(size, np.int64), np.zeros(size, np.uint8)
+    patches = [(height - 2) * (width - 2) for height, width in shapes]
+    for place in np.ndindex(*size):
+        version = rng.integers(len(shapes))
+        height, width = shapes[version]
+        y, x = (int(rng.integers(4 * (side - 3) + 1)) for side in (height, width))
+        index[place] = sum(patches[:version]) + y // 4 * (width - 2) + x // 4
+        phase[place] = 4 * (y % 4) + x % 4
+    cosine = torch.from_numpy(rng.random(size, np.float32))
+    return Correspondence(
+        torch.from_numpy(index), cosine, cosine, tuple(shapes), torch.from_numpy(phase)
+    )
+
+
 def score(lr_patch: Array, maps: Array, y: int, x: int, step: int, side: int) -> float:
-    """Return ⟨P_i, P(y, x)⟩ / ‖P(y, x)‖: `side`² values `step` px apart from the pixel (y, x) on."""
+    """Return ⟨P_i, P(y, x)⟩ / ‖P(y, x)‖: `side`² values `step` px apart, from pixel (y, x) on."""
     patch = maps[:, y : y + step * side : step, x : x + step * side : step]
     return float((lr_patch * patch).sum() / max(np.sqrt((patch**2).sum()), 1e-6))
 
@@ -41,7 +72,7 @@ def score(lr_patch: Array, maps: Array, y: int, x: int, step: int, side: int) ->
 def refined(
     lr: Array, refs: Sequence[Array], valid: Sequence[Array], places: Array, reach: int = 3
 ) -> tuple[Array, Array]:
-    """Return scores [h-2, w-2] and places (version, y, x) [h-2, w-2, 3] of the best around `places`.
+    """Return scores [h-2, w-2] and places (version, y, x) [h-2, w-2, 3] of the best near `places`.
 
     `lr`: relu3_1 on its grid [C, h, w]; `refs`: dense relu3_1 maps; `valid`: by pixel, whether a
     patch may begin there; `places` [k, h-2, w-2, 3]: the candidates of each patch, in pixels.
@@ -65,3 +96,24 @@ def refined(
                 if value > scores[i, j]:
                     scores[i, j], found[i, j] = value, (version, y, x)
     return scores, found
+
+
+def swapped(places: Array, versions: Sequence[Array], side: int) -> Array:
+    """Return the swapped map [C, h·r, w·r] of a layer with r = `side` values a side of a cell.
+
+    Eq. 3 cell by cell: `places` [h-2, w-2, 3] (version, y, x) in pixels are the matches, `versions`
+    the dense maps [C, H, W] of the layer. Each of the 3×3 cells of a match goes to the cell that
+    its LR patch has there; overlaps are averaged.
+    """
+    rows, columns = places.shape[:2]
+    sums = np.zeros((len(versions[0]), (rows + 2) * side, (columns + 2) * side))
+    counts = np.zeros(sums.shape[1:])
+    for row, column, down, right in np.ndindex(rows, columns, 3, 3):
+        version, y, x = places[row, column]
+        y, x = y + 4 * down, x + 4 * right
+        there = versions[version][:, y : y + 4 : 4 // side, x : x + 4 : 4 // side]
+        top, left = (row + down) * side, (column + right) * side
+        here = np.s_[..., top : top + side, left : left + side]
+        sums[here] += there
+        counts[here] += 1
+    return sums / counts

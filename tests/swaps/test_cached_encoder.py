@@ -4,7 +4,9 @@ import torch
 
 from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
+from srntt_pipeline.swaps.dense import DenseMaps
 from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, Encoder, load_encoder
+from srntt_pipeline.swaps.layers import EncoderPrecision
 
 RELU3_1_BYTES = 256 * 4 * 4 * 4  # of an image of 16×16 px
 
@@ -95,4 +97,75 @@ def test_a_batch_encodes_what_is_new(
     assert passes == [2, 1, 3]
     for maps, number in zip(found, (1, 2, 1, 3), strict=True):
         expected = encoder.encode(image(number))["relu3_1"]
-        torch.testing.assert_close(maps["relu3_1"], expected, rtol=1e-5, atol=1e-5)
+        assert (maps["relu3_1"] - expected).norm() < 1e-5 * expected.norm()
+
+
+@pytest.fixture
+def dense_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The images whose dense maps were really begun, by their first value."""
+    made: list[int] = []
+    begin = Encoder.dense
+
+    def dense(self: Encoder, image: np.ndarray, *, texture: bool = False) -> DenseMaps:
+        made.append(int(image[0, 0, 0]))
+        return begin(self, image, texture=texture)
+
+    monkeypatch.setattr(Encoder, "dense", dense)
+    return made
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("room", [0, 1 << 30])
+def test_dense_maps_are_the_encoders(precision: EncoderPrecision, room: int) -> None:
+    encoder = load_encoder("random", 0, torch.device("cpu"), precision)
+    cached = CachedEncoder(encoder, room)
+    places = torch.tensor([0, 1, 2]), torch.tensor([2, 0, 1])
+    for _ in range(2):
+        for number in range(2):
+            expected = encoder.dense(image(number), texture=True)
+            found = cached.dense(image(number), texture=True)
+            for phase in (0, 5, 15, 6):
+                for layer in LAYERS:
+                    cells = found.cells(layer, phase, *places)
+                    assert torch.equal(cells, expected.cells(layer, phase, *places))
+            for one, other in zip(found.relu3_1(), expected.relu3_1(), strict=True):
+                assert one[0] == other[0]
+                assert torch.equal(one[1], other[1])
+
+
+def test_dense_maps_are_begun_once_and_kept_within_the_bound(
+    encoder: Encoder, dense_passes: list[int]
+) -> None:
+    size = encoder.dense(image(0), texture=True).nbytes
+    dense_passes.clear()
+    cached = CachedEncoder(encoder, 2 * size)
+    for number in (1, 2, 1, 3, 1, 2):
+        cached.dense(image(number), texture=True)
+    assert dense_passes == [1, 2, 3, 2]
+    assert sum(maps.nbytes for maps in cached._kept.values()) == 2 * size
+
+
+def test_dense_maps_and_maps_of_one_image_are_told_apart(
+    encoder: Encoder, passes: list[int], dense_passes: list[int]
+) -> None:
+    cached = CachedEncoder(encoder, 1 << 30)
+    for _ in range(2):
+        cached.encode(image(5), ["relu3_1"])
+        cached.dense(image(5))
+        cached.dense(image(5), texture=True)
+        with pytest.raises(ValueError, match="relu1_1 was not kept"):
+            cached.dense(image(5)).cells("relu1_1", 0, torch.tensor([0]), torch.tensor([0]))
+    assert passes == [5]
+    assert dense_passes == [5, 5]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("texture", [False, True])
+def test_dense_maps_take_no_more_than_they_say(precision: EncoderPrecision, texture: bool) -> None:
+    encoder = load_encoder("random", 0, torch.device("cpu"), precision)
+    maps = encoder.dense(image(1, 32, 36), texture=texture)
+    for _ in maps.relu3_1():
+        assert maps._half is not None
+        held = [maps._relu1_1, maps._relu1_2, maps._half[1].relu2_1, maps._half[1].relu2_2]
+        held.append(maps._grid)
+        assert sum(one.nbytes for one in held if one is not None) <= maps.nbytes

@@ -19,7 +19,7 @@ def convert(swaps: Path, out: Path, dataset: Path, store: str, **options: object
 
 @pytest.fixture
 def no_matching(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError("matched again")
 
     monkeypatch.setattr(Matcher, "match", refuse)

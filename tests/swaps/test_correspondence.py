@@ -147,10 +147,13 @@ def test_threads_change_nothing(real_maps: tuple[Tensor, list[Tensor]], threads:
     lr, (ref, _) = real_maps
     factors = (1 / patch_norms(ref)).numpy()
     arguments = lr.numpy(), ref.numpy(), factors, np.zeros_like(factors)
-    expected_score, expected = search.best_in(*arguments, room=1 << 30, threads=1)
-    score, index = search.best_in(*arguments, room=1 << 30, threads=threads)
-    assert np.array_equal(index, expected)
-    np.testing.assert_allclose(score, expected_score, rtol=1e-6)
+    for best in (1, 3):
+        how = {"room": 1 << 30, "best": best}
+        expected_score, expected = search.best_in(*arguments, **how, threads=1)
+        score, index = search.best_in(*arguments, **how, threads=threads)
+        assert score.shape == index.shape == (best, lr.shape[1] - 2, lr.shape[2] - 2)
+        assert np.array_equal(index, expected)
+        np.testing.assert_allclose(score, expected_score, rtol=1e-6)
 
 
 @given(
@@ -256,8 +259,8 @@ def test_plain_pytorch_agrees(real_maps: tuple[Tensor, list[Tensor]], room: int)
     for ref in refs:
         score, index = plain(lr, ref, room)
         found = match_maps(lr, [ref])
-        assert torch.equal(index, found.index)
-        torch.testing.assert_close(score, found.score, rtol=1e-6, atol=0)
+        assert torch.equal(index[0], found.index)
+        torch.testing.assert_close(score[0], found.score, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -312,6 +315,135 @@ def test_ties_go_to_the_lowest_index(
         patch.setattr(search, "choose_tiles", lambda *sizes: tiles)
         found = match_maps(lr, refs)
     assert np.array_equal(found.index.numpy().ravel(), scores.argmax(1))
+
+
+def sorted_scores(
+    lr: Tensor, refs: list[Tensor], valid: list[np.ndarray], best: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """All scores of whole numbers, sorted: the `best` scores and indices, [best, LR patches].
+
+    As float32 that any order of the sums gives, so ties are exact; they go to the lowest index.
+    -inf, and an index that means nothing, where fewer are valid.
+    """
+    candidates = np.concatenate([patches(ref) for ref in refs])
+    squares = (candidates**2).sum(1).astype(np.float32)
+    inverse = np.float32(1) / np.sqrt(np.maximum(squares, np.float32(1e-12)))
+    scores = (patches(lr) @ candidates.T).astype(np.float32) * inverse
+    scores[:, ~np.concatenate([mask.ravel() for mask in valid])] = -np.inf
+    scores = np.pad(scores, ((0, 0), (0, best)), constant_values=-np.inf)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :best]
+    return np.take_along_axis(scores, order, 1).T, order.T
+
+
+def random_masks(seed: int, ref_shapes: list[tuple[int, int]], share: float) -> list[np.ndarray]:
+    """Which patches may be matched: at least one."""
+    rng = np.random.default_rng(seed)
+    masks = [rng.random((height - 2, width - 2)) < share for height, width in ref_shapes]
+    masks[0][0, -1] = True
+    return masks
+
+
+def assert_best(
+    score: np.ndarray, index: np.ndarray, expected: tuple[np.ndarray, np.ndarray]
+) -> None:
+    best = len(score)
+    assert np.array_equal(score.reshape(best, -1), expected[0])
+    real = np.isfinite(expected[0])
+    assert np.array_equal(index.reshape(best, -1)[real], expected[1][real])
+
+
+@few
+@given(
+    seeds, shapes, shapes, st.integers(1, 6), st.integers(1, 4), st.integers(1, 9),
+    st.sampled_from([0.1, 0.7, 1.0]),
+)  # fmt: skip
+def test_the_best_are_the_first_of_all_sorted(
+    seed: int,
+    lr_shape: tuple[int, int],
+    ref_shape: tuple[int, int],
+    best: int,
+    rows: int,
+    columns: int,
+    share: float,
+) -> None:
+    lr, ref = whole_numbers(seed, lr_shape), whole_numbers(seed + 1, ref_shape)
+    (mask,) = random_masks(seed, [ref_shape], share)
+    factors = 1 / patch_norms(ref)
+    penalties = torch.zeros_like(factors).masked_fill_(torch.from_numpy(~mask), -torch.inf)
+    expected = sorted_scores(lr, [ref], [mask], best)
+
+    room = 4 * 4 * lr_shape[1] * ref_shape[1] * (rows + 2) ** 2  # tiles of that many rows
+    assert torch_search.tile_rows(lr_shape[1], ref_shape[1], room) == rows
+    found = torch_search.best_in(lr, ref, factors, penalties, room, "float32", best)
+    assert_best(found[0].numpy(), found[1].numpy(), expected)
+
+    tiles = search.Tiles(min(columns, lr_shape[1] - 2), min(rows, ref_shape[0] - 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "choose_tiles", lambda *sizes: tiles)
+        for given_penalties in (penalties.numpy(), None):
+            if given_penalties is None:
+                expected = sorted_scores(lr, [ref], [np.ones_like(mask)], best)
+            score, index = search.best_in(
+                lr.numpy(), ref.numpy(), factors.numpy(), given_penalties,
+                room=1 << 30, threads=2, best=best,
+            )  # fmt: skip
+            assert_best(score, index, expected)
+
+
+@few
+@given(
+    seeds, shapes, st.lists(shapes, min_size=1, max_size=3), st.integers(1, 5),
+    st.sampled_from([0.1, 0.7, 1.0]), st.sampled_from(["float32", "bfloat16"]), st.randoms(),
+)  # fmt: skip
+def test_candidates_are_the_first_of_all_sorted_whatever_the_windows(
+    seed: int,
+    lr_shape: tuple[int, int],
+    ref_shapes: list,
+    best: int,
+    share: float,
+    precision: torch_search.Precision,
+    random: Any,
+) -> None:
+    lr = whole_numbers(seed, lr_shape)
+    refs = [whole_numbers(seed + k + 1, shape) for k, shape in enumerate(ref_shapes)]
+    masks = random_masks(seed, ref_shapes, share)
+    whole, by_windows = (Search(lr, precision=precision, best=best) for _ in range(2))
+    for ref, mask in zip(refs, masks, strict=True):
+        whole.add(ref, torch.from_numpy(mask))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "SIDE", 4)
+        for ref, mask in zip(refs, masks, strict=True):
+            by_windows.begin((ref.shape[1], ref.shape[2]))
+            parts = list(windows.windows(*ref.shape[1:], overlap=2))
+            random.shuffle(parts)
+            for part in parts:
+                inner = ref[:, part.top : part.bottom, part.left : part.right]
+                valid = mask[part.top : part.bottom - 2, part.left : part.right - 2]
+                by_windows.add_window(inner, part, torch.from_numpy(valid.copy()))
+    expected = sorted_scores(lr, refs, masks, best)
+    if precision == "float32":
+        for one in (whole, by_windows):
+            found = one.candidates()
+            assert found.shapes == tuple(ref_shapes)
+            assert_best(found.score.numpy(), found.index.numpy(), expected)
+    else:
+        # Ties of whole numbers are no ties here: the scale of each window rounds of its own.
+        score = whole.candidates().score.numpy().reshape(best, -1)
+        np.testing.assert_allclose(score, expected[0], rtol=0.03, atol=0.03)
+        assert (score[:-1] >= score[1:]).all()
+
+
+def test_too_few_that_may_be_matched_are_no_candidates() -> None:
+    lr, ref = relu_map(0, (5, 6)), relu_map(1, (6, 5))
+    valid = torch.zeros(4, 3, dtype=torch.bool)
+    valid[1, 2] = valid[3, 0] = True
+    search = Search(lr, best=4)
+    search.add(ref, valid)
+    found = search.candidates()
+    assert (found.score[:2] > -torch.inf).all()
+    assert (found.score[2:] == -torch.inf).all()
+    assert set(found.index[:2].flatten().tolist()) == {5, 9}
+    assert torch.equal(search.result().index, found.index[0])
 
 
 def test_a_repeated_reference_is_never_matched() -> None:

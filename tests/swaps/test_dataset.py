@@ -84,7 +84,7 @@ def test_items_are_those_computed_directly(folder: Path) -> None:
         lr = hr.resize((16, 12), Image.Resampling.BICUBIC)
         lr_up = np.asarray(lr.resize((64, 48), Image.Resampling.BICUBIC))
         ref = np.asarray(Image.open(pair.ref))
-        found = match_images(lr_up, [ref], versions, encoder)
+        found = match_images(lr_up, [ref], versions, encoder, refine=PARAMS.refine)
         swapped = swap_features(found, [ref], versions, encoder)
         item = pairs[index]
         assert np.array_equal(item["hr"].permute(1, 2, 0).mul(255).round(), np.asarray(hr))

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from torchvision.models.optical_flow import raft_large, raft_small
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.images import RGB
+from srntt_pipeline.images import RGB, upscale
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import CELLS, LAYERS
 from srntt_pipeline.methods.restorer import Restorer
@@ -26,17 +27,20 @@ from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps import flow as module
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.flow import Flow, Raft, dis, load_flow, patches_at, score_matches
+from srntt_pipeline.swaps.flow import Flow, Raft, dis, load_flow, places_at, score_matches
 from srntt_pipeline.swaps.info import shards_info
 from srntt_pipeline.swaps.matcher import load_matcher
 from srntt_pipeline.swaps.precompute import precompute_swaps
+from srntt_pipeline.swaps.references import down_up
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.verify import verify_shards
+from tests.swaps import naive_refine
 
 CPU = torch.device("cpu")
 Contents = Callable[[Path], dict[str, bytes]]
-DIS = SwapParams(encoder_weights="random", matching="flow-dis", pairs_per_shard=2)
+DIS = SwapParams(encoder_weights="random", matching="flow-dis", pairs_per_shard=2, refine="none")
+TO_PIXEL = DIS.model_copy(update={"refine": "relu3_1"})
 
 
 def view(top: int, left: int, height: int = 96, width: int = 128) -> RGB:
@@ -58,10 +62,13 @@ def constant(right: float, down: float, height: int, width: int) -> np.ndarray:
     return np.broadcast_to(np.float32([right, down]), (4 * height, 4 * width, 2))
 
 
-def naive_patches(moved: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Patch by patch: the centre of each, in pixels, moved and scaled; the nearest Ref patch."""
+def naive_places(moved: np.ndarray, shape: tuple[int, int], step: int) -> np.ndarray:
+    """Patch by patch: the centre of each, in pixels, moved and scaled; the nearest Ref patch.
+
+    Of the patches that begin `step` px apart: where it begins, row and column in pixels.
+    """
     height, width = moved.shape[0] // 4, moved.shape[1] // 4
-    index = np.zeros((height - 2, width - 2), np.int64)
+    found = np.zeros((height - 2, width - 2, 2), np.int64)
     for row in range(height - 2):
         for column in range(width - 2):
             right, down = (
@@ -72,30 +79,75 @@ def naive_patches(moved: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
             )
             y = (4 * row + 6 + down) * shape[0] / height
             x = (4 * column + 6 + right) * shape[1] / width
-            places = [
-                min(range(side - 2), key=lambda place: abs(4 * place + 6 - there))
+            found[row, column] = [
+                min(range(0, 4 * side - 11, step), key=lambda place: abs(place + 6 - there))
                 for side, there in ((shape[0], y), (shape[1], x))
             ]
-            index[row, column] = places[0] * (shape[1] - 2) + places[1]
-    return index
+    return found
 
 
-@pytest.mark.parametrize("shape", [(7, 9), (5, 12), (14, 4), (3, 3)])
+def naive_patches(moved: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The same on relu3_1's grid, as numbers of patches."""
+    y, x = np.moveaxis(naive_places(moved, shape, 4) // 4, -1, 0)
+    return y * (shape[1] - 2) + x
+
+
+def pixels_at(moved: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Where `places_at` says that matches to the pixel begin, [h-2, w-2, 2]."""
+    index, phase = (each.numpy() for each in places_at(moved, shape, to_pixel=True))
+    assert (index.dtype, phase.dtype) == (np.int64, np.uint8)
+    y, x = np.divmod(index, shape[1] - 2)
+    return 4 * np.stack([y, x], -1) + np.stack(np.divmod(phase.astype(int), 4), -1)
+
+
+SHAPES = [(7, 9), (5, 12), (14, 4), (3, 3)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_patches_are_the_nearest_to_the_moved_centres(shape: tuple[int, int]) -> None:
     moved = np.random.default_rng(0).normal(0, 12, (28, 36, 2)).astype(np.float32)
-    assert np.array_equal(patches_at(moved, shape), naive_patches(moved, shape))
+    index, phase = places_at(moved, shape, to_pixel=False)
+    assert np.array_equal(index, naive_patches(moved, shape))
+    assert phase.dtype == torch.uint8
+    assert not phase.any()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pixels_are_the_nearest_to_the_moved_centres(shape: tuple[int, int]) -> None:
+    moved = np.random.default_rng(0).normal(0, 12, (28, 36, 2)).astype(np.float32)
+    assert np.array_equal(pixels_at(moved, shape), naive_places(moved, shape, 1))
+
+
+def on_grid(*arguments: Any) -> list[list[int]]:
+    return places_at(*arguments, to_pixel=False)[0].tolist()
 
 
 def test_patches_by_hand() -> None:
     # A map of 4×5 positions has 2×3 patches.
-    assert patches_at(constant(0, 0, 4, 5), (4, 5)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert patches_at(constant(4, 0, 4, 5), (4, 5)).tolist() == [[1, 2, 2], [4, 5, 5]]
-    assert patches_at(constant(0, -5.9, 4, 5), (4, 5)).tolist() == [[0, 1, 2], [0, 1, 2]]
-    assert patches_at(constant(1.9, 0, 4, 5), (4, 5)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert patches_at(constant(2.1, 0, 4, 5), (4, 5)).tolist() == [[1, 2, 2], [4, 5, 5]]
+    assert on_grid(constant(0, 0, 4, 5), (4, 5)) == [[0, 1, 2], [3, 4, 5]]
+    assert on_grid(constant(4, 0, 4, 5), (4, 5)) == [[1, 2, 2], [4, 5, 5]]
+    assert on_grid(constant(0, -5.9, 4, 5), (4, 5)) == [[0, 1, 2], [0, 1, 2]]
+    assert on_grid(constant(1.9, 0, 4, 5), (4, 5)) == [[0, 1, 2], [3, 4, 5]]
+    assert on_grid(constant(2.1, 0, 4, 5), (4, 5)) == [[1, 2, 2], [4, 5, 5]]
     # In a reference of twice the size the centres lie twice as far: 12, 20, 28 px, so patches 1.5,
     # 3.5, 5.5 of 8, of which ties go down; the rows likewise.
-    assert patches_at(constant(0, 0, 4, 5), (8, 10)).tolist() == [[18, 20, 22], [34, 36, 38]]
+    assert on_grid(constant(0, 0, 4, 5), (8, 10)) == [[18, 20, 22], [34, 36, 38]]
+
+
+def test_pixels_by_hand() -> None:
+    # Flow of (1, 2) px, right and down: that far from where the LR patch begins.
+    rows, columns = np.mgrid[:2, :3] * 4
+    found = pixels_at(constant(1, 2, 4, 5), (4, 5))
+    # The last patch of a row begins at 8 px, that of a column at 4 px: none begins beyond.
+    assert found[..., 0].tolist() == [[2, 2, 2], [4, 4, 4]]
+    assert found[..., 1].tolist() == [[1, 5, 8], [1, 5, 8]]
+    index, phase = places_at(constant(1, 2, 4, 5), (4, 5), to_pixel=True)
+    assert index.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert phase.tolist() == [[9, 9, 8], [1, 1, 0]]
+    # In a larger reference of the same scale, nothing is at the border.
+    lr = constant(1, 2, 4, 5)
+    assert (pixels_at(lr, (4, 5))[:1, :2] == np.stack([rows + 2, columns + 1], -1)[:1, :2]).all()
+    assert pixels_at(constant(-3.4, 0.4, 4, 5), (4, 5))[1, 2].tolist() == [4, 5]
 
 
 def test_scores_are_those_of_the_definition() -> None:
@@ -115,7 +167,54 @@ def test_scores_are_those_of_the_definition() -> None:
             assert float(found.cosine[row, column]) == pytest.approx(cosine, rel=1e-5)
 
 
+@pytest.mark.parametrize("sizes", [[(96, 128)], [(96, 128), (60, 92)]], ids=str)
+def test_matches_to_the_pixel_are_scored_by_dense_maps(
+    shared: Path, sizes: list[tuple[int, int]]
+) -> None:
+    encoder = load_encoder(str(shared / "weights" / "vgg19_relu3_1.pth"), 0, CPU)
+    hr, refs = view(100, 150, 40, 52), [view(98, 151, *size) for size in sizes]
+    lr_up = bicubic(low(hr), 40, 52)
+    rng = np.random.default_rng(0)
+    flows = [rng.normal(0, 12, (40, 52, 2)).astype(np.float32) for _ in refs]
+    given = iter(flows)
+    flow = Flow(lambda lr_up, ref: next(given))
+    found = flow.follow(lr_up, refs, encoder, upscale, to_pixel=True)
+
+    lr = naive_refine.dense_maps(encoder, lr_up)["relu3_1"][:, ::4, ::4]
+    maps = [naive_refine.dense_maps(encoder, down_up(ref))["relu3_1"] for ref in refs]
+    shapes = [(height // 4, width // 4) for height, width in sizes]
+    assert found.shapes == tuple(shapes)
+    places = [naive_places(*each, 1) for each in zip(flows, shapes, strict=True)]
+    assert found.phase is not None
+    assert found.phase.dtype == torch.uint8
+    for i, j in np.ndindex(8, 11):
+        patch = lr[:, i : i + 3, j : j + 3]
+        scores = [
+            naive_refine.score(patch, one, *there[i, j], 4, 3)
+            for one, there in zip(maps, places, strict=True)
+        ]
+        best = int(np.argmax(scores))
+        assert naive_refine.places(found)[i, j].tolist() == [best, *places[best][i, j]]
+        assert float(found.score[i, j]) == pytest.approx(scores[best], rel=2e-5)
+        cosine = scores[best] / np.linalg.norm(patch)
+        assert float(found.cosine[i, j]) == pytest.approx(cosine, rel=2e-5)
+
+
 # DIS
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (5, -10), (-3, 3)])
+def test_a_shifted_photograph_gives_the_shifted_pixels(shift: tuple[int, int]) -> None:
+    down, right = shift
+    hr, ref = view(100, 150), view(100 - down, 150 - right)
+    found = load_matcher(TO_PIXEL, load_encoder("random", 0, CPU)).match(low(hr), [ref])
+    rows, columns = np.mgrid[: 24 - 2, : 32 - 2] * 4
+    there = np.stack([rows + down, columns + right], -1)
+    inside = ((there >= 0) & (there <= (4 * 21, 4 * 29))).all(-1)
+    away = np.abs(naive_refine.places(found)[..., 1:] - there).max(-1)
+    # Of images blurred by four flow is right to a pixel or so.
+    assert (away[inside] <= 1).mean() > 0.9
+    assert (away[inside] == 0).mean() > 0.5
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (8, -12), (-4, 4)])
@@ -311,33 +410,29 @@ def swaps(dataset: Path, out: Path, params: SwapParams = DIS, workers: int = 1) 
     return out
 
 
-def naive_swap(index: np.ndarray, ref: np.ndarray, cell: int) -> np.ndarray:
-    """Paste patch after patch, float64, and average (Eq. 3)."""
-    rows, columns = index.shape
-    size = ref.shape[0], (rows + 2) * cell, (columns + 2) * cell
-    total, count = np.zeros(size), np.zeros(size)
-    for row in range(rows):
-        for column in range(columns):
-            top, left = np.array(divmod(index[row, column], ref.shape[2] // cell - 2)) * cell
-            here = np.s_[:, row * cell : (row + 3) * cell, column * cell : (column + 3) * cell]
-            total[here] += ref[:, top : top + 3 * cell, left : left + 3 * cell]
-            count[here] += 1
-    return total / count
-
-
-def test_swaps_from_flow_are_gathered_directly(tiny_dataset: Path, tmp_path: Path) -> None:
-    shards = Shards(swaps(tiny_dataset, tmp_path / "out"))
+@pytest.mark.parametrize("params", [DIS, TO_PIXEL], ids=["on the grid", "to the pixel"])
+def test_swaps_from_flow_are_gathered_directly(
+    tiny_dataset: Path, tmp_path: Path, params: SwapParams
+) -> None:
+    shards = Shards(swaps(tiny_dataset, tmp_path / "out", params))
     encoder = load_encoder("random", 0, CPU)
     pairs = SwappedPairs(read_train_pairs(tiny_dataset), shards, encoder)
     for number, pair in enumerate(pairs.pairs):
         hr, ref = (np.asarray(Image.open(path)) for path in (pair.hr, pair.ref))
         lr_up, blurred = (bicubic(low(image), 40, 48) for image in (hr, ref))
-        index = naive_patches(dis(lr_up, blurred), (10, 12))
-        assert np.array_equal(shards[pair.name].correspondence.index, index)
-        maps = encoder.encode(ref)
+        step = 4 if params is DIS else 1
+        places = naive_places(dis(lr_up, blurred), (10, 12), step)
+        stored = shards[pair.name].correspondence
+        assert (stored.phase is None) == (params is DIS)
+        assert np.array_equal(naive_refine.places(stored)[..., 1:], places)
+        maps = naive_refine.dense_maps(encoder, ref)
         for layer in LAYERS:
-            expected = naive_swap(index, maps[layer].double().numpy(), CELLS[layer])
-            np.testing.assert_allclose(pairs[number]["maps"][layer], expected, rtol=1e-4, atol=1e-5)
+            versions = [maps[layer]]
+            there = np.concatenate([np.zeros_like(places[..., :1]), places], -1)
+            expected = naive_refine.swapped(there, versions, CELLS[layer])
+            found = pairs[number]["maps"][layer].numpy()
+            assert np.linalg.norm(found - expected) < 1e-5 * np.linalg.norm(expected)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=5e-5 * expected.max())
 
 
 def test_augmentations_mean_nothing_to_flow(
@@ -355,7 +450,13 @@ def test_shards_of_another_matching_are_remade(
 ) -> None:
     out = tmp_path / "out"
     for number, params in enumerate(
-        (DIS, DIS.model_copy(update={"matching": "patches"}), raft_params(raft_file), DIS)
+        (
+            DIS,
+            TO_PIXEL,
+            DIS.model_copy(update={"matching": "patches"}),
+            raft_params(raft_file),
+            DIS,
+        )
     ):
         swaps(tiny_dataset, out, params)
         fresh = swaps(tiny_dataset, tmp_path / str(number), params)

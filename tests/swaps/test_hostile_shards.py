@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import hostile
+import numpy as np
 import pytest
 import torch
 from test_shards import HEADER, random_swap, with_maps
@@ -26,22 +27,29 @@ from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.verify import verify_shards
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_good(folder: Path, refined: bool) -> Path:
     """Pairs a and b with maps; beside them, files that links lead to."""
-    folder = tmp_path_factory.mktemp("good")
-    header = ShardHeader(HEADER.encoder, SwapParams(store="maps"), HEADER.made_from)
+    params = SwapParams(store="maps", refine="relu3_1" if refined else "none")
+    header = ShardHeader(HEADER.encoder, params, HEADER.made_from)
     path = folder / "shard-00000.h5"
-    write_shard(path, header, [with_maps(random_swap(name)) for name in "ab"])
+    write_shard(path, header, [with_maps(random_swap(name, refined=refined)) for name in "ab"])
     write_index(folder, header, [(path, ["a", "b"])])
     shutil.copy(path, folder / "other.h5")
     (folder / "other.raw").write_bytes(bytes(1 << 10))
     return folder
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Such shards of matches on the grid and to the pixel."""
+    return {
+        refined: make_good(tmp_path_factory.mktemp("good"), refined) for refined in (False, True)
+    }
+
+
 @pytest.fixture
-def folder(good: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(good, tmp_path / "swaps")
+def folder(good: dict[bool, Path], tmp_path: Path) -> Path:
+    return shutil.copytree(good[False], tmp_path / "swaps")
 
 
 def line(call: Callable[[], object]) -> str:
@@ -54,13 +62,31 @@ def line(call: Callable[[], object]) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", [*hostile.SHARDS, *hostile.MAPS])
-def test_a_shard_of_a_stranger_is_named_with_the_pair(folder: Path, name: str) -> None:
-    hostile.edit_shard(folder, {**hostile.SHARDS, **hostile.MAPS}[name])
+ON_GRID = {**hostile.SHARDS, **hostile.MAPS}
+EDITS = {**ON_GRID, **hostile.PHASES}
+
+
+@pytest.mark.parametrize(
+    ("refined", "name"),
+    [
+        *(
+            (refined, name)
+            for refined in (False, True)
+            for name in EDITS
+            if name not in hostile.PHASES
+        ),
+        *((True, name) for name in hostile.PHASES),
+    ],
+)
+def test_a_shard_of_a_stranger_is_named_with_the_pair(
+    good: dict[bool, Path], tmp_path: Path, refined: bool, name: str
+) -> None:
+    folder = shutil.copytree(good[refined], tmp_path / "swaps")
+    hostile.edit_shard(folder, EDITS[name])
     shards = Shards(folder)
     tracemalloc.start()
     try:
-        said = line(lambda: shards["a"] if name in hostile.SHARDS else shards.maps("a"))
+        said = line(lambda: shards.maps("a") if name in hostile.MAPS else shards["a"])
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
@@ -69,8 +95,32 @@ def test_a_shard_of_a_stranger_is_named_with_the_pair(folder: Path, name: str) -
     found: list[str] = []
     line(lambda: verify_shards(folder, say=found.append))
     assert found[0] == said
-    if name in hostile.SHARDS:
+    if name in hostile.PHASES:
+        assert said.count("phase") == 1
+    if name not in hostile.MAPS:
         line(lambda: shards_info(folder))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1, 0), (0, 1)], ids=str)
+def test_phases_up_to_the_last_pixel_are_read(
+    good: dict[bool, Path], tmp_path: Path, place: tuple[int, int]
+) -> None:
+    """The last patch of a version on the grid, and those before it along one side."""
+    folder = shutil.copytree(good[True], tmp_path / "swaps")
+
+    def change(pair: h5py.Group) -> None:
+        height, width = (int(side) - 2 for side in pair["shapes"][0])
+        patch = (height - 1 - place[0]) * width + width - 1 - place[1]
+        hostile.put("index", hostile.first(patch))(pair)
+        hostile.put("phase", hostile.first(4 * 3 * place[0] + 3 * place[1]))(pair)
+
+    hostile.edit_shard(folder, change)
+    assert Shards(folder)["a"].correspondence.phases[0, 0] == 12 * place[0] + 3 * place[1]
+
+
+def test_phases_of_matches_on_the_grid_are_not_read(folder: Path) -> None:
+    hostile.edit_shard(folder, lambda pair: pair.create_dataset("phase", data="text"))
+    assert Shards(folder)["a"].correspondence.phase is None
 
 
 @pytest.mark.parametrize("name", hostile.INDEXES)
@@ -108,16 +158,22 @@ def test_a_folder_that_is_a_link_is_followed(folder: Path, tmp_path: Path) -> No
     assert Shards(tmp_path / "link")["a"].name == "a"
 
 
+def on_the_grid(pair: h5py.Group) -> None:
+    hostile.put("phase", np.zeros_like)(pair)  # or it would lead out of a smaller version
+
+
 def smaller(pair: h5py.Group) -> None:
-    for name in ("index", "cosine"):
+    for name in ("index", "cosine", "phase"):
         hostile.put(name, lambda values: values[:-1])(pair)
 
 
 def other_versions(pair: h5py.Group) -> None:
+    on_the_grid(pair)
     hostile.put("shapes", lambda values: values[:, ::-1])(pair)
 
 
 def more_versions(pair: h5py.Group) -> None:
+    on_the_grid(pair)
     hostile.put("shapes", lambda values: values.repeat(9, axis=0))(pair)
 
 

@@ -19,8 +19,8 @@ from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
-from srntt_pipeline.swaps.windowed import swap_features
 from srntt_pipeline.swaps.verify import verify_shards
+from srntt_pipeline.swaps.windowed import swap_features
 
 CPU = torch.device("cpu")
 Contents = Callable[[Path], dict[str, bytes]]
@@ -63,11 +63,12 @@ def test_swaps_are_those_of_lr_at_its_own_size(dataset: Path, tmp_path: Path) ->
         image = low(pair.hr)
         up = image.resize((4 * image.width, 4 * image.height), Image.Resampling.BICUBIC)
         refs = [np.asarray(image)]
-        expected = match_images(np.asarray(up), refs, tried, encoder)
+        expected = match_images(np.asarray(up), refs, tried, encoder, refine=PARAMS.refine)
         stored = shards[pair.name]
         assert stored.ref_sha256 == (stored.hr_sha256,)
         assert stored.correspondence.shapes == expected.shapes
         assert torch.equal(stored.correspondence.index, expected.index)
+        assert torch.equal(stored.correspondence.phase, expected.phase)
         swapped = swap_features(expected, refs, tried, encoder)
         for layer, maps in swapped.maps.items():
             torch.testing.assert_close(pairs[number]["maps"][layer], maps)

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from srntt_pipeline.array_job import ArrayPart
-from srntt_pipeline.config import SwapParams
+from srntt_pipeline.config import Refine, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
 from srntt_pipeline.swaps import precompute, shard_job, windows
+from srntt_pipeline.swaps.dense import DenseMaps
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.precompute import precompute_swaps
@@ -61,8 +62,13 @@ def hr_file(dataset: Path, number: int) -> Path:
     return sorted((dataset / "train" / "input").iterdir())[number]
 
 
-def test_shards_hold_the_correspondence_of_each_pair(dataset: Path, tmp_path: Path) -> None:
-    assert run(dataset, tmp_path / "out", pairs_per_shard=3) == 4
+@pytest.mark.parametrize("refine", ["none", "relu3_1", "relu1_1"])
+def test_shards_hold_the_correspondence_of_each_pair(
+    dataset: Path, tmp_path: Path, refine: Refine
+) -> None:
+    best = 1 if refine == "none" else 2
+    how = {"refine": refine, "refine_best": best}
+    assert run(dataset, tmp_path / "out", pairs_per_shard=3, **how) == 4
     shards = Shards(tmp_path / "out")
     assert sorted(times(tmp_path / "out")) == ["shard-00000.h5", "shard-00001.h5"]
     encoder = load_encoder("random", 0, torch.device("cpu"))
@@ -73,10 +79,14 @@ def test_shards_hold_the_correspondence_of_each_pair(dataset: Path, tmp_path: Pa
         )
         ref = np.asarray(Image.open(dataset / "train" / "ref" / path.name))
         versions = augmentations(PARAMS.scales, PARAMS.rotations_deg)
-        expected = match_images(np.asarray(lr_up), [ref], versions, encoder)
+        expected = match_images(
+            np.asarray(lr_up), [ref], versions, encoder, refine=refine, refine_best=best
+        )
         found = shards[path.stem].correspondence
         assert found.shapes == expected.shapes == ((16, 16), (16, 16))
         assert torch.equal(found.index, expected.index)
+        assert (found.phase is None) == (refine == "none")
+        assert torch.equal(found.phases, expected.phases)
         torch.testing.assert_close(found.cosine, expected.cosine)
 
 
@@ -99,7 +109,7 @@ def test_maps_are_those_of_their_correspondence(dataset: Path, tmp_path: Path) -
         ref = np.asarray(Image.open(path))
         expected = swap_features(found, [ref], tried, encoder).maps
         for layer, maps in stored.maps(path.stem).items():
-            torch.testing.assert_close(maps, expected[layer], rtol=1e-5, atol=1e-5)
+            assert (maps - expected[layer]).norm() < 1e-5 * expected[layer].norm()
 
 
 def test_shards_with_maps_are_bounded_by_bytes(
@@ -119,22 +129,32 @@ def test_shards_with_maps_are_bounded_by_bytes(
     assert len(times(tmp_path / "swaps")) == 1  # correspondences are no matter
 
 
+@pytest.mark.parametrize("refine", ["none", "relu3_1"])
 def test_a_reference_that_pairs_share_is_encoded_once(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: Contents
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    contents: Contents,
+    refine: Refine,
 ) -> None:
     first, *others = sorted((dataset / "train" / "ref").iterdir())
     for path in others[1:]:
         path.write_bytes(first.read_bytes())
     passes: list[np.ndarray] = []
-    encode = Encoder._encode_batch
+    encode, dense = Encoder._encode_batch, DenseMaps.__init__
     monkeypatch.setattr(
         Encoder, "_encode_batch", lambda *given: passes.extend(given[1]) or encode(*given)
     )
-    run(dataset, tmp_path / "out", pairs_per_shard=4)
+    monkeypatch.setattr(
+        DenseMaps, "__init__", lambda *given, **how: passes.append(given[2]) or dense(*given, **how)
+    )
+    run(dataset, tmp_path / "out", pairs_per_shard=4, refine=refine)
     assert len(passes) == 4 + 2 * 2  # each LR, and two versions of two references
     monkeypatch.setattr(shard_job, "share", lambda max_memory: 0)
-    run(dataset, tmp_path / "again", pairs_per_shard=4)
-    assert len(passes) == 8 + 4 + 2 * 4
+    run(dataset, tmp_path / "again", pairs_per_shard=4, refine=refine)
+    # On the grid, each version of each pair; to the pixel, those again that something matched in.
+    more = len(passes) - (4 + 2 * 2) - (4 + 2 * 4)
+    assert (0 < more <= 2 * 4) if refine == "relu3_1" else more == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "again")
 
 
@@ -269,6 +289,10 @@ def test_changed_image_is_noticed(dataset: Path, tmp_path: Path, side: str) -> N
         {"store": "maps"},
         {"store": "maps", "maps_dtype": "float32"},
         {"store": "maps", "maps_codec": "gzip"},
+        {"refine": "none"},
+        {"refine": "relu1_1"},
+        {"refine_best": 3},
+        {"encoder_precision": "bfloat16"},
     ],
     ids=str,
 )
@@ -293,7 +317,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from srntt_pipeline import hdf5
-from srntt_pipeline.config import SwapParams
+from srntt_pipeline.config import Refine, SwapParams
 from srntt_pipeline.swaps import precompute, windows
 
 seal, left = hdf5._seal, [2]
@@ -380,22 +404,39 @@ def test_index_says_what_made_the_shards(dataset: Path, tmp_path: Path) -> None:
     assert SwapParams.model_validate(index["params"]).encoder_seed == 7
 
 
+@pytest.mark.parametrize("name", ["precision", "encoder_precision"])
+@pytest.mark.parametrize("refine", ["none", "relu3_1"])
+@pytest.mark.parametrize("matching", ["patches", "flow-dis"])
 def test_other_precisions_say_how_many_matches_are_those_of_float32(
-    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    run(dataset, tmp_path / "exact", pairs_per_shard=4)
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, refine: Refine,
+    matching: str,
+) -> None:  # fmt: skip
+    if (name, matching) == ("precision", "flow-dis"):
+        pytest.skip("flow multiplies no patches")
+    how = {"refine": refine, "matching": matching, "pairs_per_shard": 4}
+    run(dataset, tmp_path / "exact", **how)
     assert Shards(tmp_path / "exact").float32_agreement == 1
     assert "float32" not in caplog.text
     with caplog.at_level("INFO"):
-        run(dataset, tmp_path / "half", precision="bfloat16", pairs_per_shard=4)
+        run(dataset, tmp_path / "half", **how, **{name: "bfloat16"})
     exact, half = read_all(tmp_path / "exact"), read_all(tmp_path / "half")
     same = [
-        float((one.correspondence.index == other.correspondence.index).float().mean())
+        float(np.mean(
+            (one.correspondence.index == other.correspondence.index).numpy()
+            & (one.correspondence.phases == other.correspondence.phases).numpy()
+        ))
         for one, other in zip(exact, half, strict=True)
-    ]
-    assert 0.3 < np.mean(same) < 1
+    ]  # fmt: skip
+    if matching == "patches":
+        assert 0.3 < np.mean(same) < 1
+    else:
+        assert np.mean(same) == 1  # flow leads there whatever the encoder sees
+        cosines = [[swap.correspondence.cosine for swap in each] for each in (exact, half)]
+        assert not torch.equal(torch.stack(cosines[0]), torch.stack(cosines[1]))
     assert Shards(tmp_path / "half").float32_agreement == pytest.approx(np.mean(same), abs=1e-5)
-    assert f"{100 * np.mean(same):.2f} % of the matches" in caplog.text
+    said = {"precision": "Products in bfloat16, encoder in float32: ",
+            "encoder_precision": "Products in float32, encoder in bfloat16: "}[name]  # fmt: skip
+    assert f"{said}{100 * np.mean(same):.2f} % of the matches" in caplog.text
 
 
 def test_the_memory_bound_changes_no_byte(

@@ -49,7 +49,8 @@ def test_maps_rebuilt_are_those_computed_directly(
         Image.open(pair.ref)
     )  # fmt: skip
     tried = versions(Shards(swaps).params)
-    expected = swap_features(match_images(lr_up, [ref], tried, encoder), [ref], tried, encoder)
+    found = match_images(lr_up, [ref], tried, encoder, refine="relu3_1")
+    expected = swap_features(found, [ref], tried, encoder)
     for layer, maps in expected.maps.items():
-        torch.testing.assert_close(item["maps"][layer], maps, rtol=1e-5, atol=1e-5)
+        assert (item["maps"][layer] - maps).norm() < 1e-5 * maps.norm()
     torch.testing.assert_close(item["weight"], expected.weight, rtol=1e-5, atol=1e-5)

@@ -169,7 +169,9 @@ def test_a_patch_sees_32_pixels(encoder: Encoder) -> None:
             lined = white.copy()
             np.moveaxis(lined, axis, 0)[row] = 0
             here = encoder.encode(lined)["relu3_1"][:, 10:13, 10:13]
-            assert (not torch.equal(here, seen)) == changes
+            # Winograd's tiles see more than they use, which is left in the rounding alone.
+            assert bool((here - seen).norm() > 1e-4 * seen.norm()) == changes
+            assert changes or (here - seen).norm() < 1e-5 * seen.norm()
 
 
 @pytest.mark.parametrize("degrees", [-20.0, 7.0, 45.0])
@@ -188,7 +190,7 @@ def test_no_valid_patch_sees_a_corner(
     assert 0 < valid.sum() < valid.size
     original = encoder.encode(version)["relu3_1"]
     other = encoder.encode(np.where(inside[..., None], version, 255 - version))["relu3_1"]
-    differs = (original != other).any(0).numpy()
+    differs = ((original - other).abs() > 1e-4 * original.max()).any(0).numpy()
     windows = np.lib.stride_tricks.sliding_window_view(differs, (3, 3)).any((2, 3))
     assert not windows[valid].any()
     assert windows[~valid].mean() > 0.8  # nor is much lost that sees none

@@ -10,7 +10,6 @@ import torch
 from srntt_pipeline.images import RGB, downscale, upscale
 from srntt_pipeline.swaps import image_matching, refine, windows
 from srntt_pipeline.swaps.correspondence import Correspondence, match_maps
-from srntt_pipeline.swaps.dense import shift_of
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.patches import PatchNumbers
@@ -24,6 +23,7 @@ from srntt_pipeline.swaps.references import (
     valid_places,
 )
 from tests.swaps import naive_refine
+from tests.swaps.naive_refine import places
 
 CPU = torch.device("cpu")
 ONE = [Augmentation(1.0, 0.0)]
@@ -44,13 +44,6 @@ def hr(photograph: np.ndarray) -> RGB:
 def moved(photograph: np.ndarray, down: int, right: int) -> RGB:
     """Return what `hr` shows and more, moved by some pixels."""
     return np.ascontiguousarray(photograph[32 + down : 96 + down, 52 + right : 120 + right])
-
-
-def places(found: Correspondence) -> np.ndarray:
-    """Return version, row and column in pixels of each match, [h-2, w-2, 3]."""
-    version, row, column = PatchNumbers(found.shapes).places(found.index)
-    down, right = shift_of(found.phases.long())
-    return torch.stack([version, 4 * row + down, 4 * column + right], -1).numpy()
 
 
 def grid_match(
@@ -122,7 +115,8 @@ def test_it_is_its_definition(
     lr_up = upscale(downscale(hr))
     coarse = grid_match(lr_up, refs, versions, encoder)
     found = match_images(lr_up, refs, versions, encoder, refine="relu3_1")
-    assert found.phase is not None and found.phase.dtype == torch.uint8
+    assert found.phase is not None
+    assert found.phase.dtype == torch.uint8
     check(found, hr, refs, versions, encoder, places(coarse)[None])
 
 
@@ -217,7 +211,8 @@ def test_no_patch_that_sees_an_empty_corner_is_matched(
     ref, version = moved(photograph, 0, 0), Augmentation(1.4, 30.0)
     found = match_images(upscale(downscale(hr)), [ref], [version], encoder, refine="relu1_1")
     mask = valid_places(ref.shape, version)
-    assert mask is not None and not mask.all()
+    assert mask is not None
+    assert not mask.all()
     assert all(mask[y, x] for _, y, x in places(found).reshape(-1, 3))
 
 
@@ -234,7 +229,8 @@ def test_the_smallest_reference(encoder: Encoder, hr: RGB, photograph: np.ndarra
     found = match_images(
         upscale(downscale(hr)), [photograph[:12, :12]], ONE, encoder, refine="relu1_1"
     )
-    assert not found.phases.any() and not found.index.any()
+    assert not found.phases.any()
+    assert not found.index.any()
 
 
 def test_lr_is_its_own_reference(encoder: Encoder, hr: RGB) -> None:

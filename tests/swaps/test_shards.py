@@ -24,19 +24,35 @@ from srntt_pipeline.swaps.shards import (
     write_index,
     write_shard,
 )
-from srntt_pipeline.swaps.swap import swap, weight_map
+from srntt_pipeline.swaps.swap import GridMaps, swap, weight_map
+from tests.swaps import naive_refine
 
 MADE_FROM = "f" * 64
-HEADER = ShardHeader(EncoderIdentity("random, seed 3", "e" * 64), SwapParams(), MADE_FROM)
+ENCODER = EncoderIdentity("random, seed 3", "e" * 64)
+HEADER = ShardHeader(ENCODER, SwapParams(refine="none"), MADE_FROM)
+REFINED = ShardHeader(ENCODER, SwapParams(refine="relu3_1"), MADE_FROM)
 HR, REFS = "a" * 64, ("b" * 64, "c" * 64)
 
 
-def random_swap(name: str, seed: int = 0, size: tuple[int, int] = (8, 9)) -> StoredSwap:
+@pytest.fixture(params=[False, True], ids=["on the grid", "to the pixel"])
+def refined(request: pytest.FixtureRequest) -> bool:
+    return request.param
+
+
+def random_swap(
+    name: str, seed: int = 0, size: tuple[int, int] = (8, 9), *, refined: bool = False
+) -> StoredSwap:
     rng = np.random.default_rng(seed)
     shapes = ((7, 9), (6, 6), (3, 3))
+    if refined:
+        return StoredSwap(name, HR, REFS, naive_refine.any_places(rng, shapes, size))
     index = torch.from_numpy(rng.integers(0, PatchNumbers(shapes).count, size))
     weight = torch.from_numpy(rng.random(size, np.float32))
     return StoredSwap(name, HR, REFS, Correspondence(index, weight, weight, shapes))
+
+
+def header_of(swap: StoredSwap) -> ShardHeader:
+    return HEADER if swap.correspondence.phase is None else REFINED
 
 
 def assert_equal(found: StoredSwap, expected: StoredSwap) -> None:
@@ -45,33 +61,45 @@ def assert_equal(found: StoredSwap, expected: StoredSwap) -> None:
     assert found.correspondence.shapes == expected.correspondence.shapes
     assert torch.equal(found.correspondence.index, expected.correspondence.index)
     assert torch.equal(found.correspondence.cosine, expected.correspondence.cosine)
+    phase, expected_phase = found.correspondence.phase, expected.correspondence.phase
+    assert (phase is None) == (expected_phase is None)
+    if phase is not None:
+        assert phase.dtype == torch.uint8
+        assert torch.equal(phase, expected_phase)
 
 
 def write(folder: Path, *parts: list[StoredSwap]) -> Path:
     paths = [folder / f"shard-{number:05d}.h5" for number in range(len(parts))]
+    header = header_of(parts[0][0])
     for path, part in zip(paths, parts, strict=True):
-        write_shard(path, HEADER, part)
+        write_shard(path, header, part)
     names = [[swap.name for swap in part] for part in parts]
-    write_index(folder, HEADER, list(zip(paths, names, strict=True)))
+    write_index(folder, header, list(zip(paths, names, strict=True)))
     return paths[-1]
 
 
 @st.composite
-def swaps(draw: st.DrawFn) -> StoredSwap:
+def swaps(draw: st.DrawFn, refined: bool) -> StoredSwap:
     sides = st.integers(3, 300)
     shapes = tuple(draw(st.lists(st.tuples(sides, sides), min_size=1, max_size=4)))
     rows, columns = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     size = rows * columns
     weights = st.floats(0, 1, width=32)
-    indices = st.integers(0, PatchNumbers(shapes).count - 1)
-    index = torch.tensor(draw(st.lists(indices, min_size=size, max_size=size)))
     weight = torch.tensor(draw(st.lists(weights, min_size=size, max_size=size)))
-    index, weight = index.view(rows, columns), weight.view(rows, columns)
-    return StoredSwap("", HR, REFS, Correspondence(index, weight, weight, shapes))
+    weight = weight.view(rows, columns)
+    if refined:
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        found = naive_refine.any_places(rng, shapes, (rows, columns))
+        found = replace(found, score=weight, cosine=weight)
+    else:
+        indices = st.integers(0, PatchNumbers(shapes).count - 1)
+        index = torch.tensor(draw(st.lists(indices, min_size=size, max_size=size)))
+        found = Correspondence(index.view(rows, columns), weight, weight, shapes)
+    return StoredSwap("", HR, REFS, found)
 
 
-@settings(max_examples=30, deadline=None)
-@given(found=st.lists(swaps(), min_size=1, max_size=3))
+@settings(max_examples=50, deadline=None)
+@given(found=st.booleans().flatmap(lambda kind: st.lists(swaps(kind), min_size=1, max_size=3)))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, found: list[StoredSwap]) -> None:
     folder = tmp_path_factory.mktemp("swaps")
     names = ["H_0_7595161@N07_31 0", "Größe.raw_01", "写真"][: len(found)]
@@ -79,11 +107,11 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, found: list[Stored
         StoredSwap(name, HR, REFS, s.correspondence) for name, s in zip(names, found, strict=True)
     ]
     write(folder, stored[:1], stored[1:])
-    shards = Shards(folder)
+    shards, header = Shards(folder), header_of(stored[0])
     assert shards.names == sorted(names)
     assert (shards.encoder, shards.params, shards.made_from) == (
-        HEADER.encoder,
-        HEADER.params,
+        header.encoder,
+        header.params,
         MADE_FROM,
     )
     for expected in stored:
@@ -97,17 +125,29 @@ def test_stored_correspondence_gives_exactly_the_same_maps(tmp_path: Path) -> No
     write(tmp_path, [StoredSwap("pair", HR, REFS, found)])
     stored = Shards(tmp_path)["pair"].correspondence
     raw = [
-        {layer: torch.rand(CHANNELS[layer], h * cell, w * cell) for layer, cell in CELLS.items()}
+        GridMaps({
+            layer: torch.rand(CHANNELS[layer], h * cell, w * cell)
+            for layer, cell in CELLS.items()
+        })
         for _, h, w in (ref.shape for ref in refs)
-    ]
+    ]  # fmt: skip
     expected = swap(found, raw.__getitem__)
     for layer, maps in swap(stored, raw.__getitem__).items():
         assert torch.equal(maps, expected[layer])
     assert torch.equal(weight_map(stored), weight_map(found))
 
 
-def test_anyone_can_read_the_format(tmp_path: Path) -> None:
-    expected = random_swap("pair")
+def test_matches_of_another_kind_than_the_parameters_say_are_not_written(
+    tmp_path: Path, refined: bool
+) -> None:
+    header = HEADER if refined else REFINED
+    with pytest.raises(ValueError, match="a: refined matches where there are none, or none"):
+        write_shard(tmp_path / "shard.h5", header, [random_swap("a", refined=refined)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_anyone_can_read_the_format(tmp_path: Path, refined: bool) -> None:
+    expected = random_swap("pair", refined=refined)
     path = write(tmp_path, [expected])
     with h5py.File(path) as file:
         pair = file["pairs"]["pair"]
@@ -115,6 +155,12 @@ def test_anyone_can_read_the_format(tmp_path: Path) -> None:
         assert np.array_equal(pair["cosine"][:], expected.correspondence.cosine)
         assert pair["index"].fletcher32
         assert pair["cosine"].fletcher32
+        assert ("phase" in pair) == refined
+        if refined:
+            assert np.array_equal(pair["phase"][:], expected.correspondence.phase)
+            assert pair["phase"].dtype == np.uint8
+            assert pair["phase"].fletcher32
+            assert 0 < pair["phase"][:].max() < 16
         assert [tuple(shape) for shape in pair["shapes"][:]] == [(7, 9), (6, 6), (3, 3)]
         assert json.loads(file.attrs["encoder"]) == {"source": "random, seed 3", "sha256": "e" * 64}
 
@@ -133,10 +179,13 @@ def with_maps(swap: StoredSwap, size: float = 10.0) -> StoredSwap:
 
 @pytest.mark.parametrize("codec", ["none", "lzf", "gzip"])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_maps_come_back_beside_their_correspondence(tmp_path: Path, dtype: str, codec: str) -> None:
-    params = SwapParams(store="maps", maps_dtype=dtype, maps_codec=codec)
+def test_maps_come_back_beside_their_correspondence(
+    tmp_path: Path, dtype: str, codec: str, refined: bool
+) -> None:
+    refine = "relu3_1" if refined else "none"
+    params = SwapParams(store="maps", maps_dtype=dtype, maps_codec=codec, refine=refine)
     header = replace(HEADER, params=params)
-    stored = [with_maps(random_swap(name)) for name in ("a", "bb")]
+    stored = [with_maps(random_swap(name, refined=refined)) for name in ("a", "bb")]
     path = tmp_path / "shard-00000.h5"
     write_shard(path, header, stored)
     write_index(tmp_path, header, [(path, ["a", "bb"])])
@@ -157,7 +206,7 @@ def test_maps_come_back_beside_their_correspondence(tmp_path: Path, dtype: str, 
 
 
 def test_maps_beyond_float16_are_refused(tmp_path: Path) -> None:
-    header = replace(HEADER, params=SwapParams(store="maps"))
+    header = replace(HEADER, params=SwapParams(store="maps", refine="none"))
     with pytest.raises(InputError, match=r"a: maps .* use --maps-dtype float32"):
         write_shard(tmp_path / "shard.h5", header, [with_maps(random_swap("a"), size=1e6)])
     assert list(tmp_path.iterdir()) == []
@@ -188,8 +237,11 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     assert path.resolve() not in links
 
 
-def test_same_swaps_same_bytes(tmp_path: Path) -> None:
-    first, second = (write(tmp_path / n, [random_swap("a"), random_swap("b", 1)]) for n in "12")
+def test_same_swaps_same_bytes(tmp_path: Path, refined: bool) -> None:
+    first, second = (
+        write(tmp_path / n, [random_swap(name, ord(name), refined=refined) for name in "ab"])
+        for n in "12"
+    )
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -254,9 +306,18 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES.values(), foreign], ids=[*DAMAGES, "foreign"])
-def test_damaged_shards_are_named(tmp_path: Path, damage: Callable[[Path], object]) -> None:
-    path = write(tmp_path, [random_swap("a")], [random_swap("b")])
+# Those of both kinds, and one that only refined matches can have.
+EITHER = [
+    *((refined, name) for refined in (False, True) for name in DAMAGES),
+    (True, "phase"),
+]
+ALL_DAMAGES = {**DAMAGES, "phase": lambda path: flip_stored(path, "phase"), "foreign": foreign}
+
+
+@pytest.mark.parametrize(("refined", "name"), [*EITHER, (False, "foreign"), (True, "foreign")])
+def test_damaged_shards_are_named(tmp_path: Path, refined: bool, name: str) -> None:
+    path = write(tmp_path, *([random_swap(pair, refined=refined)] for pair in "ab"))
+    damage = ALL_DAMAGES[name]
     damage(path)
     with pytest.raises(InputError) as caught:
         read_all(tmp_path, ["a", "b"])
@@ -265,10 +326,10 @@ def test_damaged_shards_are_named(tmp_path: Path, damage: Callable[[Path], objec
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damaged_shards_are_not_whole(tmp_path: Path, damage: Callable[[Path], object]) -> None:
-    path = write(tmp_path, [random_swap("b")])
-    damage(path)
+@pytest.mark.parametrize(("refined", "name"), EITHER)
+def test_damaged_shards_are_not_whole(tmp_path: Path, refined: bool, name: str) -> None:
+    path = write(tmp_path, [random_swap("b", refined=refined)])
+    ALL_DAMAGES[name](path)
     assert not is_whole(path, MADE_FROM)
 
 
@@ -277,13 +338,13 @@ def read_all(folder: Path, names: list[str]) -> list[StoredSwap]:
     return [shards[name] for name in names]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), refined=st.booleans())
 def test_any_flipped_bit_is_noticed_or_harmless(
-    tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
+    tmp_path_factory: pytest.TempPathFactory, place: float, bit: int, refined: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("swaps")
-    expected = random_swap("b", size=(30, 30))
+    expected = random_swap("b", size=(30, 30), refined=refined)
     path = write(folder, [expected])
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 1 << bit
@@ -312,6 +373,7 @@ def drop(key: str) -> Callable[[dict], object]:
         lambda index: index.update(version=1),
         lambda index: index.update(encoder="VGG19"),
         lambda index: index["params"].update(scale=2),
+        lambda index: index["params"].update(refine="relu2_1"),
         lambda index: index["shards"][0].pop("file"),
     ],
 )

@@ -15,6 +15,7 @@ from srntt_pipeline.swaps.match_sources import Match, paste, sources
 from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
 from srntt_pipeline.swaps.show import show_match
+from tests.swaps import naive_refine
 
 PLAIN = [Augmentation(1.0, 0.0)]
 RANDOM = MatchParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
@@ -25,7 +26,11 @@ def view(top: int = 100, left: int = 150, height: int = 48, width: int = 64) -> 
 
 
 def matched(
-    hr: np.ndarray, refs: list[np.ndarray], index: torch.Tensor, tried: list[Augmentation] = PLAIN
+    hr: np.ndarray,
+    refs: list[np.ndarray],
+    index: torch.Tensor,
+    tried: list[Augmentation] = PLAIN,
+    phase: torch.Tensor | None = None,
 ) -> Match:
     shapes = tuple(
         tuple(side // 4 for side in augment(ref, version).shape[:2])
@@ -33,7 +38,7 @@ def matched(
         for version in tried
     )
     score = torch.linspace(0.2, 1, index.numel()).view(index.shape)
-    return Match(hr, hr, refs, tried, Correspondence(index, score, score, shapes))
+    return Match(hr, hr, refs, tried, Correspondence(index, score, score, shapes, phase))
 
 
 def with_itself() -> Match:
@@ -45,28 +50,41 @@ def test_an_identical_reference_rebuilds_the_image() -> None:
     assert np.array_equal(paste(with_itself()), view())
 
 
-def test_overlapping_patches_are_averaged() -> None:
+@pytest.mark.parametrize("refined", [False, True], ids=["on the grid", "to the pixel"])
+def test_overlapping_patches_are_averaged(refined: bool) -> None:
     rng = np.random.default_rng(0)
     refs = [view(), view(60, 90)[:, :40]]
     tried = [Augmentation(1.0, 0.0), Augmentation(0.7, 20.0)]
     versions = [augment(ref, version) for ref in refs for version in tried]
-    places = [
-        (number, 4 * row, 4 * column)
-        for number, image in enumerate(versions)
-        for row in range(image.shape[0] // 4 - 2)
-        for column in range(image.shape[1] // 4 - 2)
-    ]
-    index = torch.from_numpy(rng.integers(0, len(places), (5, 7)))
-    match = matched(np.zeros((28, 36, 3), np.uint8), refs, index, tried)
-    assert PatchNumbers(match.found.shapes).count == len(places)
+    shapes = [(len(image) // 4, image.shape[1] // 4) for image in versions]
+    found = naive_refine.any_places(rng, shapes, (5, 7))
+    phase = found.phase if refined else None
+    match = matched(np.zeros((28, 36, 3), np.uint8), refs, found.index, tried, phase)
+    assert match.found.shapes == tuple(shapes)
+    places = naive_refine.places(match.found)
+    assert bool((places[..., 1:] % 4).any()) == refined
     sums, counts = np.zeros((28, 36, 3)), np.zeros((28, 36, 1))
     for row in range(5):
         for column in range(7):
-            number, top, left = places[index[row, column]]
+            number, top, left = places[row, column]
             here = np.s_[4 * row : 4 * row + 12, 4 * column : 4 * column + 12]
             sums[here] += versions[number][top : top + 12, left : left + 12]
             counts[here] += 1
     assert np.abs(paste(match) - sums / counts).max() <= 0.51
+
+
+def test_corners_of_a_match_to_the_pixel_begin_at_the_pixel() -> None:
+    refs = [view(), view(60, 90)[:, :40]]
+    shapes = [(len(ref) // 4, ref.shape[1] // 4) for ref in refs]
+    found = naive_refine.any_places(np.random.default_rng(0), shapes, (5, 7))
+    match = matched(np.zeros((28, 36, 3), np.uint8), refs, found.index, phase=found.phase)
+    traced = sources(match)
+    for place in np.ndindex(5, 7):
+        number, y, x = naive_refine.places(found)[place]
+        assert traced.ref[place] == number
+        expected = [(x, y), (x + 12, y), (x + 12, y + 12), (x, y + 12)]
+        np.testing.assert_allclose(traced.corners[place], expected)
+        np.testing.assert_allclose(traced.centres[place], (x + 6, y + 6))
 
 
 def test_sources_of_an_identical_reference_are_the_identity() -> None:
@@ -78,24 +96,29 @@ def test_sources_of_an_identical_reference_are_the_identity() -> None:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_sources_lead_back_to_the_reference_as_given(number: int) -> None:
+@pytest.mark.parametrize("step", [4, 1], ids=["on the grid", "to the pixel"])
+def test_sources_lead_back_to_the_reference_as_given(number: int, step: int) -> None:
     """A dot in a reference lies, in each version, in the patches whose source it is in."""
     tried = augmentations((1.0, 1.5), (0.0, 20.0))
     ref = np.zeros((72, 88, 3), np.uint8)
     y, x = 30, 50
     ref[y - 3 : y + 3, x - 3 : x + 3] = 255
     version = augment(ref, tried[number])
-    height, width = (side // 4 for side in version.shape[:2])
-    sums = [
-        [int(version[4 * r : 4 * r + 12, 4 * c : 4 * c + 12].sum()) for c in range(width - 2)]
-        for r in range(height - 2)
-    ]
+    # Of the patches that begin `step` px apart, that in whose middle most of the dot lies.
+    sums = {
+        (top, left): int(version[top + 3 : top + 9, left + 3 : left + 9].sum(dtype=int))
+        for top in range(0, version.shape[0] - 11, step)
+        for left in range(0, version.shape[1] - 11, step)
+    }
+    top, left = max(sums, key=lambda place: sums[place])
     before = [tuple(s // 4 for s in augment(ref, v).shape[:2]) for v in tried[:number]]
-    first = PatchNumbers(before).count
-    index = torch.tensor([[first + int(np.argmax(sums))]])
-    found = sources(matched(np.zeros((12, 12, 3), np.uint8), [ref], index, tried))
+    width = version.shape[1] // 4 - 2
+    index = torch.tensor([[PatchNumbers(before).count + top // 4 * width + left // 4]])
+    phase = torch.tensor([[4 * (top % 4) + left % 4]], dtype=torch.uint8)
+    blank = np.zeros((12, 12, 3), np.uint8)
+    found = sources(matched(blank, [ref], index, tried, phase if step == 1 else None))
     assert found.version.item() == number
-    np.testing.assert_allclose(found.centres[0, 0], (x, y), atol=4)
+    np.testing.assert_allclose(found.centres[0, 0], (x, y), atol=4 if step == 4 else 1.5)
     side = np.linalg.norm(found.corners[0, 0, 1] - found.corners[0, 0, 0])
     assert side == pytest.approx(12 / tried[number].scale, rel=0.03)
 

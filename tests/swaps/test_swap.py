@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from srntt_pipeline.config import Refine
 from srntt_pipeline.swaps import windows
 from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, valid_patches
-from srntt_pipeline.swaps.swap import swap, swap_features
+from srntt_pipeline.swaps.swap import GridMaps, swap, weight_map
+from srntt_pipeline.swaps.windowed import WindowedSwap, swap_features
+from srntt_pipeline.swaps.windows import Window
+from tests.swaps import naive_refine
 
 # Patch size and stride of each layer (paper section 3.1).
 PATCHES = {"relu3_1": (3, 1), "relu2_1": (6, 2), "relu1_1": (12, 4)}
@@ -44,6 +49,12 @@ def naive_swap(index: np.ndarray, versions: list[dict[str, Tensor]], layer: str)
             sums[here] += sources[number][there]
             counts[here] += 1
     return sums / counts
+
+
+def assert_near(found: Tensor, expected: Tensor) -> None:
+    """Compare what Winograd's convolutions made, which round by the norm and not value by value."""
+    assert found.shape == expected.shape
+    assert (found - expected).norm() < 1e-5 * expected.norm()
 
 
 def assert_is_naive(
@@ -75,7 +86,8 @@ def test_naive_loop(seed: int, lr_shape: tuple[int, int], ref_shapes: list) -> N
     rows, columns = lr_shape[0] - 2, lr_shape[1] - 2
     index = torch.from_numpy(rng.integers(0, PatchNumbers(ref_shapes).count, (rows, columns)))
     weight = torch.ones(rows, columns)
-    found = swap(Correspondence(index, weight, weight, tuple(ref_shapes)), versions.__getitem__)
+    matched = Correspondence(index, weight, weight, tuple(ref_shapes))
+    found = swap(matched, lambda number: GridMaps(versions[number]))
     assert_is_naive(found, index, versions)
 
 
@@ -117,6 +129,95 @@ def test_naive_loop_on_real_features_with_augmented_references(
     assert 0 <= swapped.weight.min() <= swapped.weight.max() <= 1
 
 
+def dense_versions(
+    encoder: Encoder, refs: list[np.ndarray], versions: list[Augmentation]
+) -> list[dict[str, np.ndarray]]:
+    return [
+        naive_refine.dense_maps(encoder, augment(ref, version))
+        for ref in refs
+        for version in versions
+    ]
+
+
+def assert_is_swapped_to_the_pixel(
+    found: dict[str, Tensor], matched: Correspondence, dense: list[dict[str, np.ndarray]]
+) -> None:
+    places = naive_refine.places(matched)
+    assert set(found) == set(PATCHES)
+    for layer, (_, side) in PATCHES.items():
+        expected = naive_refine.swapped(places, [maps[layer] for maps in dense], side)
+        assert found[layer].shape == expected.shape
+        assert found[layer].dtype == torch.float32
+        error = np.linalg.norm(found[layer].numpy() - expected)
+        assert error < 1e-5 * np.linalg.norm(expected)
+        np.testing.assert_allclose(found[layer], expected, rtol=0, atol=5e-5 * expected.max())
+
+
+@pytest.mark.parametrize("way", ["relu3_1", "relu1_1"])
+@pytest.mark.parametrize("number", [1, 2], ids=["one reference", "two references"])
+def test_naive_loop_on_matches_to_the_pixel(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray], way: Refine, number: int
+) -> None:
+    hr, ref = pair
+    versions = augmentations((1.0, 1.4), (0.0, 20.0))
+    refs = [ref, ref[:40, ::-1]][:number]
+    found = match_images(lr_up(hr), refs, versions, encoder, refine=way)
+    assert len(found.phases.unique()) > 12  # or it would show little
+    assert len(np.unique(naive_refine.places(found)[..., 0])) > 2
+    swapped = swap_features(found, refs, versions, encoder)
+    assert_is_swapped_to_the_pixel(swapped.maps, found, dense_versions(encoder, refs, versions))
+    assert torch.equal(swapped.weight, weight_map(found))
+
+
+@pytest.mark.parametrize("block", [3, 48])
+@pytest.mark.parametrize("room", [0, 1 << 30], ids=["no room", "room"])
+def test_naive_loop_on_any_pixels_and_in_windows(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray], block: int, room: int
+) -> None:
+    """Matches everywhere, at borders too, blocks of references, and windows of LR."""
+    hr, ref = pair
+    versions = augmentations((1.0, 0.7), (0.0, 20.0))
+    refs = [ref, hr[:, 4:33]]
+    shapes = [(len(one) // 4, one.shape[1] // 4) for one in (
+        augment(image, version) for image in refs for version in versions)]  # fmt: skip
+    found = naive_refine.any_places(np.random.default_rng(0), shapes, (9, 7))
+    assert len(found.phases.unique()) == 16
+    dense = dense_versions(encoder, refs, versions)
+    swapped = WindowedSwap(found, refs, versions, encoder, room=room, block=block)
+    whole = swapped.swap(dict.fromkeys(PATCHES, Window(0, 11, 0, 9)))
+    assert_is_swapped_to_the_pixel(whole.maps, found, dense)
+
+    # Each layer in a window of its own, one after the other.
+    for top, bottom, left, right in ((0, 5, 0, 9), (4, 11, 2, 8), (10, 11, 8, 9)):
+        wide, narrow = Window(top, bottom, left, right), Window(bottom - 1, bottom, left, left + 1)
+        windows = {"relu3_1": wide, "relu2_1": wide, "relu1_1": narrow}
+        part = swapped.swap(windows)
+        for layer, window in windows.items():
+            expected = window.of(whole.maps[layer], Window(0, 11, 0, 9), PATCHES[layer][1])
+            assert part.maps[layer].shape == expected.shape
+            assert (part.maps[layer] - expected).norm() < 1e-5 * expected.norm()
+        assert torch.allclose(part.weight, wide.of(whole.weight, Window(0, 11, 0, 9)), atol=1e-6)
+
+
+def test_matches_to_the_pixel_that_lie_on_the_grid_are_swapped_alike(
+    encoder: Encoder, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    hr, ref = pair
+    versions = augmentations((1.0, 0.7), (0.0,))
+    found = match_images(lr_up(hr), [ref], versions, encoder)
+    on_grid = replace(found, phase=torch.zeros_like(found.index, dtype=torch.uint8))
+    one, other = (swap_features(each, [ref], versions, encoder) for each in (found, on_grid))
+    for layer, maps in one.maps.items():
+        assert (maps - other.maps[layer]).norm() < 1e-5 * maps.norm()
+    assert torch.equal(one.weight, other.weight)
+
+
+def test_maps_on_the_grid_have_no_other_phase() -> None:
+    maps = GridMaps({layer: torch.rand(1, 16, 16) for layer in PATCHES})
+    with pytest.raises(ValueError, match="no phase 3"):
+        maps.cells("relu1_1", 3, torch.tensor([0]), torch.tensor([0]))
+
+
 def test_an_image_swapped_with_itself_keeps_its_maps(
     encoder: Encoder, pair: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -126,7 +227,7 @@ def test_an_image_swapped_with_itself_keeps_its_maps(
     swapped = swap_features(found, [hr], versions, encoder)
     assert found.index.flatten().tolist() == list(range(10 * 12))
     for layer, maps in encoder.encode(hr).items():
-        torch.testing.assert_close(swapped.maps[layer], maps, rtol=1e-5, atol=1e-5)
+        assert_near(swapped.maps[layer], maps)
     torch.testing.assert_close(swapped.weight, torch.ones(1, 12, 14), rtol=1e-5, atol=0)
 
 
@@ -141,7 +242,7 @@ def test_a_shifted_reference_is_matched_exactly_with_shifts(
         found = match_images(lr_up(hr), [ref], versions, encoder)
         swapped = swap_features(found, [ref], versions, encoder)
         for layer, maps in encoder.encode(hr).items():
-            assert torch.allclose(swapped.maps[layer], maps, rtol=1e-5, atol=1e-5) == exact
+            assert ((swapped.maps[layer] - maps).norm() < 1e-5 * maps.norm()) == exact
         assert torch.allclose(swapped.weight, torch.ones(1, 12, 14), rtol=1e-5, atol=0) == exact
 
 
@@ -183,9 +284,9 @@ def test_only_matched_versions_are_encoded() -> None:
     maps = {layer: torch.rand(1, 4 * stride, 4 * stride) for layer, (_, stride) in PATCHES.items()}
     asked: list[int] = []
 
-    def encode(number: int) -> dict[str, Tensor]:
+    def encode(number: int) -> GridMaps:
         asked.append(number)
-        return maps
+        return GridMaps(maps)
 
     swap(Correspondence(index, weight, weight, ((4, 4),) * 3), encode)
     assert asked == [1]

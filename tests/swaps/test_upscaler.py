@@ -1,5 +1,6 @@
 """A trained upscaler of LR and Ref↓, from its checkpoint to the shards and back to evaluation."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.cli import cli
-from srntt_pipeline.config import MatchParams, SwapParams
+from srntt_pipeline.config import MatchParams, Refine, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
@@ -23,6 +24,7 @@ from srntt_pipeline.swaps import upscaler as module
 from srntt_pipeline.swaps.convert import convert_shards
 from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import load_encoder
+from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.info import shards_info
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.references import Augmentation, augment
@@ -183,26 +185,37 @@ def swaps(dataset: Path, out: Path, upscaler: str, workers: int = 1, **changes: 
     return out
 
 
+@pytest.mark.parametrize("refine", ["none", "relu3_1"])
 def test_shards_are_those_of_lr_and_ref_upscaled_directly(
-    tiny_dataset: Path, tmp_path: Path, sisr: str
+    tiny_dataset: Path, tmp_path: Path, sisr: str, refine: Refine
 ) -> None:
-    shards = Shards(swaps(tiny_dataset, tmp_path / "out", sisr))
+    shards = Shards(swaps(tiny_dataset, tmp_path / "out", sisr, refine=refine))
     encoder = load_encoder("random", 0, CPU)
 
-    def up(image: np.ndarray) -> torch.Tensor:
+    def up(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
         small = Image.fromarray(image).resize((width // 4, height // 4), Image.Resampling.BICUBIC)
-        return encoder.encode(naive(sisr, np.asarray(small)))["relu3_1"]
+        return naive(sisr, np.asarray(small))
+
+    def maps(image: np.ndarray) -> torch.Tensor:
+        return encoder.encode(up(image))["relu3_1"]
 
     for name in shards.names:
         hr, ref = (
             np.asarray(Image.open(tiny_dataset / "train" / side / f"{name}.png"))
             for side in ("input", "ref")
         )
-        versions = [augment(ref, Augmentation(scale, 0)) for scale in (1.0, 0.7)]
-        expected = match_maps(up(hr), [up(version) for version in versions])
+        versions = [Augmentation(scale, 0) for scale in (1.0, 0.7)]
+        if refine == "none":
+            expected = match_maps(maps(hr), [maps(augment(ref, version)) for version in versions])
+        else:
+            upscaler = functools.partial(naive, sisr)
+            expected = match_images(
+                up(hr), [ref], versions, encoder, upscaler=upscaler, refine=refine
+            )
         found = shards[name].correspondence
         assert torch.equal(found.index, expected.index)
+        assert torch.equal(found.phases, expected.phases)
         torch.testing.assert_close(found.cosine, expected.cosine)
 
 
@@ -277,6 +290,7 @@ def test_restorer_matches_as_the_precompute_did(
     lr = np.asarray(hr.resize((12, 10), Image.Resampling.BICUBIC))
     found = restorer(path).match(lr, [np.asarray(ref)])
     assert torch.equal(found.index, shards[name].correspondence.index)
+    assert torch.equal(found.phase, shards[name].correspondence.phase)
     torch.testing.assert_close(found.cosine, shards[name].correspondence.cosine)
 
 

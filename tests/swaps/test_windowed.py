@@ -7,8 +7,7 @@ from srntt_pipeline.maps import CELLS, LAYERS, VALUES
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import augmentations
-from srntt_pipeline.swaps.windowed import swap_features
-from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
+from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap, swap_features
 from srntt_pipeline.swaps.windows import Window
 
 CPU = torch.device("cpu")
@@ -16,12 +15,13 @@ VERSIONS = augmentations((1.0, 0.7), (0.0, 20.0))
 HEIGHT, WIDTH = 20, 33
 
 
-@pytest.fixture(scope="module")
-def pair(photograph):
+@pytest.fixture(scope="module", params=["none", "relu3_1"])
+def pair(photograph, request):
     """References of odd sizes, and the correspondence of 20×33 px with them."""
     lr = downscale(photograph[40 : 40 + 4 * HEIGHT, 130 : 130 + 4 * WIDTH])
     refs = [photograph[30:145, 150:277], photograph[10:60, 200:251]]
-    return refs, match_images(upscale(lr), refs, VERSIONS, load_encoder("random", 0, CPU))
+    encoder = load_encoder("random", 0, CPU)
+    return refs, match_images(upscale(lr), refs, VERSIONS, encoder, refine=request.param)
 
 
 @pytest.fixture(params=[3, 48])
@@ -30,9 +30,12 @@ def swap_of(request, pair):
     refs, found = pair
     encoder, seen = load_encoder("random", 0, CPU), []
     swapped = WindowedSwap(found, refs, VERSIONS, encoder, room=0, block=request.param)
-    encode = swapped._encoder.encode_each
+    encode, dense = swapped._encoder.encode_each, swapped._encoder.dense
     swapped._encoder.encode_each = lambda images: encode(
         seen.append(image.shape) or image for image in images
+    )
+    swapped._encoder.dense = lambda image, texture: (
+        seen.append(image.shape) or dense(image, texture=texture)
     )
     return swapped, seen, request.param
 
@@ -66,7 +69,7 @@ def test_only_blocks_that_something_was_matched_in_are_encoded(swap_of):
     swapped, seen, side = swap_of
     swapped.swap(dict.fromkeys(LAYERS, Window(8, 10, 20, 22)))
     assert 1 <= len(seen) <= 4 * 4  # a window of 2×2 is covered by 4×4 patches
-    assert max(max(shape[:2]) for shape in seen) <= 4 * (side + 2 + 2 * 3)
+    assert max(max(shape[:2]) for shape in seen) <= 4 * (side + 2 + 2 * 4)
 
 
 def test_kept_maps_are_those_of_another_network_with_the_same_windows(pair, swap_of):
