@@ -212,7 +212,10 @@ class VersionsOfReferences:
                     yield image, seen, number, wanted
 
     def _places_in(self, seen: Window, number: int) -> Tensor | None:
-        """Return which patches may be matched by the pixel of `seen` that they begin at; None: all."""
+        """Return which patches may be matched, by the pixel of `seen` that they begin at.
+
+        None: all.
+        """
         mask = self._valid[number]
         if mask is None:
             return None

@@ -64,7 +64,8 @@ class Layers(nn.Module):
     def relu3_1_of(self, seen: Tensor) -> Tensor:
         """Return relu3_1 [n, 256] from the 3×3 pooled values that each sees, [n, 3·3·128]."""
         layer = self.features[INDEX["relu3_1"] - 1]
-        assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+        assert isinstance(layer, nn.Conv2d)
+        assert layer.bias is not None
         weight = layer.weight.permute(0, 2, 3, 1).flatten(1)
         return F.linear(seen, weight.to(seen.dtype), layer.bias.to(seen.dtype)).relu_()
 
@@ -87,10 +88,10 @@ def _convolve(maps: Tensor, layer: nn.Conv2d) -> Tensor:
     """Return ReLU(`layer`(maps)), [N, C', H, W], in the type and memory format of `maps`."""
     weight, bias = layer.weight, layer.bias
     assert bias is not None
-    if maps.dtype == torch.float32 and maps.device.type == "cpu" and _has_winograd():
-        if layer.in_channels >= _LEAST_CHANNELS:
-            maps = maps.contiguous()
-            return torch._nnpack_spatial_convolution(maps, weight, bias, padding=1).relu_()
+    plain = maps.dtype == torch.float32 and maps.device.type == "cpu"
+    if plain and layer.in_channels >= _LEAST_CHANNELS and _has_winograd():
+        maps = maps.contiguous()
+        return torch._nnpack_spatial_convolution(maps, weight, bias, padding=1).relu_()
     return F.conv2d(maps, weight.to(maps.dtype), bias.to(maps.dtype), padding=1).relu_()
 
 
@@ -104,7 +105,7 @@ def _has_winograd() -> bool:
 
 
 def pool(maps: Tensor, down: int = 0, right: int = 0) -> Tensor:
-    """Return the largest of every 2×2 values of `maps` [N, C, H, W] from row `down`, column `right`.
+    """Return the largest of every 2×2 values of `maps` [N, C, H, W], from `down` and `right` on.
 
     [N, C, (H - down) // 2, (W - right) // 2]: a last row or column without a partner is left out.
     """

@@ -26,7 +26,7 @@ from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
 class Matcher:
     """Matching by `encoder`, of LR↑ and Ref↓↑ by `upscaler`, with `versions` of each reference.
 
-    `precision`: of the products, as `match_maps` takes it; `refine`, `refine_best`: to the pixel, as
+    `precision`: of the products, as `match_maps` takes it; `refine` and `refine_best` as
     `match_images` takes them. With `flow`, patches are not compared: it tells where they are.
     """
 

@@ -132,7 +132,7 @@ def valid_patches(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | 
 
 
 def valid_places(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | None:
-    """Return the same as `valid_patches` for patches that begin at any pixel, bool [4h-11, 4w-11]."""
+    """Return the same of patches that begin at any pixel, bool [4h-11, 4w-11]."""
     return _valid_places(shape[0], shape[1], augmentation)
 
 

@@ -172,7 +172,7 @@ class Refinement:
         return sum_of_patches(products)
 
     def result(self, texture: "TextureStep | None" = None) -> Correspondence:
-        """Return the correspondence to the pixel; `texture`: the last step, once its maps are added."""
+        """Return the correspondence to the pixel; `texture`: the last step, with its maps added."""
         if texture is None:
             entry, place = self.best()
         else:

@@ -80,8 +80,9 @@ def best_in(
 
     `lr` [C, h, w], `ref` [C, h', w']. The score of Ref patch j, numbered row by row, is its sum of
     products times `factors`, plus `penalties`, both [h'-2, w'-2]: 1/‖P_j‖, and 0 or -inf; None: 0
-    everywhere. Sorted, the best first; ties go to the lowest index. Where scores are -inf, the index means nothing. Buffers
-    stay below `room` bytes in all; raises ValueError when they cannot.
+    everywhere. Sorted, the best first; ties go to the lowest index. Where scores are -inf,
+    the index means nothing. Buffers stay below `room` bytes in all; raises ValueError when they
+    cannot.
     """
     rows, columns = lr.shape[1] - HALO, lr.shape[2] - HALO
     score = np.full((best, rows, columns), -np.inf, np.float32)

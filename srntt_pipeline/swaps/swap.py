@@ -54,7 +54,7 @@ class RawMaps(Protocol):
     """The raw maps of a reference version, as the swap takes cells from them."""
 
     def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
-        """Return cells of a layer, float32 [n, r·r·C]: those at these positions of a phase's grid."""
+        """Return cells of a layer, float32 [n, r·r·C], at positions of a phase's grid."""
 
 
 class GridMaps:

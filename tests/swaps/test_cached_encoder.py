@@ -153,7 +153,7 @@ def test_dense_maps_and_maps_of_one_image_are_told_apart(
         cached.encode(image(5), ["relu3_1"])
         cached.dense(image(5))
         cached.dense(image(5), texture=True)
-        with pytest.raises(ValueError, match="relu1_1 was not kept"):
+        with pytest.raises(ValueError, match="made without texture"):
             cached.dense(image(5)).cells("relu1_1", 0, torch.tensor([0]), torch.tensor([0]))
     assert passes == [5]
     assert dense_passes == [5, 5]

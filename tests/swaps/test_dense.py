@@ -37,7 +37,8 @@ def phases(maps: DenseMaps) -> dict[int, torch.Tensor]:
             if (down % 2, right % 2) == (p, q):
                 there = values[down // 2 :: 2, right // 2 :: 2].permute(2, 0, 1)
                 size = (height - down) // 4, (width - right) // 4
-                assert not there[:, size[0] :].any() and not there[:, :, size[1] :].any()
+                assert not there[:, size[0] :].any()
+                assert not there[:, :, size[1] :].any()
                 found[phase] = there[:, : size[0], : size[1]].clone()
     return found
 

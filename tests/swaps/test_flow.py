@@ -31,7 +31,7 @@ from srntt_pipeline.swaps.flow import Flow, Raft, dis, load_flow, places_at, sco
 from srntt_pipeline.swaps.info import shards_info
 from srntt_pipeline.swaps.matcher import load_matcher
 from srntt_pipeline.swaps.precompute import precompute_swaps
-from srntt_pipeline.swaps.references import down_up
+from srntt_pipeline.swaps.references import down_up_mean
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.verify import verify_shards
@@ -181,7 +181,7 @@ def test_matches_to_the_pixel_are_scored_by_dense_maps(
     found = flow.follow(lr_up, refs, encoder, upscale, to_pixel=True)
 
     lr = naive_refine.dense_maps(encoder, lr_up)["relu3_1"][:, ::4, ::4]
-    maps = [naive_refine.dense_maps(encoder, down_up(ref))["relu3_1"] for ref in refs]
+    maps = [naive_refine.dense_maps(encoder, down_up_mean(ref))["relu3_1"] for ref in refs]
     shapes = [(height // 4, width // 4) for height, width in sizes]
     assert found.shapes == tuple(shapes)
     places = [naive_places(*each, 1) for each in zip(flows, shapes, strict=True)]
