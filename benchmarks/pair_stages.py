@@ -22,7 +22,8 @@ from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up, valid_patches
 from srntt_pipeline.swaps.shards import ShardHeader, StoredSwap, write_shard
-from srntt_pipeline.swaps.swap import swap, swap_features
+from srntt_pipeline.swaps.swap import GridMaps, swap
+from srntt_pipeline.swaps.windowed import swap_features
 
 IMAGES = "images: LR↑, versions, Ref↓↑"
 LR, BLURRED, RAW = "encoder: LR↑", "encoder: Ref↓↑, all versions", "encoder: Ref"
@@ -67,7 +68,7 @@ class Pair:
         self.ref_maps = [encoder.encode(image)["relu3_1"].clone() for image in self.blurred]
         self.maps = self.encode_all()
         self.found = self.match()
-        self.swapped = swap(self.found, self.maps.__getitem__)
+        self.swapped = swap(self.found, self._raw)
         firsts = np.cumsum([0, *(PatchNumbers([shape]).count for shape in self.found.shapes)])
         self.parts = list(pairwise(firsts.tolist()))
         self.matched = [
@@ -104,6 +105,9 @@ class Pair:
         arrays = {layer: maps.numpy() for layer, maps in swapped.items()}
         np.savez(self.out / "maps.npz", weight=self.found.cosine.numpy(), **arrays)
 
+    def _raw(self, version: int) -> GridMaps:
+        return GridMaps(self.maps[version])
+
     def ours(self) -> dict[str, Run]:
         """Return our stages; maps that were used are dropped, as `precompute-swaps` does."""
         return {
@@ -112,7 +116,7 @@ class Pair:
             BLURRED: lambda: [self.encoder.encode(image) and None for image in self.blurred],
             MATCH: self.match,
             RAW: lambda: [self.encoder.encode(self.images[k]) and None for k in self.matched],
-            SWAP: lambda: swap(self.found, self.maps.__getitem__),
+            SWAP: lambda: swap(self.found, self._raw),
             INDEX: lambda: self.write("correspondence", self.found, None),
             WRITE: lambda: self.write("maps", self.found, self.swapped),
         }

@@ -10,7 +10,7 @@ from srntt_pipeline.maps import CELLS
 from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import down_up
-from srntt_pipeline.swaps.swap import swap
+from srntt_pipeline.swaps.swap import GridMaps, swap
 
 
 def main() -> None:
@@ -22,7 +22,9 @@ def main() -> None:
     lr_map = encoder.encode(upscale(downscale(hr)))["relu3_1"]
     found = match_maps(lr_map, [encoder.encode(down_up(ref))["relu3_1"]])
     ways = {
-        "ours: gathered cells, summed as they come": lambda: swap(found, lambda version: maps),
+        "ours: gathered cells, summed as they come": lambda: swap(
+            found, lambda version: GridMaps(maps)
+        ),
         "fold and unfold": lambda: swap_folded(found, [maps]),
         "loop over patches": lambda: swap_looped(found, [maps]),
     }

@@ -3,21 +3,24 @@
 import dataclasses
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from srntt_pipeline.albums.manifest_rows import TABLES
 from srntt_pipeline.cluster_config import ClusterConfig, read_cluster_config
 from srntt_pipeline.config import SwapParams
-from srntt_pipeline.maps import CELLS, EncoderIdentity
+from srntt_pipeline.maps import EncoderIdentity
 from srntt_pipeline.swaps.correspondence import match_maps
+from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, write_index, write_shard
-from srntt_pipeline.swaps.swap import swap
+from srntt_pipeline.swaps.swap import swap_layers
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -48,30 +51,45 @@ def test_every_column_is_described_in_the_schema_and_in_the_formats_page(table: 
     assert [column for column in columns if f"`{column}`" not in section] == []
 
 
-def test_reader_of_the_formats_page_reads_shards_as_ours_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refine", ["none", "relu3_1"])
+def test_reader_of_the_formats_page_reads_shards_as_ours_does(
+    tmp_path: Path, refine: Literal["none", "relu3_1"]
+) -> None:
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(snippet.splitlines()) <= 25
+    assert len(snippet.splitlines()) <= 30
     theirs: dict[str, Any] = {}
     exec(snippet, theirs)
 
     torch.manual_seed(0)
     lr, refs = torch.rand(256, 9, 8), [torch.rand(256, 7, 6), torch.rand(256, 12, 5)]
+    found = match_maps(lr, refs)
+    if refine != "none":  # whatever leads out of no version
+        _, row, column = PatchNumbers(found.shapes).places(found.index)
+        inside = (row < 4) & (column < 2)
+        phase = torch.where(inside, torch.randint(16, row.shape), 0)
+        found = replace(found, phase=phase.to(torch.uint8))
+    # A map for each version in each phase, those of phase 0 are what was matched.
+    raw = {(v, p): torch.rand_like(ref) if p else ref for v, ref in enumerate(refs)
+           for p in range(16)}  # fmt: skip
     identity = EncoderIdentity("random, seed 0", "e" * 64)
-    header = ShardHeader(identity, SwapParams(), "f" * 64)
+    header = ShardHeader(identity, SwapParams(refine=refine), "f" * 64)
     path = tmp_path / "shard-00000.h5"
-    write_shard(path, header, [StoredSwap("pair", "a" * 64, ("b" * 64,), match_maps(lr, refs))])
+    write_shard(path, header, [StoredSwap("pair", "a" * 64, ("b" * 64,), found)])
     write_index(tmp_path, header, [(path, ["pair"])])
 
-    raw = [
-        {layer: ref.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
-         for layer, cell in CELLS.items()}
-        for ref in refs
-    ]  # fmt: skip
+    class Maps:
+        def __init__(self, version: int) -> None:
+            self.version = version
+
+        def cells(self, layer: str, phase: int, row: Tensor, column: Tensor) -> Tensor:
+            return raw[self.version, phase][:, row, column].T
+
     stored = Shards(tmp_path)["pair"].correspondence
-    expected = swap(stored, raw.__getitem__)["relu3_1"]
-    found, cosine = theirs["swapped_relu3_1"](path, "pair", lambda version: refs[version].numpy())
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
+    assert torch.equal(stored.phases, found.phases)
+    expected = swap_layers({"relu3_1": stored}, Maps)["relu3_1"]
+    made, cosine = theirs["swapped_relu3_1"](path, "pair", lambda v, p: raw[v, p].numpy())
+    np.testing.assert_allclose(made, expected.numpy(), rtol=1e-5)
     np.testing.assert_array_equal(cosine, stored.cosine.numpy())
 
 

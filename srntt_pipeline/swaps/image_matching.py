@@ -22,6 +22,7 @@ from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.patches import HALO, PATCH
 from srntt_pipeline.swaps.references import (
     Augmentation,
+    Mask,
     augment,
     down_up,
     down_up_mean,
@@ -135,14 +136,26 @@ class VersionsOfReferences:
     ) -> None:
         self._tried, self._encoder, self._upscaler = tried, encoder, upscaler
         self._to_pixel = to_pixel
-        # By the pixel that a patch begins at; every fourth is on relu3_1's grid.
-        self._valid = [valid_places(ref.shape, version) for ref, version in tried]
-        if not any(mask is None or mask[::STRIDE, ::STRIDE].any() for mask in self._valid):
-            self._valid = [None] * len(tried)
+        self._last: tuple[int, Mask | None] | None = None
+        self._masked = True
+        masks = map(self._mask, range(len(tried)))
+        self._masked = any(mask is None or mask[::STRIDE, ::STRIDE].any() for mask in masks)
 
     def _image(self, number: int) -> RGB:
         image = augment(*self._tried[number])
         return (down_up_mean if self._to_pixel else down_up)(image, self._upscaler)
+
+    def _mask(self, number: int) -> Mask | None:
+        """Return which patches may be matched by the pixel that they begin at; None: all.
+
+        Every fourth is on relu3_1's grid. The last one is kept: of a large image it is large.
+        """
+        if not self._masked:
+            return None
+        if self._last is None or self._last[0] != number:
+            ref, version = self._tried[number]
+            self._last = number, valid_places(ref.shape, version)
+        return self._last[1]
 
     def search(self, searches: Sequence[Search]) -> None:
         """Add every version to `searches`."""
@@ -170,7 +183,7 @@ class VersionsOfReferences:
 
     def _valid_in(self, window: Window, number: int, shape: tuple[int, int]) -> Tensor | None:
         """Return which patches of a window may be matched; None: all of them."""
-        mask = self._valid[number]
+        mask = self._mask(number)
         if mask is None:
             return None
         here = window.patches.of(mask[::STRIDE, ::STRIDE], Window(0, shape[0], 0, shape[1]))
@@ -216,7 +229,7 @@ class VersionsOfReferences:
 
         None: all.
         """
-        mask = self._valid[number]
+        mask = self._mask(number)
         if mask is None:
             return None
         rows = slice(STRIDE * seen.top, STRIDE * (seen.bottom - PATCH) + 1)

@@ -29,6 +29,8 @@ _PATCH_SEES_PX = 2 * _REACH_PX + MIN_SIDE_PX
 
 Mask = npt.NDArray[np.bool_]
 
+_REMEMBERED_PX = 1 << 18  # masks of larger images are made anew: many would fill the memory
+
 
 def ref_file(pair: TrainPair, params: SwapParams) -> Path:
     """Return the file that a pair's reference comes from: HR's where LR is its own reference."""
@@ -133,6 +135,8 @@ def valid_patches(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | 
 
 def valid_places(shape: tuple[int, ...], augmentation: Augmentation) -> Mask | None:
     """Return the same of patches that begin at any pixel, bool [4h-11, 4w-11]."""
+    if shape[0] * shape[1] > _REMEMBERED_PX:
+        return _valid_places.__wrapped__(shape[0], shape[1], augmentation)
     return _valid_places(shape[0], shape[1], augmentation)
 
 
