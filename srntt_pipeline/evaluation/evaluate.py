@@ -21,6 +21,7 @@ from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES
 from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
 from srntt_pipeline.evaluation.released import identify
 from srntt_pipeline.evaluation.tables import Row, summarise, table_notes, write_tables
+from srntt_pipeline.figures import spread
 from srntt_pipeline.files import write_json
 from srntt_pipeline.layout import EvaluationSet, read_test_set
 from srntt_pipeline.methods import Method
@@ -32,6 +33,8 @@ from srntt_pipeline.outputs import check_place, open_output
 from srntt_pipeline.parallel import run_all
 
 log = logging.getLogger(__name__)
+
+_MOST_MATCHES = 3  # images of which the page shows what was matched
 
 
 def evaluate(
@@ -71,11 +74,13 @@ def evaluate(
     notes += ["Bicubic alone: no other method was given."] * (len(shown) == 1)
     notes += [metric.words for metric in metrics]
     notes += [note for note in (of_name, test_set.reading) if note]
+    matched = spread(len(test_set.groups), _MOST_MATCHES)
     jobs = [
         GroupJob(
-            name, group, references, protocols, metrics, params.seed, out, shown, str(chosen)
+            name, group, references, protocols, metrics, params.seed, out, shown, str(chosen),
+            with_match=number in matched,
         )
-        for group in test_set.groups
+        for number, group in enumerate(test_set.groups)
     ]  # fmt: skip
     with open_output(out, "evaluation", reads=reads) as output:
         output.claim(_files(test_set, protocols, shown, references))

@@ -6,12 +6,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from srntt_pipeline.evaluation.page import PAGE
 from srntt_pipeline.evaluation.pictures import Pictures
 from srntt_pipeline.figures import save_figure
 from srntt_pipeline.files import fingerprint, read_json, write_json
 from srntt_pipeline.methods import Method
 from srntt_pipeline.methods.method import ALL
 from srntt_pipeline.swaps.match_figure import draw
+from srntt_pipeline.text import short_name
 
 CURVES = ("loss.csv", "validation.csv")
 _NO_CURVE = ("step", "phase")
@@ -59,15 +61,19 @@ def draw_curves(folder: Path, path: Path) -> bool:
     return True
 
 
-def draw_match(images: Pictures, methods: Sequence[Method], title: str, path: Path) -> bool:
-    """Draw what the patches of LR are matched with in the references to `path` (PNG).
+def draw_match(images: Pictures, methods: Sequence[Method]) -> Path | None:
+    """Draw what the patches of LR are matched with in the references; return the PNG's path.
 
-    By the first of `methods` that matches patches; returns False, and draws nothing, where none
-    does. Drawn only where `path` is not that picture already: the JSON beside it says of what.
+    By the first of `methods` that matches patches; None, and nothing is drawn, where none does or
+    there are no references. Drawn only where it is not that picture already: the JSON beside it
+    says of what. While `images` are made, the correspondence is at hand and not searched again.
     """
     method = next((method for method in methods if method.matches), None)
-    if method is None:
-        return False
+    group = images.group
+    if method is None or not group.refs:
+        return None
+    shown = PAGE / "matches" / f"{group.name}.png"
+    path, title = images.out / shown, f"{short_name(group.name)}: {', '.join(group.refs)}"
     made_from = fingerprint(
         [images.scene.made_from(ALL), method.identity(images.scene, ALL), title]
     )
@@ -76,4 +82,4 @@ def draw_match(images: Pictures, methods: Sequence[Method], title: str, path: Pa
     if not known or read_json(described, "delete it") != made_from:
         save_figure(draw(method.match(images.scene, images.hr), title), path)
         write_json(described, made_from)
-    return True
+    return shown

@@ -12,15 +12,12 @@ from srntt_pipeline.evaluation.page import PAGE, Description, Picture, Shown, fa
 from srntt_pipeline.evaluation.paths import GRIDS, PER_IMAGE, image_path, slug
 from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES, Pictures
 from srntt_pipeline.evaluation.protocols import Protocol
-from srntt_pipeline.figures import spread
 from srntt_pipeline.images import RGB, read_rgb, write_png
 from srntt_pipeline.layout import Group
 from srntt_pipeline.methods import Method
 from srntt_pipeline.methods.method import HR_WARP, NONE
 from srntt_pipeline.outputs import Output
-from srntt_pipeline.text import short_name
 
-_MOST_MATCHES = 3  # for these, references are searched once more
 _FILES = ("table.csv", "table.md", PER_IMAGE, "costs.csv", "metrics.json")
 
 
@@ -41,7 +38,6 @@ def describe(
     of the groups; `in_full`: names of those that have a grid and whose references are shown. `run`:
     what the page says of the run beside protocols and methods.
     """
-    matched = {jobs[i].group.name for i in spread(len(jobs), _MOST_MATCHES)}
     making = protocols[0].making
     shown = [
         _shown(
@@ -49,7 +45,6 @@ def describe(
             job,
             making,
             [row for row in per_image if row["image"] == job.group.name],
-            job.group.name in matched,
             job.group.name in in_full,
         )
         for job in jobs
@@ -105,13 +100,9 @@ def _shown(
     job: GroupJob,
     making: Making,
     per_image: Sequence[Mapping[str, Any]],
-    with_match: bool,
     in_full: bool,
 ) -> Shown:
-    """Return the pictures of a group; `in_full` with its grid and references.
-
-    `with_match`: with a picture of what was matched too, by the first method that matches patches.
-    """
+    """Return the pictures of a group; `in_full` with its grid and references."""
     group = job.group
     hr = make_hr(read_rgb(group.hr, grey=True), making)
 
@@ -138,11 +129,9 @@ def _shown(
     warped = image_path(REFERENCES, HR_WARP, group.name, making)
     if (out / warped).exists():
         pictures.append(Picture(HR_WARP, warped, "reference"))
-    if with_match and refs:
-        path = PAGE / "matches" / f"{group.name}.png"
-        title = f"{short_name(group.name)}: {', '.join(refs)}"
+    if job.with_match:
         images = Pictures(group, making, out, job.seed, job.device)
-        if draw_match(images, job.methods, title, out / path):
+        if path := draw_match(images, job.methods):
             figures.append(Picture("What the patches of LR were matched with", path, "figure"))
     return Shown(group.name, pictures, figures)
 

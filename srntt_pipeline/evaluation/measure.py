@@ -10,6 +10,7 @@ from typing import Any
 from srntt_pipeline.degradation import make_hr
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.evaluation.costs import COLUMNS, COSTS, read_costs
+from srntt_pipeline.evaluation.figures import draw_match
 from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paths import measured_path
 from srntt_pipeline.evaluation.perceptual import Ready, check_size, distance
@@ -27,7 +28,10 @@ from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 @dataclass(frozen=True)
 class GroupJob:
-    """One HR image to restore with each of `references` and to measure."""
+    """One HR image to restore with each of `references` and to measure.
+
+    `with_match`: the page shows what its patches were matched with.
+    """
 
     dataset: str
     group: Group
@@ -38,6 +42,7 @@ class GroupJob:
     out: Path
     methods: tuple[Method, ...]
     device: str
+    with_match: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,10 @@ def _images(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[SrImage]]
     references = tuple(
         name for name in job.references if any(other.measures(name) for other in alike)
     )
-    return pictures, pictures.of(job.methods, references)
+    images = pictures.of(job.methods, references)
+    if job.with_match and protocol.making == job.protocols[0].making:
+        draw_match(pictures, job.methods)
+    return pictures, images
 
 
 class _Record:

@@ -698,7 +698,7 @@ def test_methods_that_match_alike_share_matches_and_swapped_maps(
     monkeypatch.setattr(Restorer, "match", lambda *given: calls.append(given) or match(*given))
     chosen = {"references": ("L1", "LR", "all"), "max_images": 1}
     run(cufed, tmp_path, checkpoint, other, **chosen)
-    assert len(calls) == 6 + 5  # five levels and LR, each once; the picture of what matched
+    assert len(calls) == 6  # five levels and LR, each once, also for the picture of what matched
     assert len(swaps) == 3  # the image is one tile
 
 
