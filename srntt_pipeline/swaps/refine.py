@@ -4,7 +4,7 @@ relu3_1 has a position for every 4 px, so the exact search compares patches that
 What a reference shows one or two pixels aside is found, but fine texture does not lie where it
 lies in HR. Here every LR patch P_i, which the search matched at the pixel (Y, X) of a reference
 version, is compared with the patches that begin at (Y + a, X + b), a, b = -3…3, of the dense maps
-of Ref↓↑ (`dense`):
+of Ref↓↑ (`dense`; `references.down_up_mean`):
 
     s(i, y, x) = ⟨P_i, P(y, x)⟩ / ‖P(y, x)‖
     P(y, x) = relu3_1 of the phase (y mod 4, x mod 4), rows ⌊y/4⌋ … ⌊y/4⌋ + 2, columns likewise
@@ -35,8 +35,6 @@ TEXTURE_REACH = 1  # px around a match, by relu1_1
 PATCH_PX = PATCH * STRIDE
 # What is gathered at a time: more leaves the processor's cache.
 _CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
-
-Shapes = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -178,11 +176,8 @@ class Refinement:
         else:
             entry, place = texture.best()
         shape = self._norms.shape
-        row = self._row[entry] - self.reach + place // self._side
-        column = self._column[entry] - self.reach + place % self._side
-        index = PatchNumbers(self.shapes).numbers(
-            self._version[entry], row // STRIDE, column // STRIDE
-        )
+        version, row, column = self.place_of(entry, place)
+        index = PatchNumbers(self.shapes).numbers(version, row // STRIDE, column // STRIDE)
         phase = phase_of(row % STRIDE, column % STRIDE).to(torch.uint8)
         score = self._scores[entry, place].view(shape)
         return Correspondence(
@@ -218,9 +213,8 @@ class Refinement:
     def _pixel_numbers(self, entry: Tensor, place: Tensor) -> Tensor:
         """Return the numbers of places, version after version, row by row, pixel by pixel."""
         grids = [(STRIDE * height, STRIDE * width) for height, width in self.shapes]
-        row = self._row[entry] - self.reach + place // self._side
-        column = self._column[entry] - self.reach + place % self._side
-        return CellNumbers(grids).numbers(self._version[entry].clamp(min=0), row, column)
+        version, row, column = self.place_of(entry, place)
+        return CellNumbers(grids).numbers(version.clamp(min=0), row, column)
 
     def place_of(self, entry: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return version, row and column, px, at which the patches of these places begin."""
