@@ -466,11 +466,16 @@ def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not
         "shifts_px": [0],
         "precision": "float32",
     }
-    assert SwapParams().matched_by == plain  # or shards made before would be made again
-    assert SwapParams(upscaler="sisr.safetensors", encoder_weights="a.pth").matched_by == plain
-    assert SwapParams(references="lr").matched_by == {**plain, "references": "lr"}
+    refined = {**plain, "refine": "relu3_1", "refine_best": 1}
+    assert SwapParams().matched_by == refined
+    assert SwapParams(upscaler="sisr.safetensors", encoder_weights="a.pth").matched_by == refined
+    on_grid = {"refine": "none", "refine_best": 2}  # or shards made before would be made again
+    assert SwapParams(**on_grid).matched_by == plain
+    assert SwapParams(**on_grid, references="lr").matched_by == {**plain, "references": "lr"}
     flow = {"matching": "flow-raft", "references": "lr"}
-    assert SwapParams(**flow, scales=(0.5,), flow_weights="raft.pth").matched_by == flow
+    rest = {"scales": (0.5,), "flow_weights": "raft.pth"}
+    assert SwapParams(**flow, **rest).matched_by == {**flow, "refine": "relu3_1"}
+    assert SwapParams(**flow, **rest, refine="none").matched_by == flow
 
 
 @pytest.mark.parametrize(

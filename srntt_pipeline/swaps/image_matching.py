@@ -28,6 +28,7 @@ from srntt_pipeline.swaps.references import (
     down_up_mean,
     every_version,
     valid_places,
+    version_shape,
 )
 from srntt_pipeline.swaps.refine import (
     REACH,
@@ -59,7 +60,8 @@ def match_images(
 
     `lr_up` and `refs`: uint8 [H, W, 3] each, of any sizes. `upscaler`: what made LR↑; it makes
     Ref↓↑ too. `precision`: as `match_maps` takes it. `refine`, `refine_best`: whether matches are
-    refined to the pixel, by which maps, and from how many candidates (`refine`).
+    refined to the pixel, by which maps, and from how many candidates (`refine`); then each
+    reference has candidates of its own.
 
     `max_memory`: bytes of the process, beside what `Matcher.taken` counts. It decides how many
     windows of LR↑ are searched for at once; for more, references are encoded again. No result
@@ -69,6 +71,26 @@ def match_images(
     other patch: then all may be matched, so that every LR patch has a match.
     """
     to_pixel = refine != "none"
+    if to_pixel and len(refs) > 1:
+        # Each reference is refined around its own best, so the best of all is that of each one's.
+        usable = [_usable(ref, versions) for ref in refs]
+        each = [
+            match_images(
+                lr_up,
+                [ref],
+                versions,
+                encoder,
+                upscaler=upscaler,
+                max_memory=max_memory,
+                precision=precision,
+                refine=refine,
+                refine_best=refine_best,
+            )
+            if able or not any(usable)
+            else _nowhere(lr_up, ref, versions, encoder)
+            for ref, able in zip(refs, usable, strict=True)
+        ]
+        return sum(each[1:], start=each[0])
     tried = every_version(refs, versions)
     references = VersionsOfReferences(tried, encoder, upscaler, to_pixel=to_pixel)
     height, width = (side // STRIDE for side in lr_up.shape[:2])
@@ -111,6 +133,23 @@ def match_images(
                 release()
 
     return join(found(), parts)
+
+
+def _usable(ref: RGB, versions: Sequence[Augmentation]) -> bool:
+    """Tell whether any patch on the grid of any version sees no empty corner."""
+    masks = (valid_places(ref.shape, version) for version in versions)
+    return any(mask is None or bool(mask[::STRIDE, ::STRIDE].any()) for mask in masks)
+
+
+def _nowhere(
+    lr_up: RGB, ref: RGB, versions: Sequence[Augmentation], encoder: Encoder
+) -> Correspondence:
+    """Return the correspondence with a reference of which no patch may be matched."""
+    size = [side // STRIDE - HALO for side in lr_up.shape[:2]]
+    score = encoder.mean.new_full(size, -torch.inf)
+    shapes = tuple(version_shape(*ref.shape[:2], version) for version in versions)
+    index = torch.zeros_like(score, dtype=torch.int64)
+    return Correspondence(index, score, torch.zeros_like(score), shapes, index.to(torch.uint8))
 
 
 def _maps_of(image: RGB, parts: Sequence[Window], encoder: Encoder, layer: str) -> Iterator[Tensor]:

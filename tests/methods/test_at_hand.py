@@ -54,8 +54,9 @@ def test_it_is_fed_with_the_maps_that_the_swaps_say(scene, reference):
     found = method.super_resolve(scene, reference)
     matcher, images = matcher_for(SWAPS, "cpu"), scene.images(reference)
     match = match_images(
-        matcher.upscaler(scene.lr), images, matcher.versions, matcher.encoder, max_memory=1 << 30
-    )
+        matcher.upscaler(scene.lr), images, matcher.versions, matcher.encoder, max_memory=1 << 30,
+        refine="relu3_1",
+    )  # fmt: skip
     swapped = swap_features(match, images, matcher.versions, matcher.encoder)
     maps = {layer: values[None] for layer, values in swapped.maps.items()}
     with torch.no_grad():

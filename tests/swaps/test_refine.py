@@ -113,11 +113,13 @@ def test_it_is_its_definition(
 ) -> None:
     refs = [moved(photograph, 1, 2), moved(photograph, 9, 3)][:references]
     lr_up = upscale(downscale(hr))
-    coarse = grid_match(lr_up, refs, versions, encoder)
+    coarse = [grid_match(lr_up, [ref], versions, encoder) for ref in refs]
+    candidates = np.stack([places(one) for one in coarse])
+    candidates[..., 0] += len(versions) * np.arange(len(refs)).reshape(-1, 1, 1)
     found = match_images(lr_up, refs, versions, encoder, refine="relu3_1")
     assert found.phase is not None
     assert found.phase.dtype == torch.uint8
-    check(found, hr, refs, versions, encoder, places(coarse)[None])
+    check(found, hr, refs, versions, encoder, candidates)
 
 
 def test_a_moved_image_is_found_to_the_pixel(
@@ -149,9 +151,11 @@ def test_several_candidates_are_refined_each(
     monkeypatch.setattr(image_matching, "Refinement", spy)
     refs, lr_up = [moved(photograph, 1, 2), moved(photograph, 5, 3)], upscale(downscale(hr))
     found = match_images(lr_up, refs, ONE, encoder, refine="relu3_1", refine_best=best)
-    (candidates,) = seen
-    version, row, column = PatchNumbers(candidates.shapes).places(candidates.index)
-    check(found, hr, refs, ONE, encoder, torch.stack([version, 4 * row, 4 * column], -1).numpy())
+    candidates = []
+    for number, one in enumerate(seen):  # each reference has its own
+        _, row, column = PatchNumbers(one.shapes).places(one.index)
+        candidates.append(torch.stack([torch.full_like(row, number), 4 * row, 4 * column], -1))
+    check(found, hr, refs, ONE, encoder, torch.cat(candidates).numpy())
 
 
 def test_relu1_1_moves_the_match_by_a_pixel_at_most(

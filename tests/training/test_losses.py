@@ -169,7 +169,7 @@ def test_features_are_the_encoders_and_torchvisions(batch: Batch, features: Loss
     found, images = features(batch["hr"]), (batch["hr"] + 1) / 2
     encoder = load_encoder("random", 0, CPU)
     for layer, maps in encoder(images).items():
-        torch.testing.assert_close(found[layer], maps)
+        assert (found[layer] - maps).norm() < 1e-5 * maps.norm()  # the encoder's are Winograd's
     whole = make_layers(cfgs["E"])
     state = features.features.state_dict()
     whole.load_state_dict({k: state.get(k, v) for k, v in whole.state_dict().items()})
