@@ -29,10 +29,10 @@ _DECODING = 15  # its array, and of a WebP image three more of four bytes, of a 
 _VERSION = 14
 # Index, score and cosine of a patch, once in parts and once joined.
 _MATCH, _JOINED = 32, 16
-# To the pixel: a score and a place for each place around a patch's candidates, patches of 16 px;
-# of the largest version, which pixels a patch may begin at, with what that is summed of; and of one
-# window of it, of 544×544 px at most, what dense maps take beside what encoding does (measured).
-_PLACES, _PLACES_BESIDE, _MASK = 4, 64, 14
+# To the pixel: of the largest version, which pixels a patch may begin at, with what that is summed
+# of; and of one window of it, of 544×544 px at most, what dense maps take beside encoding
+# (measured).
+_MASK = 14
 _DENSE, _DENSE_PX = 900, 544**2
 # With optical flow whole relu3_1 maps of LR↑ and of Ref↓↑, the gathered patches, the flow itself.
 _FLOW, _FLOW_REF = 260, 64
@@ -74,12 +74,10 @@ def matching_bytes(lr_up: Size) -> int:
     return (_ARRAY + _MATCH // 16) * pixels(lr_up)
 
 
-def refined_bytes(lr_up: Size, refs: Sequence[Size], scale: float, best: int, places: int) -> int:
-    """Return what matches to the pixel take beside that: `places` around `best` candidates each."""
-    of_patch = best * (_PLACES * places + _PLACES_BESIDE)
+def refined_bytes(refs: Sequence[Size], scale: float) -> int:
+    """Return what matches to the pixel take beside that, with versions at most `scale` as large."""
     largest = max(map(pixels, refs), default=0) * max(1.0, scale) ** 2
-    of_window = _DENSE * min(largest, _DENSE_PX)
-    return of_patch * pixels(lr_up) // 16 + int(_MASK * largest + of_window)
+    return int(_MASK * largest + _DENSE * min(largest, _DENSE_PX))
 
 
 def flow_bytes(lr_up: Size, refs: Sequence[Size]) -> int:

@@ -31,6 +31,7 @@ from srntt_pipeline.swaps.references import (
     version_shape,
 )
 from srntt_pipeline.swaps.refine import (
+    PLACES_VALUES,
     REACH,
     TEXTURE_REACH,
     Around,
@@ -95,8 +96,8 @@ def match_images(
     references = VersionsOfReferences(tried, encoder, upscaler, to_pixel=to_pixel)
     height, width = (side // STRIDE for side in lr_up.shape[:2])
     parts = list(windows(height, width, HALO))
-    largest = parts[0].positions
-    together = max(1, share(max_memory) // (FLOAT_BYTES * CHANNELS["relu3_1"] * largest))
+    values = CHANNELS["relu3_1"] + (refine_best * PLACES_VALUES if to_pixel else 0)
+    together = max(1, share(max_memory) // (FLOAT_BYTES * values * parts[0].positions))
 
     def found() -> Iterator[Correspondence]:
         for start in range(0, len(parts), together):

@@ -18,7 +18,6 @@ from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation, versions
-from srntt_pipeline.swaps.refine import REACH, TEXTURE_REACH
 from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
 
@@ -52,15 +51,8 @@ class Matcher:
             + memory.matching_bytes(lr_up)
             + memory.versions_bytes(refs, self.largest_scale)
             + (memory.flow_bytes(lr_up, refs) if self.flow else 0)
-            + self._refined(lr_up, refs)
+            + (memory.refined_bytes(refs, self.largest_scale) if self.refine != "none" else 0)
         )
-
-    def _refined(self, lr_up: Size, refs: Sequence[Size]) -> int:
-        if self.refine == "none":
-            return 0
-        reach = REACH + (TEXTURE_REACH if self.refine == "relu1_1" else 0)
-        places = (2 * reach + 1) ** 2
-        return memory.refined_bytes(lr_up, refs, self.largest_scale, self.refine_best, places)
 
     @property
     def largest_scale(self) -> float:

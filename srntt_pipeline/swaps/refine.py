@@ -33,6 +33,8 @@ from srntt_pipeline.swaps.windows import Window
 REACH = 3  # px around a match on the grid: the next one is 4 px away
 TEXTURE_REACH = 1  # px around a match, by relu1_1
 PATCH_PX = PATCH * STRIDE
+# For each candidate: a score for every place around it, and where these are.
+PLACES_VALUES = (2 * (REACH + TEXTURE_REACH) + 1) ** 2 + 16
 # What is gathered at a time: more leaves the processor's cache.
 _CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
 

@@ -46,6 +46,10 @@ def test_a_pair_takes_what_its_parameters_ask_for(dataset: Path) -> None:
     assert needs(store="maps") > plain + 12_000_000 * 448 * 2
     assert needs(references="lr") < plain
     of_small = pair_memory(small, PARAMS, matcher(PARAMS))
+    # Dense maps take 900 bytes for each pixel of the small reference.
+    assert of_small.least < memory.LEAST_TO_MATCH + (25 << 20)
+    on_grid = PARAMS.model_copy(update={"refine": "none"})
+    of_small = pair_memory(small, on_grid, matcher(on_grid))
     assert of_small.least < memory.LEAST_TO_MATCH + (1 << 20)
     both = largest([of_small, pair_memory(large, PARAMS, matcher(PARAMS))])
     assert both.least == plain
