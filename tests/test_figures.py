@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import ConnectionPatch
 from matplotlib.text import Text
 from PIL import Image
 
@@ -57,3 +59,50 @@ def test_figure_of_very_many_columns_is_drawn_smaller(tmp_path):
     figure = Figure(figsize=(900, 1))
     save_figure(figure, tmp_path / "x.png")
     assert Image.open(tmp_path / "x.png").size[0] <= 30_000
+
+
+def match_like():
+    """Images beside each other, a bar of colours, and a line from one to the other."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots(1, 2)
+    shown = [axis.imshow(np.arange(35).reshape(5, 7)) for axis in axes]
+    axes[0].set_title("two\nlines")
+    bar = axes[1].inset_axes((0, -0.1, 1, 0.05))
+    figure.colorbar(shown[1], cax=bar, orientation="horizontal")
+    figure.suptitle("title")
+    line = ConnectionPatch((1, 1), (4, 3), "data", "data", axesA=axes[0], axesB=axes[1])
+    figure.add_artist(line)
+    return figure
+
+
+def test_the_rounding_of_the_layout_changes_no_byte(tmp_path, monkeypatch):
+    """Matplotlib's solver rounds as objects lie in memory."""
+    execute, rng = ConstrainedLayoutEngine.execute, np.random.default_rng(0)
+    placed = set()
+
+    def jittered(engine, figure):
+        result = execute(engine, figure)
+        for axes in figure.axes:
+            bounds = np.array(axes.get_position(original=True).bounds)
+            axes._set_position(bounds + rng.normal(0, 1e-12, 4), which="original")
+            placed.add(axes.get_position(original=True).bounds)
+        return result
+
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", jittered)
+    made = set()
+    for number in range(5):
+        save_figure(match_like(), tmp_path / f"{number}.png")
+        made.add((tmp_path / f"{number}.png").read_bytes())
+    assert len(placed) >= 10
+    assert len(made) == 1
+
+
+def test_the_layout_is_that_of_matplotlib(tmp_path):
+    save_figure(match_like(), tmp_path / "ours.png")
+    match_like().savefig(tmp_path / "theirs.png", dpi=110)
+    ours, theirs = (
+        np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int)
+        for name in ("ours", "theirs")
+    )
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).mean() < 0.1
