@@ -56,8 +56,9 @@ def child(folder: Path, gib: float, threads: int) -> None:
     def first(lr, ref, *others):  # type: ignore[no-untyped-def]
         if next(count) < EARNEST:
             return search(lr, ref, *others)
-        shape = lr.shape[1] - 2, lr.shape[2] - 2
-        places = torch.linspace(0, (ref.shape[1] - 2) * (ref.shape[2] - 2) - 1, shape[0] * shape[1])
+        shape = others[-1], lr.shape[1] - 2, lr.shape[2] - 2  # the first: how many matches of each
+        last = (ref.shape[1] - 2) * (ref.shape[2] - 2) - 1
+        places = torch.linspace(0, last, shape[0] * shape[1] * shape[2])
         return torch.ones(shape), places.long().view(shape)
 
     correspondence._best_in = first

@@ -86,15 +86,15 @@ class Pair:
         """Return the maps of all versions, all layers: what the usual ways keep."""
         return [self.encoder.encode(image) for image in self.images]
 
-    def match_maps(self) -> Correspondence:
-        """Return our correspondence, with its masks."""
+    def match(self) -> Correspondence:
+        """Return our correspondence on relu3_1's grid, with its masks."""
         masks = [valid_patches(r.shape, version) for r in self.refs for version in self.versions]
         valid = [None if mask is None else torch.from_numpy(mask.copy()) for mask in masks]
         return match_maps(self.lr, self.ref_maps, valid)
 
     def write(self, store: str, found: Correspondence, swapped: Maps | None) -> None:
         """Write one shard, as `precompute-swaps` does."""
-        params = SwapParams.model_validate({"store": store})
+        params = SwapParams.model_validate({"store": store, "refine": "none"})
         stored = StoredSwap("pair", "0" * 64, ("0" * 64,) * len(self.refs), found, maps=swapped)
         write_shard(
             self.out / f"{store}.h5", ShardHeader(self.encoder.identity, params, ""), [stored]
