@@ -21,6 +21,7 @@ from srntt_pipeline.images import RGB, SCALE
 References = Literal["each", "all", "stitched", "best"]
 
 
+_HALF_SLACK = 1e-7  # luma of 8-bit RGB is a multiple of 1/255000, which is larger
 # ITU-R BT.601 luma of R, G, B in 0…255: 16…235.
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
 
@@ -116,7 +117,8 @@ class Protocol:
         if self.channel == "rgb":
             return values
         luma = 16 + values @ _LUMA
-        return np.floor(luma + 0.5) if self.rounding == "8-bit luma" else luma
+        # Halves go up, as in MATLAB, also where the sum of floats falls just below one.
+        return np.floor(luma + 0.5 + _HALF_SLACK) if self.rounding == "8-bit luma" else luma
 
 
 _COLUMNS = (

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -57,7 +57,9 @@ def as_measured(image, name):
     channel, border, _ = EXPECTED[name]
     values = bt601_luma(image) if channel == "luma" else image.astype(float)
     if name in MATLAB:
-        values = np.floor(values + 0.5)
+        # In whole numbers: floats may put a half below itself, and MATLAB rounds halves up.
+        sums = image.astype(np.int64) @ np.array([65481, 128553, 24966]) + 16 * 255_000
+        values = ((sums + 127_500) // 255_000).astype(float)
     return values[border:-border, border:-border] if border else values
 
 
@@ -167,6 +169,7 @@ def test_lr_and_bicubic_are_made_by_the_kernel_of_the_protocol(shared):
 
 @EACH_PROTOCOL
 @settings(max_examples=10, deadline=None)
+@example(seed=21493, height=25, width=29, noise=1.0)  # a pixel of luma 125.5 exactly
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(19, 48),
