@@ -35,9 +35,8 @@ WAYS = {
     "scales and rotations": augmentations(SCALES, ROTATIONS),
     "all": augmentations(SCALES, ROTATIONS, SHIFTS),
 }
-_ROOM = (
-    256 << 20
-)  # bytes of maps that the encoder keeps for each pair, as `precompute-swaps` has it
+# Bytes of maps that the encoder keeps for each pair, as `precompute-swaps` has it.
+_ROOM = 256 << 20
 
 Sample = tuple[RGB, list[RGB]]
 

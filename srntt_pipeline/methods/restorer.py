@@ -18,8 +18,7 @@ from srntt_pipeline.methods.tiles import Tiling
 from srntt_pipeline.models import SRNTT
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.matcher import check_networks, load_matcher
+from srntt_pipeline.swaps.matcher import check_networks, encoder_for, load_matcher
 from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 
 SR_MEMORY = 4 << 30  # bytes, of a process that super-resolves, if it is enough
@@ -43,10 +42,7 @@ class Restorer:
         if info.encoder is None or info.swaps is None or not isinstance(model, SRNTT):
             raise InputError(f"{checkpoint.path}: {info.model} is not fed with swapped maps")
         self.checkpoint, self.device, self.swaps = checkpoint, device, _on(device, info.swaps)
-        weights = files.found(info.swaps).encoder_weights
-        self.encoder = load_encoder(
-            weights, info.swaps.encoder_seed, device, info.swaps.encoder_precision
-        )
+        self.encoder = encoder_for(files.found(info.swaps), device)
         if self.encoder.identity.sha256 != info.encoder.sha256:
             raise InputError(
                 f"{checkpoint.path} was trained with {info.encoder}, not with "

@@ -169,7 +169,7 @@ class Search:
         """Return the correspondence over all versions; raise ValueError where nothing matched."""
         candidates = self.candidates()
         score, shapes = candidates.score[0], candidates.shapes
-        return Correspondence(candidates.index[0], score, self.cosine(score), shapes)
+        return Correspondence(candidates.index[0], score, cosines(score, self._norms), shapes)
 
     def candidates(self) -> "Candidates":
         """Return the best matches of each LR patch; raise ValueError where one has none."""
@@ -178,10 +178,6 @@ class Search:
         if bool((self._score[0] == -torch.inf).any()):
             raise ValueError("no patch of any reference may be matched")
         return Candidates(self._index, self._score, tuple(self._shapes))
-
-    def cosine(self, score: Tensor) -> Tensor:
-        """Return the cosines, float32 in [0, 1], of matches of these scores, both [h-2, w-2]."""
-        return (score / self._norms).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -217,6 +213,11 @@ def join(found: Iterable[Correspondence], parts: Sequence[Window]) -> Correspond
     return Correspondence(**whole, shapes=shapes)
 
 
+def cosines(score: Tensor, norms: Tensor) -> Tensor:
+    """Return the cosines, in [0, 1], of matches of these scores of LR patches of these norms."""
+    return (score / norms).clamp(0, 1)
+
+
 def patch_norms(maps: Tensor) -> Tensor:
     """Return ‖P‖ of every 3×3 patch of a map [C, h, w], float32 [h-2, w-2], never zero."""
     if min(maps.shape[1:]) < PATCH:
@@ -226,14 +227,18 @@ def patch_norms(maps: Tensor) -> Tensor:
         # the cores that the search wants.
         values = maps.numpy()
         squares = np.einsum("chw,chw->hw", values, values)
-        return torch.from_numpy(np.sqrt(np.maximum(_box_sums(squares), 1e-12)))
-    return _box_sums(maps.square().sum(0)).clamp_min(1e-12).sqrt()
+        return torch.from_numpy(np.sqrt(np.maximum(box_sums(squares), 1e-12)))
+    return box_sums(maps.square().sum(0)).clamp_min(1e-12).sqrt()
 
 
-def _box_sums(values: Any) -> Any:
-    """Return the sums over 3×3 positions, [h-2, w-2], of an array or tensor [h, w]."""
-    by_rows = values[:-2] + values[1:-1] + values[2:]
-    return by_rows[:, :-2] + by_rows[:, 1:-1] + by_rows[:, 2:]
+def box_sums(values: Any, apart: int = 1) -> Any:
+    """Return the sums over 3×3 positions, `apart` from each other, of an array or tensor [h, w].
+
+    [h - 2·apart, w - 2·apart].
+    """
+    end = 2 * apart
+    by_rows = values[:-end] + values[apart:-apart] + values[end:]
+    return by_rows[:, :-end] + by_rows[:, apart:-apart] + by_rows[:, end:]
 
 
 def _best_in(

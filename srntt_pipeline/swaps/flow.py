@@ -29,7 +29,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, resize
 from srntt_pipeline.maps import STRIDE, to_tensor
-from srntt_pipeline.swaps.correspondence import Candidates, Correspondence, patch_norms
+from srntt_pipeline.swaps.correspondence import Candidates, Correspondence, cosines, patch_norms
 from srntt_pipeline.swaps.dense import phase_of
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.image_matching import VersionsOfReferences
@@ -141,8 +141,7 @@ def score_matches(lr: Tensor, ref: Tensor, index: Tensor) -> Correspondence:
             shifted = lr[:, down : down + height, right : right + width]
             products += (shifted * ref[:, top + down, left + right]).sum(0)
     score = products / patch_norms(ref)[top, left]
-    cosine = (score / patch_norms(lr)).clamp(0, 1)
-    return Correspondence(index, score, cosine, (shape,))
+    return Correspondence(index, score, cosines(score, patch_norms(lr)), (shape,))
 
 
 def load_flow(params: MatchParams, device: torch.device) -> Flow | None:

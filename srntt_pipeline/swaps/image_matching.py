@@ -27,6 +27,7 @@ from srntt_pipeline.swaps.references import (
     down_up,
     down_up_mean,
     every_version,
+    valid_patches,
     valid_places,
     version_shape,
 )
@@ -74,7 +75,7 @@ def match_images(
     to_pixel = refine != "none"
     if to_pixel and len(refs) > 1:
         # Each reference is refined around its own best, so the best of all is that of each one's.
-        usable = [_usable(ref, versions) for ref in refs]
+        usable = [_usable(every_version([ref], versions)) for ref in refs]
         each = [
             match_images(
                 lr_up,
@@ -136,10 +137,10 @@ def match_images(
     return join(found(), parts)
 
 
-def _usable(ref: RGB, versions: Sequence[Augmentation]) -> bool:
+def _usable(tried: Sequence[tuple[RGB, Augmentation]]) -> bool:
     """Tell whether any patch on the grid of any version sees no empty corner."""
-    masks = (valid_places(ref.shape, version) for version in versions)
-    return any(mask is None or bool(mask[::STRIDE, ::STRIDE].any()) for mask in masks)
+    masks = (valid_patches(ref.shape, version) for ref, version in tried)
+    return any(mask is None or bool(mask.any()) for mask in masks)
 
 
 def _nowhere(
@@ -177,9 +178,7 @@ class VersionsOfReferences:
         self._tried, self._encoder, self._upscaler = tried, encoder, upscaler
         self._to_pixel = to_pixel
         self._last: tuple[int, Mask | None] | None = None
-        self._masked = True
-        masks = map(self._mask, range(len(tried)))
-        self._masked = any(mask is None or mask[::STRIDE, ::STRIDE].any() for mask in masks)
+        self._masked = _usable(tried)  # else all may be matched
 
     def _image(self, number: int) -> RGB:
         image = augment(*self._tried[number])

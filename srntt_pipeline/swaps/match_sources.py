@@ -56,14 +56,14 @@ def sources(match: Match) -> Sources:
     found = match.found
     places = PatchNumbers(found.shapes).places(found.index.cpu())
     maps, top, left = (each.numpy() for each in places)
-    shifts = np.stack(np.divmod(found.phases.cpu().numpy().astype(int), STRIDE)[::-1], -1)
+    down, right = (each.numpy() for each in shift_of(found.phases.cpu().long()))
     tried = every_version(match.refs, match.tried)
     box = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * PATCH_PX
     corners = np.zeros((*maps.shape, 4, 2))
     for number in np.unique(maps):
         here = maps == number
-        begins = np.stack([left[here], top[here]], 1) * STRIDE + shifts[here]
-        in_version = begins[:, None] + box
+        x, y = STRIDE * left[here] + right[here], STRIDE * top[here] + down[here]
+        in_version = np.stack([x, y], 1)[:, None] + box
         ref, version = tried[number]
         corners[here] = _undo(in_version, version, ref)
     per_ref = len(match.tried)

@@ -20,8 +20,8 @@ from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.memory import MAX_MEMORY
 from srntt_pipeline.outputs import Output, check_place, open_output
 from srntt_pipeline.parallel import run_all
-from srntt_pipeline.swaps.encoder import Encoder, load_encoder
-from srntt_pipeline.swaps.matcher import load_matcher
+from srntt_pipeline.swaps.encoder import Encoder
+from srntt_pipeline.swaps.matcher import encoder_for, load_matcher
 from srntt_pipeline.swaps.pair_memory import check_pairs
 from srntt_pipeline.swaps.shard_job import (
     ShardJob,
@@ -61,9 +61,7 @@ def precompute_swaps(
     check_place(out, "swaps", [dataset])  # said before anything is loaded
     chosen = choose_device(device)
     pairs = read_train_pairs(dataset)
-    encoder = load_encoder(
-        params.encoder_weights, params.encoder_seed, chosen, params.encoder_precision
-    )
+    encoder = encoder_for(params, chosen)
     matcher = load_matcher(params, encoder)
     networks = matcher.networks
     if not merge:

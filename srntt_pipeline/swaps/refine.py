@@ -25,7 +25,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.maps import FLOAT_BYTES, STRIDE
-from srntt_pipeline.swaps.correspondence import Candidates, Correspondence, patch_norms
+from srntt_pipeline.swaps.correspondence import (
+    Candidates,
+    Correspondence,
+    box_sums,
+    cosines,
+    patch_norms,
+)
 from srntt_pipeline.swaps.dense import phase_of, shift_of
 from srntt_pipeline.swaps.patches import HALO, PATCH, CellNumbers, PatchNumbers
 from srntt_pipeline.swaps.windows import Window
@@ -64,7 +70,7 @@ class Refinement:
     ) -> None:
         self.reach, self.shapes = reach, found.shapes
         self._rows, self._width = lr.flatten(1).t().contiguous(), lr.shape[2]
-        self._norms = patch_norms(lr)
+        self._norms, self._patches = patch_norms(lr), PatchNumbers([(lr.shape[1], lr.shape[2])])
         self._count = len(found.index)
         version, row, column = PatchNumbers(found.shapes).places(found.index)
         down, right = (0, 0) if phase is None else shift_of(phase.long())
@@ -160,9 +166,8 @@ class Refinement:
         `cells`, int64 [n, rows + 4, columns + 4]: the positions that the patches of each lie on;
         result [n, rows, columns].
         """
-        patches = entries % self._norms.numel()
-        patch_width = self._width - HALO
-        corner = patches // patch_width * self._width + patches % patch_width
+        _, row, column = self._patches.places(entries % self._patches.count)
+        corner = row * self._width + column
         around = torch.arange(PATCH, device=maps.device)
         lr = corner[:, None] + (around[:, None] * self._width + around).flatten()
         count, rows, columns = cells.shape
@@ -185,17 +190,17 @@ class Refinement:
         return Correspondence(
             index.view(shape),
             score,
-            (score / self._norms).clamp(0, 1),
+            cosines(score, self._norms),
             self.shapes,
             phase.view(shape),
         )
 
-    def best(self, within: int = REACH) -> tuple[Tensor, Tensor]:
+    def best(self) -> tuple[Tensor, Tensor]:
         """Return for each LR patch, in a row, the entry and the place around it of the best score.
 
-        `within`: px, how far from the candidates.
+        Places farther than REACH are scored for a step that follows, and take no part.
         """
-        far = abs(torch.arange(self._side, device=self._scores.device) - self.reach) > within
+        far = abs(torch.arange(self._side, device=self._scores.device) - self.reach) > REACH
         scores = self._scores.masked_fill((far[:, None] | far).flatten(), -torch.inf)
         places = scores.argmax(1)
         scores = scores.gather(1, places[:, None])[:, 0].view(self._count, -1)
@@ -264,7 +269,8 @@ class TextureStep:
         norms = F.avg_pool2d(squares, PATCH_PX, 1, divisor_override=1)[0, 0].clamp_min(1e-12).sqrt()
         side = PATCH_PX + 2 * TEXTURE_REACH
         step = max(1, _CHUNK_BYTES[device.type] // (len(maps) * FLOAT_BYTES * 2 * side**2))
-        patch_width = self._lr.shape[2] // STRIDE - HALO
+        lr_width = self._lr.shape[2]
+        numbers = PatchNumbers([(self._lr.shape[1] // STRIDE, lr_width // STRIDE)])
         in_patch, in_window = (
             torch.arange(PATCH_PX, device=device),
             torch.arange(side, device=device),
@@ -275,8 +281,9 @@ class TextureStep:
             y = (row[:, None] + in_window).clamp(0, maps.shape[1] - 1)
             x = (column[:, None] + in_window).clamp(0, width - 1)
             refs = of_ref[y[:, :, None] * width + x[:, None, :]]
-            corner = STRIDE * (patches // patch_width * self._lr.shape[2] + patches % patch_width)
-            lr = of_lr[corner[:, None, None] + in_patch[:, None] * self._lr.shape[2] + in_patch]
+            _, lr_row, lr_column = numbers.places(patches)
+            corner = STRIDE * (lr_row * lr_width + lr_column)
+            lr = of_lr[corner[:, None, None] + in_patch[:, None] * lr_width + in_patch]
             for place in range(_TEXTURE_SIDE**2):
                 down, right = divmod(place, _TEXTURE_SIDE)
                 here = refs[:, down : down + PATCH_PX, right : right + PATCH_PX]
@@ -321,8 +328,7 @@ def dense_norms(maps: Tensor) -> Tensor:
     """
     squares = torch.linalg.vector_norm(maps, dim=2).square()
     squares = F.pad(squares, [0, _PATCH_REACH, 0, _PATCH_REACH])
-    rows = squares[:-4] + squares[2:-2] + squares[4:]
-    sums = rows[:, :-4] + rows[:, 2:-2] + rows[:, 4:]
+    sums: Tensor = box_sums(squares, apart=2)
     return sums.clamp_min(1e-12).sqrt()
 
 

@@ -18,15 +18,15 @@ from torch import Tensor
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import child, read_array, read_text
-from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, STRIDE, Maps
+from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, Maps
 from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.swaps.dense import PHASES, shift_of
 from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, version_shape
 
 TYPES: dict[str, npt.DTypeLike] = {
     "index": np.uint32, "cosine": np.float32, "phase": np.uint8,
 }  # fmt: skip
-_COSINE = {2: "score", 3: "cosine", 4: "cosine"}  # what the format's versions call it
 # A pair beyond these is none that we make: LR patches of an HR image of 268 megapixels.
 _MOST_VERSIONS, _MOST_SIDE, _MOST_PATCHES = 1 << 14, 1 << 14, 1 << 24
 
@@ -53,11 +53,12 @@ def read_swap(group: h5py.Group, name: str, version: int, *, refined: bool) -> S
     shapes = read_array(group, "shapes", np.uint16, (_MOST_VERSIONS, 2))
     sides = (_MOST_SIDE, _MOST_SIDE)
     index = read_array(group, "index", TYPES["index"], sides)
-    cosine = read_array(group, _COSINE[version], TYPES["cosine"], sides)
+    called = "score" if version == 2 else "cosine"
+    cosine = read_array(group, called, TYPES["cosine"], sides)
     if shapes.shape[1] != 2 or not shapes.size or shapes.min() < PATCH:
         raise ValueError("shapes are not those of reference versions")
     if index.shape != cosine.shape or not 0 < index.size <= _MOST_PATCHES:
-        raise ValueError(f"index is {index.shape} and {_COSINE[version]} {cosine.shape}")
+        raise ValueError(f"index is {index.shape} and {called} {cosine.shape}")
     pairs = tuple((int(height), int(width)) for height, width in shapes)
     if int(index.max()) >= PatchNumbers(pairs).count:
         raise ValueError("index leads beyond the patches of the references")
@@ -78,12 +79,11 @@ def _phase(group: h5py.Group, index: Tensor, shapes: tuple[tuple[int, int], ...]
     phase = torch.from_numpy(read_array(group, "phase", TYPES["phase"], (_MOST_SIDE, _MOST_SIDE)))
     if phase.shape != index.shape:
         raise ValueError(f"phase is {tuple(phase.shape)}, index {tuple(index.shape)}")
-    if int(phase.max()) >= STRIDE**2:
-        raise ValueError(f"phase {int(phase.max())}, above {STRIDE**2 - 1}")
+    if int(phase.max()) >= PHASES:
+        raise ValueError(f"phase {int(phase.max())}, above {PHASES - 1}")
     version, *places = PatchNumbers(shapes).places(index)
     last = torch.tensor(shapes)[version] - PATCH  # of the patches on the grid, rows and columns
-    moved = phase.long() // STRIDE, phase.long() % STRIDE
-    for axis, (place, shift) in enumerate(zip(places, moved, strict=True)):
+    for axis, (place, shift) in enumerate(zip(places, shift_of(phase.long()), strict=True)):
         if bool(((shift > 0) & (place >= last[..., axis])).any()):
             raise ValueError("phase leads beyond the patches of the references")
     return phase

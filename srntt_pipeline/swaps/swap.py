@@ -26,6 +26,7 @@ maps. So to the swap a version in a phase is what a version is.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -34,7 +35,7 @@ from torch.nn import functional as F
 
 from srntt_pipeline.maps import CELLS, LAYERS, Maps
 from srntt_pipeline.swaps.correspondence import Correspondence
-from srntt_pipeline.swaps.dense import channels_last, gather_cells, half_of
+from srntt_pipeline.swaps.dense import PHASES, channels_last, gather_cells, half_of
 from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers, Places
 
 
@@ -86,28 +87,24 @@ def swap_layers(found: Mapping[str, Correspondence], encode: Callable[[int], Raw
     shapes = next(iter(windows.values())).shapes
     patches = PatchNumbers(shapes)
     matched = {key: patches.places(window.index) for key, window in windows.items()}
+    # A sheet is a version in a phase; those of one version and half follow each other.
+    sheets = {key: PHASES * places.grid + windows[key].phases for key, places in matched.items()}
+    used = {sheet for each in sheets.values() for sheet in each.unique().tolist()}
+    order = sorted(used, key=lambda sheet: (sheet // PHASES, half_of(sheet % PHASES)))
     sums: Maps = {}
-    for number, shape in enumerate(shapes):
-        used = {
-            key: windows[key].phases[places.grid == number].unique().tolist()
-            for key, places in matched.items()
-        }
-        phases = sorted({phase for each in used.values() for phase in each}, key=half_of)
-        maps = encode(number) if phases else None
-        for phase in phases:
+    for number, of_version in groupby(order, lambda sheet: sheet // PHASES):
+        maps = encode(number)
+        for sheet in of_version:
             sources = {
-                key: _sources(
-                    places, (places.grid == number) & (windows[key].phases == phase), shape
-                )
-                for key, places in matched.items()
-                if phase in used[key]
+                key: _sources(matched[key], here, shapes[number])
+                for key, each in sheets.items()
+                if bool((here := each == sheet).any())
             }
             for layer, window in found.items():
                 if id(window) not in sources:
                     continue
                 gathered = sources[id(window)]
-                assert maps is not None
-                cells = maps.cells(layer, phase, gathered.rows, gathered.columns)
+                cells = maps.cells(layer, sheet % PHASES, gathered.rows, gathered.columns)
                 if layer not in sums:
                     height, width = _positions(window)
                     sums[layer] = cells.new_zeros(height * width, cells.shape[1])

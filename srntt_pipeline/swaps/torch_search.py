@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,9 +65,9 @@ def _best_in(
             band = slice(ref_top, ref_top + tile)
             products = _products(block, ref[:, ref_top : ref_top + tile + HALO])
             found = _best_of_tile(products, factors[band], penalties[band], count)
-            here = np.s_[:, top:bottom]
-            score[here], index[here] = keep_best(
-                score[here], index[here], found[0], found[1] + patches.numbers(0, ref_top, 0)
+            here = slice(top, bottom)
+            score[:, here], index[:, here] = keep_best(
+                score[:, here], index[:, here], found[0], found[1] + patches.numbers(0, ref_top, 0)
             )
     return score, index
 

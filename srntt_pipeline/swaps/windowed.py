@@ -159,8 +159,7 @@ class WindowedSwap:
 
     def _encode(self, block: "_Block") -> RawMaps:
         version = self._version(block.version)
-        shape = version.shape[0] // STRIDE, version.shape[1] // STRIDE
-        seen = block.positions.grown(AROUND, *shape)
+        seen = block.positions.grown(AROUND, *self._found.shapes[block.version])
         pixels = seen.pixels(version)
         if self._found.phase is None:
             maps: RawMaps = GridMaps(next(self._encoder.encode_each([pixels])))

@@ -31,35 +31,31 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _made(dataset: Path, factory: pytest.TempPathFactory, params: SwapParams) -> Path:
+    out = factory.mktemp("tiny") / "swaps"
+    precompute_swaps(dataset, out, params, workers=1, device="cpu")
+    return out
+
+
 @pytest.fixture(scope="session")
 def tiny_swaps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their correspondences, to the pixel, in two shards."""
-    out = tmp_path_factory.mktemp("tiny") / "swaps"
-    precompute_swaps(tiny_dataset, out, TINY, workers=1, device="cpu")
-    return out
+    return _made(tiny_dataset, tmp_path_factory, TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_maps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with maps."""
+    return _made(tiny_dataset, tmp_path_factory, TINY.model_copy(update={"store": "maps"}))
 
 
 @pytest.fixture(scope="session")
 def grid_swaps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with matches on relu3_1's grid, as they were before they were refined."""
-    out = tmp_path_factory.mktemp("tiny") / "grid"
-    precompute_swaps(tiny_dataset, out, ON_GRID, workers=1, device="cpu")
-    return out
+    """Matches on relu3_1's grid, as they were before they were refined."""
+    return _made(tiny_dataset, tmp_path_factory, ON_GRID)
 
 
 @pytest.fixture(scope="session")
 def grid_maps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Those with maps."""
-    out = tmp_path_factory.mktemp("tiny") / "grid_maps"
-    params = ON_GRID.model_copy(update={"store": "maps"})
-    precompute_swaps(tiny_dataset, out, params, workers=1, device="cpu")
-    return out
-
-
-@pytest.fixture(scope="session")
-def tiny_maps(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The correspondences to the pixel, with maps."""
-    out = tmp_path_factory.mktemp("tiny") / "maps"
-    params = TINY.model_copy(update={"store": "maps"})
-    precompute_swaps(tiny_dataset, out, params, workers=1, device="cpu")
-    return out
+    return _made(tiny_dataset, tmp_path_factory, ON_GRID.model_copy(update={"store": "maps"}))
