@@ -225,9 +225,9 @@ class MatchParams(Section):
     )
     encoder_precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Of VGG19's convolutions. `bfloat16` changes maps by half a per cent, and "
-        "matches with them; how many is measured on some pairs and said. It is faster on "
-        "processors with AMX and on GPUs.",
+        description="Of VGG19's convolutions. `bfloat16` changes maps by 0.3 % of their norm, and "
+        "matches with them; how many is measured on some pairs and said. Choose it where the "
+        "processor has AMX.",
     )
     precision: Literal["float32", "tf32", "float16", "bfloat16"] = Field(
         "float32",

@@ -17,6 +17,7 @@ from srntt_pipeline.config import Refine
 from srntt_pipeline.images import RGB, upscale
 from srntt_pipeline.maps import CHANNELS, FLOAT_BYTES, STRIDE
 from srntt_pipeline.memory import MAX_MEMORY, release, share
+from srntt_pipeline.swaps.cached_encoder import CachedEncoder
 from srntt_pipeline.swaps.correspondence import Correspondence, Search, join
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.patches import HALO, PATCH
@@ -73,6 +74,9 @@ def match_images(
     other patch: then all may be matched, so that every LR patch has a match.
     """
     to_pixel = refine != "none"
+    if to_pixel and not isinstance(encoder, CachedEncoder):
+        # Dense maps go on from what the search encodes, and LR↑ is encoded once for all references.
+        encoder = CachedEncoder(encoder, share(max_memory))
     if to_pixel and len(refs) > 1:
         # Each reference is refined around its own best, so the best of all is that of each one's.
         usable = [_usable(every_version([ref], versions)) for ref in refs]

@@ -197,8 +197,8 @@ def down_up_mean(image: RGB, upscaler: Callable[[RGB], RGB] = upscale) -> RGB:
     """Return the mean of Ref↓↑ over four ways to lay LR's pixels over `image`, rounded.
 
     They begin 0 or 2 px before it, down and right. Ref↓↑ is sharper between two of LR's pixels than
-    on another place of their grid, so the same thing moved by a pixel or two looks otherwise in it;
-    in the mean hardly. Matches to the pixel are looked for in this.
+    at their centres, so the same thing moved by a pixel or two looks otherwise in it; in the mean
+    hardly. Matches to the pixel are looked for in this. Sides of `image` are multiples of 4 px.
     """
     total = np.zeros(image.shape, np.float32)
     for down in (0, STRIDE // 2):
