@@ -16,7 +16,7 @@ Size = tuple[int, int]  # height and width, px
 
 MAX_MEMORY = 2 << 30  # bytes, of a process
 # Of these, what Python, PyTorch's CUDA build and an encoder at work on one window take (measured:
-# 1.18 GiB), and what they take without an encoder at work (measured: 0.78 GiB).
+# 1.09 GiB), and what they take without an encoder at work (measured: 0.78 GiB).
 FIXED_MEMORY = 5 << 28
 START_MEMORY = 7 << 27
 _LEAST_SHARE = 16 << 20

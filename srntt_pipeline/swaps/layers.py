@@ -19,6 +19,9 @@ from srntt_pipeline.maps import INDEX, EncoderIdentity
 EncoderPrecision = Literal["float32", "bfloat16"]
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
+# On a CPU what a convolution takes beside its maps is several times these. So maps go through it in
+# strips of about so many values of a channel, with rows that Winograd's tiles of 6×6 divide.
+_STRIP, _TILE = 1 << 15, 6
 _LEAST_CHANNELS = 16  # below, there is less to save than the transforms cost
 
 
@@ -86,13 +89,30 @@ class Layers(nn.Module):
 
 def _convolve(maps: Tensor, layer: nn.Conv2d) -> Tensor:
     """Return ReLU(`layer`(maps)), [N, C', H, W], in the type and memory format of `maps`."""
+    count, _, height, width = maps.shape
+    rows = max(1, _STRIP // (count * width * _TILE)) * _TILE
+    if maps.device.type != "cpu" or height <= rows:
+        return _convolve_at_once(maps, layer, (1, 1))
+    layout = torch.contiguous_format if maps.dtype == torch.float32 else torch.channels_last
+    size = (count, layer.out_channels, height, width)
+    result = torch.empty(size, dtype=maps.dtype, memory_format=layout)
+    for top in range(0, height, rows):
+        end = min(top + rows, height)
+        first, last = int(top == 0), int(end == height)
+        seen = F.pad(maps[:, :, top - 1 + first : end + 1 - last], (0, 0, first, last))
+        result[:, :, top:end] = _convolve_at_once(seen, layer, (0, 1))
+    return result
+
+
+def _convolve_at_once(maps: Tensor, layer: nn.Conv2d, padding: tuple[int, int]) -> Tensor:
+    """Return the same of maps that are padded with so many rows and columns of zeros."""
     weight, bias = layer.weight, layer.bias
     assert bias is not None
     plain = maps.dtype == torch.float32 and maps.device.type == "cpu"
     if plain and layer.in_channels >= _LEAST_CHANNELS and _has_winograd():
         maps = maps.contiguous()
-        return torch._nnpack_spatial_convolution(maps, weight, bias, padding=1).relu_()
-    return F.conv2d(maps, weight.to(maps.dtype), bias.to(maps.dtype), padding=1).relu_()
+        return torch._nnpack_spatial_convolution(maps, weight, bias, padding=padding).relu_()
+    return F.conv2d(maps, weight.to(maps.dtype), bias.to(maps.dtype), padding=padding).relu_()
 
 
 @functools.cache

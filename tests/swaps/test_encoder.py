@@ -14,8 +14,9 @@ from torchvision.transforms.v2 import functional as T  # noqa: N812
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import CHANNELS
-from srntt_pipeline.swaps import windows
+from srntt_pipeline.swaps import layers, windows
 from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, Encoder, load_encoder
+from srntt_pipeline.swaps.layers import EncoderPrecision
 
 CPU = torch.device("cpu")
 TORCHVISION = VGG19_Weights.IMAGENET1K_V1.transforms()  # knows ImageNet's mean and deviation
@@ -82,6 +83,27 @@ def test_a_large_image_has_the_maps_of_one_pass(
     found = encoder.encode(image)
     for layer, maps in expected.items():
         assert_near(found[layer], maps)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("height", "width"), [(48, 60), (53, 67), (9, 130)])
+def test_maps_made_in_strips_are_those_made_at_once(
+    photograph: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: EncoderPrecision,
+    height: int,
+    width: int,
+) -> None:
+    image = photograph[20 : 20 + height, 30 : 30 + width]
+    encoder = load_encoder("random", 0, CPU, precision=precision)
+    expected = encoder.encode(image)
+    monkeypatch.setattr(layers, "_STRIP", 1)
+    found = encoder.encode(image)
+    for layer, maps in expected.items():
+        if precision == "float32":
+            assert_near(found[layer], maps)
+        else:
+            assert (found[layer] - maps).norm() < 0.01 * maps.norm()
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
