@@ -79,7 +79,7 @@ def report(title: str, pair: Pair, repeats: int, rates: Rates) -> None:
     }
     print(f"\n{title}: ms, MiB at most, times as long as ours (median of {repeats})")
     heads = f"{OURS:>15}" + "".join(f"{way:>25}" for way in USUAL)
-    print(f"  {'':<28}{heads}   bounds: arithmetic, memory")
+    print(f"  {'':<28}{heads}   bounds: arithmetic (of direct convolutions), memory")
     for name, ours in times[OURS].items():
         line = f"  {name:<28}{1000 * ours:>9.1f}{peaks[OURS][name] / 2**20:>6.0f}"
         for way in USUAL:

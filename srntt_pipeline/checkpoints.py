@@ -88,6 +88,8 @@ class CheckpointInfo(BaseModel):
         of_model = "sisr" if info.data.get("model") == "sisr" else "srntt"
         try:
             section = get_recipe(info.data.get("recipe") or of_model)
+            if isinstance(value, dict):
+                value = {**section.before, **value}
             return section.model_validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             raise ValueError(first_problem(error)) from None

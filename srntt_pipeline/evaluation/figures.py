@@ -42,11 +42,12 @@ def draw_curves(folder: Path, path: Path) -> bool:
     figure = Figure(figsize=(9, 2.4 * len(panels) + 0.4), layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
     for axis, (name, rows, column) in zip(axes, panels, strict=True):
-        values = rows[column]
-        axis.plot(rows["step"], values, linewidth=0.6 if len(rows) > 100 else 1.4)
-        if len(rows) > 100:
-            smooth = values.rolling(max(len(rows) // 40, 2), min_periods=1).mean()
-            axis.plot(rows["step"], smooth, linewidth=1.6)
+        values = rows[column].dropna()  # shares of the gradient are told of some steps alone
+        steps = rows["step"][values.index]
+        axis.plot(steps, values, linewidth=0.6 if len(values) > 100 else 1.4)
+        if len(values) > 100:
+            smooth = values.rolling(max(len(values) // 40, 2), min_periods=1).mean()
+            axis.plot(steps, smooth, linewidth=1.6)
         if values.min() > 0 and values.max() > _LARGEST_RATIO * values.min():
             axis.set_yscale("log")
         if "phase" in rows:

@@ -43,9 +43,10 @@ class SRNTT(nn.Module):
     `channels`: of all residual blocks; `blocks`: in the content extractor and at relu3_1, relu2_1,
     relu1_1; `bicubic_skip`: predict what LR↑ lacks instead of the image (no tanh then, which would
     bound a difference); `weight_maps`: multiply the maps by the weight map S*, which the released
-    code offers to soften the effect of bad matches, at some cost in sharpness; `batch_norm`: in
-    each residual block; `layers`: those whose maps are transferred (Table 3), all scales being
-    upscaled in any case.
+    code offers to soften the effect of bad matches, at some cost in sharpness; `gate`: by
+    sigmoid(a·S* + b) instead, enlarged by bicubic interpolation, one a and one b being learnt for
+    all layers; `batch_norm`: in each residual block; `layers`: those whose maps are transferred
+    (Table 3), all scales being upscaled in any case.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SRNTT(nn.Module):
         weight_maps: bool = False,
         batch_norm: bool = False,
         layers: Sequence[str] = tuple(CHANNELS),
+        gate: bool = False,
     ) -> None:
         super().__init__()
         if not set(layers) <= set(CHANNELS):
@@ -73,6 +75,7 @@ class SRNTT(nn.Module):
             {layer: upscale_2x(channels) for layer in ("relu3_1", "relu2_1")}
         )
         self.tail = nn.Sequential(conv(channels, channels // 2), conv(channels // 2, 3))
+        self.gate = nn.Parameter(torch.tensor([1.0, 0.0])) if gate else None  # a and b
         # Maps of different layers and encoders differ by orders of magnitude; see set_map_scales.
         for layer in CHANNELS:
             self.register_buffer(f"{layer}_scale", torch.ones(()))
@@ -110,7 +113,11 @@ class SRNTT(nn.Module):
 
     def _transfer(self, layer: str, x: Tensor, maps: Tensor, weight: Tensor) -> Tensor:
         scaled = maps * getattr(self, f"{layer}_scale")
-        if self.weight_maps:
+        if self.gate is not None:
+            slope, offset = self.gate
+            gate = torch.sigmoid(slope * weight + offset)
+            scaled = scaled * F.interpolate(gate, size=scaled.shape[2:], mode="bicubic")
+        elif self.weight_maps:
             scaled = scaled * F.interpolate(weight, size=scaled.shape[2:], mode="nearest")
         transferred: Tensor = self.transfer[layer](x, scaled)
         return transferred

@@ -24,6 +24,7 @@ from srntt_pipeline.recipes.recipe import (
     get_recipe,
     recipe,
     reconstruction,
+    share_column,
 )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "get_recipe",
     "recipe",
     "reconstruction",
+    "share_column",
 ]
 
 for _module in pkgutil.iter_modules(__path__):

@@ -1,10 +1,7 @@
-"""EDSR-baseline: ℓ1, Adam, patches turned and flipped (Lim et al., CVPRW 2017, section 4).
+"""EDSR-baseline: ℓ1, Adam, patches turned and flipped (Lim et al., CVPRW 2017, section 4)."""
 
-The paper halves the learning rate every 200,000 steps. There is no schedule of rates here yet, so
-it stays what it is.
-"""
-
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +9,7 @@ from srntt_pipeline.recipes.recipe import (
     Objective,
     Phase,
     Recipe,
+    Share,
     check_memory,
     recipe,
     reconstruction,
@@ -23,6 +21,8 @@ from srntt_pipeline.sections import Steps
 class EdsrRecipe(Recipe):
     """`train.edsr`: EDSR-baseline, which takes no references (Lim et al., CVPRW 2017)."""
 
+    before: ClassVar[Mapping[str, Any]] = {"rate_schedule": "constant"}
+
     channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
     blocks: int = Field(16, ge=0, le=256, description="Residual blocks.")
     res_scale: float = Field(
@@ -32,6 +32,15 @@ class EdsrRecipe(Recipe):
     batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
     patch_px: int = Field(
         192, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (192: LR 48)."
+    )
+    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+        "drops", description="How the learning rate goes on; the paper halves it after 200,000."
+    )
+    rate_drops: tuple[Share, ...] = Field(
+        (2 / 3,), description="With `drops`, after which shares of all steps the rate drops."
+    )
+    rate_drop: float = Field(
+        0.5, gt=0, lt=1, description="What the rate is multiplied by at each drop."
     )
     augment: bool = Field(True, description="Flip and turn (by 90°) patches at random.")
 

@@ -4,17 +4,19 @@ All of it is data, made without PyTorch. `training.job` makes the run from it, `
 the losses; neither knows a recipe by name.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.sections import MOST_COUNT, Section, Seed, Steps
 
 Inputs = Literal["lr", "maps", "images"]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 _MOST_WEIGHTS = 2**28  # of a network: 4 GiB with gradients and what Adam keeps of them
 _MOST_BATCH_BYTES = 4 * 2**30  # one feature map of a batch, of which a network keeps dozens
@@ -36,6 +38,11 @@ class Loss:
 def reconstruction(kind: str, weight: float = 1.0) -> Loss:
     """Return the reconstruction loss of that kind: `l1` or `mse`."""
     return Loss("reconstruction", weight, options={"kind": kind})
+
+
+def share_column(loss: str) -> str:
+    """Return the column of a loss's share of the gradient in loss.csv."""
+    return f"{loss}_share"
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class Objective:
     def columns(self) -> list[str]:
         """Its columns in loss.csv beside `loss`; none where that is its only loss."""
         names = [loss.name for loss in self.losses] if len(self.losses) > 1 else []
-        return [*names, *(["critic", "gradient_penalty"] if self.critic else [])]
+        shares = [share_column(name) for name in names]
+        return [*names, *shares, *(["critic", "gradient_penalty"] if self.critic else [])]
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,8 @@ class Phase:
 
     `inputs`: what the network is fed with: `lr`; `maps`, with LR, swapped maps and their weight;
     `images`, with LR and the references as they are. `forward`: its method that is called.
+    `frozen`: its parts that learn nothing in this phase. `truth_share`: on which share of the
+    steps the maps are those of HR itself, and the weight is 1.
     """
 
     name: str
@@ -87,6 +97,12 @@ class Phase:
     inputs: Inputs
     objective: Objective
     forward: str = "forward"
+    frozen: tuple[str, ...] = ()
+    truth_share: float = 0
+
+    def is_on_truth(self, step: int) -> bool:
+        """Tell whether step number `step`, from 1 on, is made on the maps of HR itself."""
+        return math.floor(step * self.truth_share) > math.floor((step - 1) * self.truth_share)
 
 
 @dataclass(frozen=True)
@@ -117,7 +133,19 @@ class Recipe(Section):
     """How a network is trained: what is common to all recipes, and what each must answer."""
 
     recipe: ClassVar[str]  # its name, which `@recipe` sets
+    before: ClassVar[Mapping[str, Any]] = {}  # what files without these parameters mean by that
+    counted: ClassVar[tuple[str, ...]] = (
+        "steps",
+        "rate_warmup_steps",
+        "validate_every",
+        "checkpoint_every",
+    )  # what `count_in` is the unit of
 
+    count_in: Literal["steps", "epochs"] = Field(
+        "steps",
+        description="What steps of all phases, warm-ups, validations and checkpoints are counted "
+        "in: steps, or epochs, each once through all training pairs.",
+    )
     steps: Steps = Field(30580, description="Steps (30580: 20 epochs of 13,761 pairs by 9).")
     batch_size: int = Field(9, ge=1, le=4096, description="Pairs in a batch, over all devices.")
     patch_px: int = Field(160, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
@@ -127,6 +155,21 @@ class Recipe(Section):
     )
     learning_rate: float = Field(
         1e-4, gt=0, le=1, description="Adam's learning rate: about how far a weight moves a step."
+    )
+    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+        "constant",
+        description="How the learning rate goes on: as it is, down to 0 along half a cosine, or "
+        "down at each of `rate_drops`.",
+    )
+    rate_drops: tuple[Share, ...] = Field(
+        (0.5,),
+        description="With `drops`, after which shares of all steps the rate drops (0.5: halfway).",
+    )
+    rate_drop: float = Field(
+        0.1, gt=0, lt=1, description="What the rate is multiplied by at each drop."
+    )
+    rate_warmup_steps: Steps = Field(
+        0, description="Steps in which the rate rises evenly from nearly 0."
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
     gradient_clip: float = Field(
@@ -150,6 +193,31 @@ class Recipe(Section):
         500, ge=1, le=MOST_COUNT, description="Steps between checkpoints."
     )
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _counts(self) -> "Recipe":
+        defaults = sorted(set(self.counted) - self.model_fields_set - {"rate_warmup_steps"})
+        if self.count_in == "epochs" and defaults:
+            raise ValueError(f"count_in epochs: say these in epochs too: {', '.join(defaults)}")
+        return self
+
+    def in_steps(self, pairs: int) -> "Recipe":
+        """Return this with all that is counted in epochs of so many pairs counted in steps."""
+        if self.count_in == "steps":
+            return self
+        epoch = math.ceil(pairs / self.batch_size)
+        counts = {name: epoch * getattr(self, name) for name in self.counted}
+        return self.model_validate({**self.model_dump(), **counts, "count_in": "steps"})
+
+    def rate_factor(self, step: int, total: int) -> float:
+        """Return what the learning rate is multiplied by in step `step` of `total`, from 1 on."""
+        done = (step - 1) / total
+        factor = min(1.0, step / self.rate_warmup_steps) if self.rate_warmup_steps else 1.0
+        if self.rate_schedule == "cosine":
+            return factor * (1 + math.cos(math.pi * done)) / 2
+        if self.rate_schedule == "drops":
+            return factor * self.rate_drop ** sum(done >= drop for drop in self.rate_drops)
+        return factor
 
     def network(self) -> tuple[str, dict[str, Any]]:
         """Return the name of the network in `models`, and its sizes as its keyword arguments."""

@@ -1,9 +1,11 @@
 """SRNTT and its variants (paper sections 3.2–3.4): warm-up, reconstruction, texture transfer."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.recipes.recipe import (
     CriticPlan,
     Loss,
@@ -35,6 +37,9 @@ _Weight = Annotated[float, Field(ge=0, le=1e6)]
 class SrnttRecipe(ContentOptions, Recipe):
     """`train.srntt`: SRNTT, by its variant, sizes, losses and schedule (paper 3.2–3.4)."""
 
+    before: ClassVar[Mapping[str, Any]] = {"loss_form": "paper"}
+    counted = (*Recipe.counted, "warmup_steps", "reconstruction_steps")
+
     variant: VariantName = Field(
         "srntt-l2",
         description="Which SRNTT of the paper's tables: sets the layers that transfer texture, the "
@@ -49,6 +54,11 @@ class SrnttRecipe(ContentOptions, Recipe):
     weight_maps: bool = Field(
         False, description="Multiply swapped maps by the weight map S* before transfer."
     )
+    gate: bool = Field(
+        False,
+        description="Multiply them by sigmoid(a·S* + b) instead, a and b being learnt, as the "
+        "released code can.",
+    )
     warmup_steps: Steps = Field(
         3058,
         description="Steps of SISR, which pre-train the content extractor (3058: 2 epochs of "
@@ -61,6 +71,23 @@ class SrnttRecipe(ContentOptions, Recipe):
     )
     steps: Steps = Field(
         30580, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."
+    )
+    freeze_content: bool = Field(
+        False,
+        description="Train the texture transfer alone after the warm-up, as the released code; the "
+        "content extractor stays what it was then.",
+    )
+    truth_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of the steps with swapped maps that have those of HR itself instead, "
+        "and a weight map of 1 (released code: 0.5; the paper: 0).",
+    )
+    loss_form: Literal["paper", "released"] = Field(
+        "released",
+        description="Perceptual and texture loss as the paper prints them, or as its released code "
+        "has them: squares, of maps as large as Caffe's (docs/training.md).",
     )
     reconstruction: Literal["l1", "mse"] | None = Field(
         None, description="Reconstruction loss; default: the variant's (l1, with `-l2`: mse)."
@@ -92,6 +119,8 @@ class SrnttRecipe(ContentOptions, Recipe):
 
     @model_validator(mode="after")
     def _sizes(self) -> "SrnttRecipe":
+        if self.gate and self.weight_maps:
+            raise ValueError("gate and weight_maps are two ways to weigh swapped maps; set one")
         check_memory(self, self.channels, sum(self.blocks))
         return self
 
@@ -108,7 +137,7 @@ class SrnttRecipe(ContentOptions, Recipe):
 
     def network(self) -> tuple[str, dict[str, Any]]:
         """Return the variant's name and its sizes."""
-        names = {"channels", "blocks", "bicubic_skip", "weight_maps", "batch_norm"}
+        names = {"channels", "blocks", "bicubic_skip", "weight_maps", "gate", "batch_norm"}
         return self.variant, {**self.model_dump(include=names), "layers": self.defaults.layers}
 
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
@@ -117,19 +146,29 @@ class SrnttRecipe(ContentOptions, Recipe):
         # The reconstruction loss alone needs no weighing against others.
         alone = Objective((reconstruction(str(self.resolved().reconstruction)),))
         warm = 0 if started else self.warmup_steps
+        if self.freeze_content and not (warm or started):
+            raise InputError(
+                "freeze_content: the content extractor would stay as it was drawn; set "
+                "warmup_steps, or start from one with --content"
+            )
         before = warm + self.reconstruction_steps
+        of_maps: dict[str, Any] = {
+            "frozen": ("content",) if self.freeze_content else (),
+            "truth_share": self.truth_share,
+        }
         return (
             Phase(WARMUP, warm, "lr", alone, forward="sisr"),
-            Phase(RECONSTRUCTION, before, "maps", alone),
-            Phase(TRANSFER, before + self.steps, "maps", objective),
+            Phase(RECONSTRUCTION, before, "maps", alone, **of_maps),
+            Phase(TRANSFER, before + self.steps, "maps", objective, **of_maps),
         )
 
     def _objective(self) -> Objective:
         """Return the objective on all losses (section 3.3); a weight of 0 leaves a loss out."""
         params = self.resolved()
+        form = {"form": self.loss_form}
         others = (
-            Loss("perceptual", params.perceptual_weight or 0, (params.perceptual_layer,)),
-            Loss("texture", params.texture_weight or 0, self.defaults.layers),
+            Loss("perceptual", params.perceptual_weight or 0, (params.perceptual_layer,), form),
+            Loss("texture", params.texture_weight or 0, self.defaults.layers, form),
             Loss("adversarial", params.adversarial_weight or 0),
         )
         kept = tuple(loss for loss in others if loss.weight)

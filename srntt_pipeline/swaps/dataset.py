@@ -134,12 +134,20 @@ def encoder_of(
     shards: Shards, device: torch.device, encoder_weights: str | None = None
 ) -> Encoder | None:
     """Return the encoder that rebuilds the maps of `shards`; None where maps are stored."""
-    if shards.has_maps:
-        return None
+    return None if shards.has_maps else encoder_of_maps(shards, device, encoder_weights)
+
+
+def encoder_of_maps(
+    shards: Shards, device: torch.device, encoder_weights: str | None = None
+) -> Encoder:
+    """Return the encoder that made the maps of `shards`; raise InputError for another one."""
     weights = encoder_weights or shards.params.encoder_weights
-    return load_encoder(
+    encoder = load_encoder(
         weights, shards.params.encoder_seed, device, shards.params.encoder_precision
     )
+    if encoder.identity.sha256 != shards.encoder.sha256:
+        raise InputError(f"{shards.folder} was made with {shards.encoder}, not {encoder.identity}")
+    return encoder
 
 
 def check_swapped(shards: Shards, dataset: Path, pairs: Sequence[TrainPair]) -> None:

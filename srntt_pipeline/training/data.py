@@ -22,7 +22,7 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import LAYERS, to_tensor
-from srntt_pipeline.recipes import Inputs, Recipe
+from srntt_pipeline.recipes import Inputs, Phase, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
 from srntt_pipeline.training.raw_references import ReferenceImages, collate
@@ -111,8 +111,9 @@ class Patches(Dataset[dict[str, Tensor]]):
 
     `patch` is the HR side, px, and falls on whole LR pixels. With `augment`, each patch is turned
     and flipped in one of the eight ways, its tensors alike. Keys: `lr` and `hr`; with `inputs` of
-    `maps`, `weight` and the layers' names; with `images`, `refs`, as `references` gives it; with
-    `mixes`, `mix`, so many numbers in [0, 1), at which the critic's gradient is taken. Raises
+    `maps`, `weight` and the layers' names, but for steps of `phases` on the maps of HR itself; with
+    `images`, `refs`, as `references` gives it; with `mixes`, `mix`, so many numbers in [0, 1), at
+    which the critic's gradient is taken. Raises
     InputError for a smaller pair.
     """
 
@@ -125,17 +126,19 @@ class Patches(Dataset[dict[str, Tensor]]):
         augment: bool = False,
         mixes: int = 0,
         references: ReferenceImages | None = None,
+        phases: Sequence[Phase] = (),
     ) -> None:
         self._pairs, self._side, self._seed = pairs, patch // SCALE, seed
         self._inputs, self._augment, self._mixes = inputs, augment, mixes
-        self._references = references
+        self._references, self._phases = references, phases
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         step, place, index = draw
-        tensors = whole_pair(self._pairs, index, self._inputs)
+        inputs = "lr" if is_on_truth(self._phases, step + 1) else self._inputs
+        tensors = whole_pair(self._pairs, index, inputs)
         height, width = tensors["lr"].shape[1:]
         side = self._side
         file = self._pairs.pairs[index].hr
@@ -163,6 +166,12 @@ class Patches(Dataset[dict[str, Tensor]]):
             shares = generator(self._seed, "mix", step, place).random(self._mixes, np.float32)
             patch["mix"] = torch.from_numpy(shares)
         return patch
+
+
+def is_on_truth(phases: Sequence[Phase], step: int) -> bool:
+    """Tell whether step number `step` of a run, from 1 on, is made on the maps of HR itself."""
+    phase = next((phase for phase in phases if step <= phase.stop), None)
+    return phase is not None and phase.is_on_truth(step)
 
 
 def whole_pair(pairs: Source, index: int, inputs: Inputs) -> dict[str, Tensor]:
@@ -235,13 +244,14 @@ def step_batches(
     inputs: Inputs,
     mixes: int,
     references: ReferenceImages | None,
+    phases: Sequence[Phase],
     rank: int,
     world: int,
     workers: int,
 ) -> DataLoader[dict[str, Tensor]]:
     """Return the loader of the batches of `steps`, a process's share, as `params` cut them."""
     patches = Patches(
-        pairs, params.patch_px, params.seed, inputs, params.augment, mixes, references
+        pairs, params.patch_px, params.seed, inputs, params.augment, mixes, references, phases
     )
     sampler = StepSampler(
         len(patches), params.batch_size, steps.start, steps.stop, params.seed, rank, world

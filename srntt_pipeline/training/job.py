@@ -14,11 +14,14 @@ import srntt_pipeline
 from srntt_pipeline.checkpoints import Checkpoint
 from srntt_pipeline.files import fingerprint
 from srntt_pipeline.recipes import Phase, Recipe
+from srntt_pipeline.swaps.dataset import encoder_of_maps
+from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.training.features import LossFeatures, load_features
 from srntt_pipeline.training.sources import Sources, load_start, open_sources
 
 # What `Job.made_from` calls them.
 CODE, LOSS_NETWORK, NETWORK, PHASES = "code", "loss_network", "network", "phases"
+ALL_STEPS = "all_steps"
 # What may change between a run and its continuation without changing any step already made.
 _SCHEDULE = {"steps", "validate_every", "checkpoint_every"}
 
@@ -44,7 +47,8 @@ class Job:
 
     `params`: with no value left open; `model`, `sizes`: the network's; `made_from`: all that
     decides each step, as JSON; `features`: VGG19 for losses that compare maps; `start`: the
-    checkpoint that the network starts from, by `Recipe.start`.
+    checkpoint that the network starts from, by `Recipe.start`; `encoder`: that of the swaps, for
+    steps on the maps of HR itself.
     """
 
     dataset: Path
@@ -56,6 +60,7 @@ class Job:
     made_from: dict[str, Any]
     features: LossFeatures | None = None
     start: Checkpoint | None = None
+    encoder: Encoder | None = None
 
     @property
     def steps(self) -> int:
@@ -92,6 +97,14 @@ class Job:
         """Return the phase that step number `step`, from 1 on, is made in."""
         return next(phase for phase in self.phases if step <= phase.stop)
 
+    def begins_phase(self, step: int) -> bool:
+        """Tell whether step number `step`, from 1 on, is the first of its phase."""
+        return step == 1 or step - 1 in {phase.stop for phase in self.phases}
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of step number `step`, from 1 on."""
+        return self.params.learning_rate * self.params.rate_factor(step, self.steps)
+
 
 def make_job(
     params: Recipe,
@@ -118,8 +131,13 @@ def make_job(
         params, dataset, swaps, {phase.inputs for phase in phases}, encoder_weights, cache_bytes,
         torch.device("cpu") if on_cpu else device,
     )  # fmt: skip
+    params = params.in_steps(len(sources.training))
+    phases = params.phases(started=bool(start))
     layers = _layers(phases)
     features = load_features(sources.shards, encoder_weights, layers, device) if layers else None
+    encoder = None
+    if sources.shards and any(phase.truth_share for phase in phases):
+        encoder = encoder_of_maps(sources.shards, device, encoder_weights)
     model, sizes = params.network()
     made_from = {
         "recipe": params.recipe,
@@ -137,7 +155,9 @@ def make_job(
         NETWORK: _as_json({"model": model, **sizes}),
         PHASES: described(phases, stops=False),
     }
-    return Job(dataset, params, model, sizes, phases, sources, made_from, features, start)
+    if params.rate_schedule != "constant":  # else a longer run makes the same steps first
+        made_from[ALL_STEPS] = phases[-1].stop
+    return Job(dataset, params, model, sizes, phases, sources, made_from, features, start, encoder)
 
 
 def described(phases: Sequence[Phase], *, stops: bool = True) -> dict[str, Any]:
@@ -153,6 +173,8 @@ def described(phases: Sequence[Phase], *, stops: bool = True) -> dict[str, Any]:
                 for loss in objective.losses
             },
             "critic": asdict(objective.critic) if objective.critic else None,
+            "frozen": phase.frozen,
+            "truth_share": phase.truth_share,
         }
         if stops or phase is not phases[-1]:
             told[phase.name]["stop"] = phase.stop

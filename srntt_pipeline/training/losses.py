@@ -3,6 +3,11 @@
 Each returns a scalar, the mean over the batch, float32. Images are RGB in [-1, 1], the range of the
 paper's tanh: an ℓ1 of 1 there is 0.5 in [0, 1]. Maps are those of torchvision's VGG19 on
 standardised images (`Encoder`), for perceptual and texture loss alike.
+
+Perceptual and texture loss have two forms: as the paper prints them, and as its released code has
+them, `squared_…`. The released code takes its maps from Caffe's VGG19, which is fed with 0…255 and
+not standardised, so its maps are `CAFFE_SCALE` times ours; squares, and squares of squares, make
+that a factor of thousands and millions. docs/training.md has what each form does.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +15,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+# ImageNet's deviations, of which images are a multiple for torchvision's VGG19, in grey levels.
+CAFFE_SCALE = 255 * (0.229 + 0.224 + 0.225) / 3
 
 
 def reconstruction_loss(sr: Tensor, hr: Tensor, kind: str) -> Tensor:
@@ -27,6 +35,14 @@ def perceptual_loss(sr: Tensor, hr: Tensor) -> Tensor:
     return norms.sum(1).mean() / sr[0].numel()
 
 
+def squared_perceptual_loss(sr: Tensor, hr: Tensor, scale: float = CAFFE_SCALE) -> Tensor:
+    """Return the mean of (s·φ(HR) − s·φ(SR))² over batch, channels and positions (released code).
+
+    `sr`, `hr`: maps of one layer, [N, C, h, w]; `scale`: s, how many times larger Caffe's are.
+    """
+    return scale**2 * F.mse_loss(sr, hr)
+
+
 def texture_loss(sr: Mapping[str, Tensor], maps: Mapping[str, Tensor], weight: Tensor) -> Tensor:
     """Return Σ_l λ_l ‖Gr(φ_l(SR)·S*_l) − Gr(M_l·S*_l)‖_F, the mean over the batch (Eq. 6).
 
@@ -40,6 +56,26 @@ def texture_loss(sr: Mapping[str, Tensor], maps: Mapping[str, Tensor], weight: T
         difference = gram(sr[layer] * scaled) - gram(swapped * scaled)
         norms = torch.linalg.vector_norm(difference, dim=(1, 2))
         total = total + norms.mean() / swapped[0].numel()
+    return total
+
+
+def squared_texture_loss(
+    sr: Mapping[str, Tensor],
+    maps: Mapping[str, Tensor],
+    weight: Tensor,
+    scale: float = CAFFE_SCALE,
+) -> Tensor:
+    """Return Σ_l of the mean of (Gr(s·φ_l(SR)·S*_l) − Gr(s·M_l·S*_l))² / 4 / (C·H·W)².
+
+    The mean is over the batch and the C×C entries (released code). Arguments as of `texture_loss`;
+    `scale`: s, as of `squared_perceptual_loss`.
+    """
+    total = weight.new_zeros(())
+    for layer, swapped in maps.items():
+        scaled = F.interpolate(weight, size=swapped.shape[2:], mode="nearest")
+        difference = gram(sr[layer] * scaled) - gram(swapped * scaled)
+        # Divided before it is squared: float32 ends at 3e38.
+        total = total + (scale**2 / swapped[0].numel() * difference).square().mean() / 4
     return total
 
 

@@ -14,12 +14,14 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.recipes import Loss, Objective
+from srntt_pipeline.recipes import Loss, Objective, share_column
 from srntt_pipeline.training.features import LossFeatures
 from srntt_pipeline.training.losses import (
     adversarial_loss,
     perceptual_loss,
     reconstruction_loss,
+    squared_perceptual_loss,
+    squared_texture_loss,
     texture_loss,
 )
 
@@ -80,13 +82,15 @@ def _reconstruction(context: Context, told: Loss) -> Tensor:
 def _perceptual(context: Context, told: Loss) -> Tensor:
     (layer,) = told.layers
     of_sr = context.sr_maps[layer]
-    return perceptual_loss(of_sr, context.hr_maps[layer])
+    form = perceptual_loss if told.options["form"] == "paper" else squared_perceptual_loss
+    return form(of_sr, context.hr_maps[layer])
 
 
 @loss("texture")
 def _texture(context: Context, told: Loss) -> Tensor:
     swapped = {layer: context.batch[layer] for layer in told.layers}
-    return texture_loss(context.sr_maps, swapped, context.batch["weight"])
+    form = texture_loss if told.options["form"] == "paper" else squared_texture_loss
+    return form(context.sr_maps, swapped, context.batch["weight"])
 
 
 @loss("adversarial")
@@ -96,8 +100,8 @@ def _adversarial(context: Context, told: Loss) -> Tensor:
 
 
 def loss_names() -> list[str]:
-    """Return the names of all losses, and of a critic's, as loss.csv calls them."""
-    return [*LOSSES, "critic", "gradient_penalty"]
+    """Return the names of all losses, their shares and a critic's, as loss.csv calls them."""
+    return [*LOSSES, *map(share_column, LOSSES), "critic", "gradient_penalty"]
 
 
 def losses(
@@ -115,6 +119,25 @@ def losses(
     found = {told.name: LOSSES[told.name](context, told) for told in objective.losses}
     weighted = [told.weight * found[told.name] for told in objective.losses]
     return {**found, "loss": torch.stack(weighted).sum()}
+
+
+def gradient_shares(
+    objective: Objective, found: Mapping[str, Tensor], sr: Tensor
+) -> dict[str, Tensor]:
+    """Return which share each loss has in the gradient that SR gets, by its column in loss.csv.
+
+    The share of a loss is ‖λ ∂L/∂SR‖₂ over the sum of these norms of all losses, λ being its
+    weight. `found`: as `losses` returns them; `sr`: what they were computed of.
+    """
+    slopes = [
+        torch.autograd.grad(told.weight * found[told.name], sr, retain_graph=True)[0]
+        for told in objective.losses
+    ]
+    norms = torch.stack([torch.linalg.vector_norm(slope.detach().float()) for slope in slopes])
+    shares = norms / norms.sum().clamp_min(torch.finfo(norms.dtype).tiny)
+    return {
+        share_column(told.name): share for told, share in zip(objective.losses, shares, strict=True)
+    }
 
 
 def mean_values(fabric: Fabric, losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,26 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.models import build_model
 from srntt_pipeline.parallel import progress
-from srntt_pipeline.recipes import Phase
+from srntt_pipeline.recipes import Phase, share_column
 from srntt_pipeline.training.critic_trainer import CriticTrainer
-from srntt_pipeline.training.curves import Curves
+from srntt_pipeline.training.curves import LOSS_EVERY, Curves
 from srntt_pipeline.training.data import drawn, map_deviations, step_batches
 from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
 from srntt_pipeline.training.job import Job
-from srntt_pipeline.training.objective import Diverged, assert_finite, losses, mean_values
+from srntt_pipeline.training.objective import (
+    Diverged,
+    assert_finite,
+    gradient_shares,
+    losses,
+    mean_values,
+)
 from srntt_pipeline.training.products import write_results
 from srntt_pipeline.training.state import Part, Progress, Row, load_state, save_state
 from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
 
 log = logging.getLogger(__name__)
 
+_IDLE = 0.01  # of the gradient: a loss below this share changes next to nothing
 _SCALE_PAIRS = 16  # pairs over which the deviation of swapped maps is taken
 
 
@@ -39,6 +46,18 @@ def check_shares(batch_size: int, devices: int) -> None:
             f"batch_size = {batch_size} is not shared evenly by {devices} devices; choose a "
             "multiple of that"
         )
+
+
+def _warn_of_idle(phase: Phase, values: Mapping[str, float]) -> None:
+    """Warn of losses that have next to no share in the gradient, as `values` tell it."""
+    for loss in phase.objective.losses:
+        share = values.get(share_column(loss.name), 1.0)
+        if share < _IDLE:
+            log.warning(
+                "%s: the %s loss, weight %g, has %.2g %% of the gradient of SR: it changes next to "
+                "nothing (docs/training.md#losses)",
+                phase.name, loss.name, loss.weight, 100 * share,
+            )  # fmt: skip
 
 
 class Trainer:
@@ -122,12 +141,17 @@ class Trainer:
         params = self.params
         for phase, batch in self.batches_from(state.step):
             started = time.perf_counter()
+            number = state.step + 1
+            self._set_rate(self.job.rate(number))
+            begins = self.job.begins_phase(number)
             try:
-                values = self.step(phase, batch)
+                values = self.step(phase, batch, shares=begins or number % LOSS_EVERY == 0)
             except Diverged as error:
-                raise Diverged(f"{phase.name}, step {state.step + 1}: {error}") from None
+                raise Diverged(f"{phase.name}, step {number}: {error}") from None
             self.seconds += time.perf_counter() - started
-            state.step += 1
+            if begins and curves:
+                _warn_of_idle(phase, values)
+            state.step = number
             shown = {name: float(f"{value:.6g}") for name, value in values.items()}
             row: Row = {"step": state.step, "phase": phase.name, **shown}
             state.losses.append({name: row.get(name) for name in self.job.columns})
@@ -166,7 +190,7 @@ class Trainer:
             critics = [phase.objective.critic for phase in phases if phase.objective.critic]
             made = step_batches(
                 self.job.sources.training, self.params, range(start_of_group, stop), inputs,
-                critics[-1].steps if critics else 0, self.job.sources.references,
+                critics[-1].steps if critics else 0, self.job.sources.references, self.job.phases,
                 fabric.global_rank, fabric.world_size, self.loader_workers,
             )  # fmt: skip
             loader: Any = fabric.setup_dataloaders(made, use_distributed_sampler=False)
@@ -179,19 +203,34 @@ class Trainer:
                 waiting = time.perf_counter()
             start_of_group = stop
 
-    def step(self, phase: Phase, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Make one step; return its losses. Raises Diverged before one that would spoil weights."""
-        sr = self._restore(self.model, phase, batch)
+    def step(
+        self, phase: Phase, batch: dict[str, Tensor], *, shares: bool = False
+    ) -> dict[str, float]:
+        """Make one step; return its losses, and with `shares` their shares of the gradient.
+
+        Raises Diverged before a step that would spoil weights.
+        """
+        if phase.inputs == "maps" and "weight" not in batch:
+            batch = {**batch, **self._truth(batch["hr"])}
+        for name in phase.frozen:
+            self.network.get_submodule(name).eval()  # batch norm would go on learning
+        made = self._restore(self.model, phase, batch)
+        sr = made.view_as(made)  # what Fabric returned itself asks for `fabric.backward`
         values: dict[str, float] = {}
         judge = None
         if self.critic and phase.objective.critic:
             values = self.critic.step(sr, batch)
             judge = self.critic.judge
         found = losses(phase.objective, sr, batch, self.job.features, judge)
-        values |= mean_values(self.fabric, found)
+        told = found
+        if shares and len(phase.objective.losses) > 1:
+            told = {**found, **gradient_shares(phase.objective, found, sr)}
+        values |= mean_values(self.fabric, told)
         assert_finite(values)
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(found["loss"])
+        for name in phase.frozen:
+            self.network.get_submodule(name).zero_grad(set_to_none=True)  # Adam passes these over
         if self.params.gradient_clip:
             self.fabric.clip_gradients(
                 self.model,
@@ -203,6 +242,19 @@ class Trainer:
         if self.average:
             self.average.update_parameters(self.network)
         return values
+
+    @torch.no_grad()
+    def _truth(self, hr: Tensor) -> dict[str, Tensor]:
+        """Return the maps of HR itself, [N, 3, H, W] in [0, 1], and a weight map of 1."""
+        assert self.job.encoder is not None
+        maps = self.job.encoder(hr)
+        return {**maps, "weight": torch.ones_like(maps["relu3_1"][:, :1])}
+
+    def _set_rate(self, rate: float) -> None:
+        """Set the learning rate of the network's steps and the critic's."""
+        optimisers = [self.optimiser, *([self.critic.optimiser] if self.critic else [])]
+        for group in (group for one in optimisers for group in one.param_groups):
+            group["lr"] = rate
 
     def _restore(self, model: Any, phase: Phase, batch: dict[str, Tensor]) -> Tensor:
         """Return SR of a batch, as the phase feeds the network."""

@@ -226,11 +226,11 @@ name, left = sys.argv[4], [int(sys.argv[5])]
 owner = Trainer if hasattr(Trainer, name) else state
 function = getattr(owner, name)
 
-def killed(*arguments):
+def killed(*arguments, **options):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return function(*arguments)
+    return function(*arguments, **options)
 
 setattr(owner, name, killed)
 torch.set_num_threads(1)

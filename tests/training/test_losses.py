@@ -24,6 +24,8 @@ from srntt_pipeline.training.losses import (
     critic_loss,
     perceptual_loss,
     reconstruction_loss,
+    squared_perceptual_loss,
+    squared_texture_loss,
     texture_loss,
 )
 
@@ -72,9 +74,23 @@ def test_perceptual_is_equation_8(batch: Batch, features: LossFeatures, layer: s
     assert float(perceptual_loss(sr, hr)) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+@pytest.mark.parametrize("layer", ["relu5_1", "relu2_1"])
+def test_perceptual_of_the_released_code(batch: Batch, features: LossFeatures, layer: str) -> None:
+    sr, hr = (features(batch[name])[layer] for name in ("sr", "hr"))
+    ours = 255 * np.mean([0.229, 0.224, 0.225])
+    total = 0.0
+    for one, other in zip(sr.double().numpy().ravel(), hr.double().numpy().ravel(), strict=True):
+        total += (ours * one - ours * other) ** 2
+    assert float(squared_perceptual_loss(sr, hr)) == pytest.approx(total / sr.numel(), rel=1e-5)
+
+
 @pytest.mark.parametrize("layers", [LAYERS, ("relu2_1",), ("relu2_1", "relu1_1")])
-def test_texture_is_equation_6(batch: Batch, features: LossFeatures, layers: tuple) -> None:
+@pytest.mark.parametrize("form", ["paper", "released"])
+def test_texture_is_equation_6(
+    batch: Batch, features: LossFeatures, layers: tuple, form: str
+) -> None:
     found = features(batch["sr"])
+    ours = 255 * np.mean([0.229, 0.224, 0.225])
     expected = []
     for n in range(2):
         total = 0.0
@@ -89,11 +105,15 @@ def test_texture_is_equation_6(batch: Batch, features: LossFeatures, layers: tup
                     for x in range(weighted.shape[2]):
                         gram += np.outer(weighted[:, y, x], weighted[:, y, x])
                 grams.append(gram)
-            norm = np.sqrt(((grams[0] - grams[1]) ** 2).sum())
-            total += norm / batch[layer][n].numel()
+            size = batch[layer][n].numel()
+            if form == "paper":
+                total += np.sqrt(((grams[0] - grams[1]) ** 2).sum()) / size
+            else:
+                squares = (ours**2 * grams[0] - ours**2 * grams[1]) ** 2
+                total += squares.mean() / 4 / size**2
         expected.append(total)
     maps = {layer: batch[layer] for layer in layers}
-    loss = texture_loss(found, maps, batch["weight"])
+    loss = (texture_loss if form == "paper" else squared_texture_loss)(found, maps, batch["weight"])
     assert float(loss) == pytest.approx(np.mean(expected), rel=1e-4)
 
 

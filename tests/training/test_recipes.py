@@ -181,7 +181,10 @@ def test_a_network_learns_from_raw_references(
             (same / "train" / side / path.name).write_bytes(path.read_bytes())
     metrics = run(params, same, tmp_path / "out")
     found = rows(tmp_path / "out")
-    assert list(found[0]) == ["step", "phase", "loss", "reconstruction", "brightness"]
+    assert list(found[0]) == [
+        "step", "phase", "loss", "reconstruction", "brightness", "reconstruction_share",
+        "brightness_share",
+    ]  # fmt: skip
     for row in found:
         whole = float(row["reconstruction"]) + 0.5 * float(row["brightness"])
         assert float(row["loss"]) == pytest.approx(whole, rel=1e-4)

@@ -58,6 +58,7 @@ PARAMS = SrnttRecipe(
     perceptual_weight=0.5,
     texture_weight=0.25,
     adversarial_weight=0.125,
+    loss_form="paper",
     gradient_clip=0.05,
     ema_decay=0.75,
     validation_pairs=1,
@@ -136,6 +137,8 @@ def test_a_plain_loop_gives_the_same(folder: Path, tmp_path: Path) -> None:
     )
     for values, row in zip(expected, found, strict=True):
         given = {k: float(v) for k, v in row.items() if k not in ("step", "phase") and v}
+        shares = [given.pop(name) for name in list(given) if name.endswith("_share")]
+        assert not shares or sum(shares) == pytest.approx(1, abs=1e-5)
         if "adversarial" in given:  # a critic's offset is free: rounding moves it by Adam's steps
             offsets = given.pop("adversarial"), values.pop("adversarial")
             assert offsets[0] == pytest.approx(offsets[1], abs=4e-3)
@@ -156,11 +159,11 @@ from srntt_pipeline.training.trainer import Trainer
 
 step, left = Trainer.step, [int(sys.argv[4])]
 
-def killed(*arguments):
+def killed(*arguments, **options):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return step(*arguments)
+    return step(*arguments, **options)
 
 Trainer.step = killed
 torch.set_num_threads(1)
@@ -171,7 +174,22 @@ loop.train(params, folder, out, folder / "swaps", device="cpu", cache_bytes=1 <<
 
 
 @pytest.mark.parametrize(
-    ("calls", "changes"), [(5, {}), (3, {"batch_norm": True, "ema_decay": 0})], ids=str
+    ("calls", "changes"),
+    [
+        (5, {}),
+        (3, {"batch_norm": True, "ema_decay": 0}),
+        (
+            5,
+            {
+                "loss_form": "released",
+                "truth_share": 0.5,
+                "rate_schedule": "cosine",
+                "gate": True,
+                "freeze_content": True,
+            },
+        ),
+    ],
+    ids=["plain", "batch norm", "all options"],
 )
 def test_killed_and_started_again(
     folder: Path, tmp_path: Path, contents: Contents, calls: int, changes: dict[str, Any]
@@ -193,7 +211,7 @@ def test_killed_and_started_again(
     assert [name for name in one if one[name] != two[name]] == []
     parts = {name.split("/")[-1] for name in one if name.startswith("resume")}
     expected = {"model", "optimiser", "critic", "critic_optimiser"}
-    expected |= set() if changes else {"average"}
+    expected |= set() if changes.get("ema_decay") == 0 else {"average"}
     curves = {"losses.csv", "validations.csv"}
     assert parts == {"state.json", *curves, *(f"{part}.safetensors" for part in expected)}
 
@@ -256,6 +274,7 @@ def test_card_and_curves(folder: Path, tmp_path: Path) -> None:
     losses = rows(tmp_path / "loss.csv")
     assert list(losses[0]) == [
         "step", "phase", "loss", "reconstruction", "perceptual", "texture", "adversarial",
+        "reconstruction_share", "perceptual_share", "texture_share", "adversarial_share",
         "critic", "gradient_penalty",
     ]  # fmt: skip
     curves = tmp_path / "dvclive" / "plots"
