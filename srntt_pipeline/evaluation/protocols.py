@@ -190,8 +190,8 @@ PROTOCOLS = {
         Protocol(
             "luma-stitched", "luma", 4, _GAUSSIAN,
             "As luma, with the references side by side in one image, each on a black square of 500 "
-            "px (or of the longest side): TTSR's stitching, with the border left out, as no paper "
-            "did.",
+            "px (or of the longest side): TTSR's stitching, but with a border left out, which TTSR "
+            "keeps.",
             references="stitched",
         ),
         Protocol(
@@ -202,9 +202,9 @@ PROTOCOLS = {
         ),
         Protocol(
             "luma-full-all", "luma", 0, _GAUSSIAN,
-            "As luma-full, with all references in one search only. No paper says that it measured "
-            "so: it is what a method that searches in several references has to show beside TTSR "
-            "and MASA, which stitch them.",
+            "As luma-full, with all references in one search only. No paper of the tables' says "
+            "that it measured so: it is what a method that searches in several references has to "
+            "show beside TTSR and MASA, which stitch them.",
             references="all",
         ),
         Protocol(
