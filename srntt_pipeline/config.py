@@ -315,9 +315,10 @@ class EvaluateParams(Section):
     references: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
-        description="References to evaluate: HR (warp), L1, L2, …, LR, all, stitched, best; "
-        "default: what the protocols measure of those that the data set has; HR (warp) only of one "
-        "with references.",
+        description="References to evaluate: HR (warp), L1, L2, …, LR, all, paper-all (L1 … L4, "
+        "of a set with more), stitched, stitched-masa, best; default: what the protocols measure "
+        "of those that the data set has; HR (warp) only of one with references, paper-all of the "
+        "released CUFED5.",
     )
     metric: Annotated[tuple[MetricName, ...], ONE_OR_MORE] = Field(
         (),
@@ -334,6 +335,11 @@ class EvaluateParams(Section):
     )
     max_images: int = Field(
         0, ge=0, le=MOST_COUNT, description="Only the first so many images; 0: all."
+    )
+    lr: str = Field(
+        "",
+        description="Folder of the LR images that came with the test set, named as its HR images "
+        "or groups: used as they are, whatever kernel a protocol names; empty: LR is made.",
     )
     layout: SetLayout = Field(
         "auto",

@@ -2,18 +2,30 @@
 
 from typing import Literal, NamedTuple
 
-from srntt_pipeline.images import RGB, SCALE, crop_to_multiple, downscale, upscale
-from srntt_pipeline.imresize import imresize
+import numpy as np
 
-Kernel = Literal["pillow", "matlab"]
-KERNELS: dict[Kernel, str] = {"pillow": "Pillow bicubic", "matlab": "MATLAB bicubic"}
+from srntt_pipeline.images import RGB, SCALE, crop_to_multiple, downscale, upscale
+from srntt_pipeline.imresize import Border, imresize
+
+Kernel = Literal["pillow", "matlab", "matlab-replicate"]
+KERNELS: dict[Kernel, str] = {
+    "pillow": "Pillow bicubic",
+    "matlab": "MATLAB bicubic (mirrored borders)",
+    "matlab-replicate": "MATLAB bicubic (replicated borders)",
+}
+_BORDERS: dict[Kernel, Border] = {"matlab": "mirror", "matlab-replicate": "replicate"}
 
 
 class Making(NamedTuple):
-    """What decides pictures rather than numbers: protocols that agree in it share pictures."""
+    """What decides pictures rather than numbers: protocols that agree in it share pictures.
+
+    `kernel`: of the bicubic ↓4 that makes LR and of bicubic LR↑; `multiple`: HR's sides are cut to
+    multiples of it; `given`: LR came with the test set and is not made, so the kernel is of LR↑.
+    """
 
     kernel: Kernel
     multiple: int
+    given: bool = False
 
 
 # The paper's numbers need Pillow's bicubic (its Urban100 column, to the last digit).
@@ -29,11 +41,24 @@ def make_lr(hr: RGB, making: Making) -> RGB:
     """Return the LR of `hr`, uint8 with sides that are multiples of 4: bicubic ↓4."""
     if making.kernel == "pillow":
         return downscale(hr)
-    return imresize(hr, hr.shape[0] // SCALE, hr.shape[1] // SCALE)
+    height, width = (side // SCALE for side in hr.shape[:2])
+    return imresize(hr, height, width, _BORDERS[making.kernel])
+
+
+def kernel_of(lr: RGB, hr: RGB) -> Kernel | None:
+    """Return the kernel that makes `lr` of `hr`, equal to the last value; None where none does.
+
+    `hr`: uint8 with sides that are multiples of 4; `lr`: uint8 of any size.
+    """
+    for kernel in KERNELS:
+        if np.array_equal(make_lr(hr, Making(kernel, SCALE)), lr):
+            return kernel
+    return None
 
 
 def bicubic(lr: RGB, making: Making) -> RGB:
     """Return the baseline: `lr`, uint8 [h, w, 3], by bicubic ↑4."""
     if making.kernel == "pillow":
         return upscale(lr)
-    return imresize(lr, lr.shape[0] * SCALE, lr.shape[1] * SCALE)
+    height, width = (side * SCALE for side in lr.shape[:2])
+    return imresize(lr, height, width, _BORDERS[making.kernel])

@@ -1,28 +1,32 @@
 """Bicubic resizing as MATLAB's `imresize` does it, for protocols of papers whose LR it made.
 
 The kernel is Keys' cubic (IEEE Trans. ASSP 29(6), 1981; a = -0.5), widened by the scale when it
-shrinks (antialiasing), with weights normalised to sum 1 and the image mirrored at its borders, edge
-pixel included. Pillow differs in two things: it cuts the kernel off at the border, and it rounds
-its weights to fixed point.
+shrinks (antialiasing), with weights normalised to sum 1. Beyond its borders the image is mirrored,
+edge pixel included, as newer MATLAB does; or the edge pixel is repeated, as in older MATLAB, which
+made the LR files of the common benchmarks. Pillow differs in two things: it cuts the kernel off at
+the border, and it rounds its weights to fixed point.
 """
 
 import functools
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from srntt_pipeline.images import RGB
 
+Border = Literal["mirror", "replicate"]
 
-def imresize(image: RGB, height: int, width: int) -> RGB:
+
+def imresize(image: RGB, height: int, width: int, border: Border = "mirror") -> RGB:
     """Return `image`, uint8 [H, W, 3] or [H, W], resized to `height`×`width`.
 
     As MATLAB does with uint8, rows are resized first and rounded to 8 bits (halves up), then
-    columns. For equal scales of both sides.
+    columns. For equal scales of both sides. `border`: what is taken to lie beyond the image.
     """
     # For scales that are powers of two all weights are binary fractions, so float64 is exact here.
-    tall = _rounded(np.tensordot(_weights(image.shape[0], height), image, axes=(1, 0)))
-    wide = np.tensordot(_weights(image.shape[1], width), tall, axes=(1, 1))
+    tall = _rounded(np.tensordot(_weights(image.shape[0], height, border), image, axes=(1, 0)))
+    wide = np.tensordot(_weights(image.shape[1], width, border), tall, axes=(1, 1))
     return _rounded(wide.swapaxes(0, 1))
 
 
@@ -31,7 +35,7 @@ def _rounded(values: npt.NDArray[np.float64]) -> RGB:
 
 
 @functools.lru_cache(maxsize=64)
-def _weights(size: int, new_size: int) -> npt.NDArray[np.float64]:
+def _weights(size: int, new_size: int, border: Border) -> npt.NDArray[np.float64]:
     """Return the matrix [new_size, size] that resizes a line of `size` pixels."""
     scale = new_size / size
     shrink = min(scale, 1.0)
@@ -40,9 +44,13 @@ def _weights(size: int, new_size: int) -> npt.NDArray[np.float64]:
     taps = np.floor(centres - reach)[:, None] + np.arange(int(np.ceil(2 * reach)) + 2)
     weights = _cubic((centres[:, None] - taps) * shrink)
     weights /= weights.sum(axis=1, keepdims=True)
-    mirrored = np.concatenate([np.arange(size), np.arange(size)[::-1]])
+    places = taps.astype(int)
+    if border == "replicate":
+        columns = places.clip(0, size - 1)
+    else:
+        mirrored = np.concatenate([np.arange(size), np.arange(size)[::-1]])
+        columns = mirrored[places % (2 * size)]
     matrix = np.zeros((new_size, size))
-    columns = mirrored[taps.astype(int) % (2 * size)]
     np.add.at(matrix, (np.arange(new_size)[:, None], columns), weights)
     return matrix
 

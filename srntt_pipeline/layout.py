@@ -10,8 +10,8 @@ import csv
 import logging
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srntt_pipeline.config import SetLayout
@@ -51,11 +51,15 @@ class TrainPair:
 
 @dataclass(frozen=True)
 class Group:
-    """A test group: an HR image and its references by level (`{"L1": path, …}`), or none."""
+    """A test group: an HR image and its references by level (`{"L1": path, …}`), or none.
+
+    `lr`: the LR image that came with it; None where it is to be made.
+    """
 
     name: str
     hr: Path
     refs: dict[str, Path]
+    lr: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,48 @@ def read_test_set(dataset: Path, layout: SetLayout = "auto") -> EvaluationSet:
         return EvaluationSet(name, tuple(whole), tuple(unread), reading)
     plain = tuple(Group(path.stem, path, {}) for path in images)
     return EvaluationSet(name, plain, tuple(unread), reading)
+
+
+def with_lr(test_set: EvaluationSet, folder: Path) -> EvaluationSet:
+    """Return the test set with the LR images in `folder`, one for each group.
+
+    An LR image is named as its HR image or group, or as benchmarks do: for `001_0` of group `001`
+    those are `001_0`, `001`, `001x4`, `001_LR`, for `img_001_SRF_4_HR` `img_001_SRF_4_LR` too.
+    Other images may lie there. Raises InputError where a group has none, or more than one.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--lr {folder}: no such folder; name one of LR images (evaluate.lr)")
+    images, unread = _images(folder)
+    by_stem = {path.stem: path for path in images}
+    reasons = {file.path.stem: file.reason for file in unread}
+    return replace(
+        test_set,
+        groups=tuple(
+            replace(group, lr=_lr_of(group, folder, by_stem, reasons)) for group in test_set.groups
+        ),
+    )
+
+
+def _lr_of(
+    group: Group, folder: Path, images: Mapping[str, Path], reasons: Mapping[str, str]
+) -> Path:
+    stems = [group.hr.stem, group.name, f"{group.name}x4", f"{group.name}_LR"]
+    if group.hr.stem.endswith("HR"):
+        stems.append(group.hr.stem.removesuffix("HR") + "LR")
+    stems = list(dict.fromkeys(stems))
+    found = [images[stem] for stem in stems if stem in images]
+    if len(found) > 1:
+        raise InputError(
+            f"--lr {folder}: {found[0].name} and {found[1].name} may both be the LR image of "
+            f"{group.hr.name}; move one out"
+        )
+    if not found:
+        why = next((f" ({stem}: {reasons[stem]})" for stem in stems if stem in reasons), "")
+        raise InputError(
+            f"--lr {folder}: no LR image of {group.hr.name}{why}; it is to be called "
+            f"{' or '.join(f'{stem}.png' for stem in stems)}"
+        )
+    return found[0]
 
 
 def _reading(group: dict[int, Path], others: Sequence[Path]) -> str:

@@ -1,7 +1,8 @@
 """The networks of the paper by name: what each transfers, from what, and on which losses it trains.
 
-Table 1 and 2: srntt, srntt-l2, srntt-l2-sisr, srntt-flow; Table 3: srntt-relu1, srntt-relu2,
-srntt-relu3, srntt-relu12; Figure 7: srntt-no-texture.
+Table 1 and 2: srntt, srntt-l2, srntt-flow; Table 3: srntt-relu1, srntt-relu2, srntt-relu3,
+srntt-relu12; Figure 7: srntt-no-texture. Table 1's SRNTT-ℓ2 (SISR) is srntt-l2 with LR as reference
+(`methods.srntt.sisr_of`); srntt-l2-sisr is a network trained so.
 """
 
 from dataclasses import dataclass

@@ -12,13 +12,20 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.costs import COSTS_FILE, write_costs
 from srntt_pipeline.evaluation.gallery import page_files
+from srntt_pipeline.evaluation.given_lr import with_given_lr
 from srntt_pipeline.evaluation.measure import GroupJob, GroupRows, measure_costs, measure_group
-from srntt_pipeline.evaluation.notes import not_run_notes, not_run_of, unread_notes
-from srntt_pipeline.evaluation.paper import paper_rows
+from srntt_pipeline.evaluation.notes import (
+    lr_notes,
+    not_run_notes,
+    not_run_of,
+    reference_notes,
+    unread_notes,
+)
+from srntt_pipeline.evaluation.paper import more_than_paper, paper_rows
 from srntt_pipeline.evaluation.paths import TABLES, image_path, output_files
 from srntt_pipeline.evaluation.perceptual import read_metrics
 from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES
-from srntt_pipeline.evaluation.protocols import Protocol, get_protocols
+from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol, get_protocols
 from srntt_pipeline.evaluation.released import identify
 from srntt_pipeline.evaluation.tables import Row, summarise, table_notes, write_tables
 from srntt_pipeline.figures import spread
@@ -26,7 +33,17 @@ from srntt_pipeline.files import write_json
 from srntt_pipeline.layout import EvaluationSet, read_test_set
 from srntt_pipeline.methods import Method
 from srntt_pipeline.methods.bicubic import Bicubic
-from srntt_pipeline.methods.method import ALL, BEST, HR_WARP, LR, NONE, STITCHED
+from srntt_pipeline.methods.method import (
+    ALL,
+    BEST,
+    HR_WARP,
+    LR,
+    NONE,
+    PAPER_ALL,
+    PAPER_LEVELS,
+    STITCHED,
+    STITCHED_MASA,
+)
 from srntt_pipeline.methods.sources import Source, read_methods
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.outputs import check_place, open_output
@@ -65,15 +82,21 @@ def evaluate(
     name, of_name = identify(test_set, params.released)
     if params.max_images:
         test_set = replace(test_set, groups=test_set.groups[: params.max_images])
-    references = _references(test_set, params.references, protocols)
+    given = Path(params.lr) if params.lr else None
+    if given:
+        test_set = with_given_lr(test_set, given)
+        protocols = tuple(protocol.with_given_lr() for protocol in protocols)
+    references = _references(test_set, name, params.references, protocols)
     metrics = read_metrics(params)
     shown = _in_paper_order([Bicubic(), *read_methods(methods, files)])
-    reads = [dataset, *(path for method in shown for path in method.reads)]
+    reads = [dataset, *([given] if given else [])]
+    reads += [path for method in shown for path in method.reads]
     check_place(out, "evaluation", reads)
     notes = list(dict.fromkeys(note for method in shown for note in method.notes(str(chosen))))
     notes += ["Bicubic alone: no other method was given."] * (len(shown) == 1)
     notes += [metric.words for metric in metrics]
     notes += [note for note in (of_name, test_set.reading) if note]
+    notes += reference_notes(name, test_set, references)
     matched = spread(len(test_set.groups), _MOST_MATCHES)
     jobs = [
         GroupJob(
@@ -98,8 +121,9 @@ def evaluate(
         table = summarise(per_image, costs)
         unread = [*test_set.unread, *(result.unread for result in results if result.unread)]
         not_run = not_run_of(shown, references, protocols, results)
+        notes += lr_notes(shown, protocols, results, given)
         notes += [*unread_notes(unread), *not_run_notes(not_run), *table_notes(table)]
-        write_tables(out, table, per_image, notes)
+        write_tables(out, table, per_image, protocols, notes)
         content = {
             "dataset": name,
             "notes": notes,
@@ -178,11 +202,17 @@ def _files(
 
 
 def _references(
-    test_set: EvaluationSet, wanted: Sequence[str], protocols: Sequence[Protocol]
+    test_set: EvaluationSet, dataset: str, wanted: Sequence[str], protocols: Sequence[Protocol]
 ) -> tuple[str, ...]:
-    """Return the references to evaluate, in the order of Table 2; `none` is always one."""
+    """Return the references to evaluate, in the order of Table 2; `none` is always one.
+
+    `dataset`: what tables call the test set.
+    """
     levels = sorted({level for group in test_set.groups for level in group.refs})
-    available = [NONE, HR_WARP, *levels, LR, *([ALL, STITCHED, BEST] if levels else [])]
+    several = [ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST] if levels else []
+    if set(levels) <= set(PAPER_LEVELS):  # then they are `all` too
+        several = [name for name in several if name != PAPER_ALL]
+    available = [NONE, HR_WARP, *levels, LR, *several]
     strange = [name for name in wanted if name not in available]
     if strange:
         raise InputError(
@@ -191,10 +221,14 @@ def _references(
     measured = [name for name in available if any(p.measures(name) for p in protocols)]
     unmeasured = [name for name in wanted if name not in measured]
     if unmeasured:
+        other = next(p.name for p in PROTOCOLS.values() if p.measures(unmeasured[0]))
         raise InputError(
             f"reference {unmeasured[0]!r}: no protocol given measures it; add another, such as "
-            f"luma-{unmeasured[0]} (--list-protocols)"
+            f"{other} (--list-protocols)"
         )
     # Table 2 alone has HR (warp), and is of a set with references.
-    default = [name for name in measured if levels or name != HR_WARP]
+    without = [] if levels else [HR_WARP]
+    if not more_than_paper(dataset, max(len(group.refs) for group in test_set.groups)):
+        without.append(PAPER_ALL)
+    default = [name for name in measured if name not in without]
     return tuple(name for name in measured if name == NONE or name in (wanted or default))

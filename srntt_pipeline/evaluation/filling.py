@@ -8,12 +8,21 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from srntt_pipeline.evaluation.paper import paper_rows
+from srntt_pipeline.evaluation.paper import more_than_paper, paper_rows
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.released import OWN
 from srntt_pipeline.evaluation.results import Results
 from srntt_pipeline.evaluation.tables import Row
-from srntt_pipeline.methods.method import ALL, BEST, HR_WARP, LR, NONE, STITCHED
+from srntt_pipeline.methods.method import (
+    ALL,
+    BEST,
+    HR_WARP,
+    LR,
+    NONE,
+    PAPER_ALL,
+    STITCHED,
+    STITCHED_MASA,
+)
 
 # Where the paper calls one thing by two names.
 _SAME_METHOD = {"SRNTT [relu1/2/3]": "SRNTT", "SRNTT with texture loss": "SRNTT"}
@@ -41,21 +50,27 @@ def our_reference(reference: str) -> str:
 def find(dataset: str, method: str, reference: str, results: Results) -> Found:
     """Return our number for a row of the paper's, in its words.
 
-    Of Table 1, which has one number (`all`) for each method, it is that with all references, of a
-    method that takes none that without, and on a set without references that of LR. A method that
-    the paper lacks can have it stitched, or with the best reference, if that is all it has.
+    Of Table 1, which has one number (`all`) for each method, it is that with all references (where
+    there are more than the paper has, with the paper's), of a method that takes none that without,
+    and on a set without references that of LR. A method that the paper lacks can have it stitched,
+    or with the best reference, if that is all it has.
     """
     name, wanted = our_method(method), our_reference(reference)
-    tries, remark = [wanted], ""
+    references = results.references.get(dataset, 0)
+    tries, remarks = [wanted], {}
     if wanted == ALL:
         tries = [ALL, NONE]
-        if dataset not in results.with_references:
-            tries, wanted, remark = [*tries, LR], LR, "no references at hand: LR is its own"
+        if not references:
+            tries, wanted = [*tries, LR], LR
+            remarks[LR] = "no references at hand: LR is its own"
         elif name not in _names():
-            tries += [STITCHED, BEST]
+            tries += [STITCHED, STITCHED_MASA, BEST]
+        if more_than_paper(dataset, references):
+            tries = [PAPER_ALL, *tries]
+            remarks[ALL] = f"{references} references, not the paper's: paper-all was not evaluated"
     for tried in tries:
         if rows := results.find(dataset, name, tried):
-            return Found(rows, remark if tried == LR else "")
+            return Found(rows, remarks.get(tried, ""))
     return Found((), _reason(dataset, name, wanted, results))
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.degradation import make_hr
+from srntt_pipeline.degradation import Kernel, kernel_of, make_hr
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.evaluation.costs import COLUMNS, COSTS, read_costs
 from srntt_pipeline.evaluation.figures import draw_match
@@ -49,13 +49,15 @@ class GroupJob:
 class GroupRows:
     """A row for each protocol, method and reference, and how many SR images had to be made.
 
-    `unread`: the image of the group for which there are none; `not_run`: what methods could not do.
+    `unread`: the image of the group for which there are none; `not_run`: what methods could not do;
+    `lr_kernel`: of an LR image that was given, the kernel that makes the same, if one does.
     """
 
     rows: list[dict[str, Any]]
     made: int
     unread: Unread | None = None
     not_run: tuple[NotRun, ...] = ()
+    lr_kernel: Kernel | None = None
 
 
 def measure_group(job: GroupJob) -> GroupRows:
@@ -96,7 +98,8 @@ def measure_group(job: GroupJob) -> GroupRows:
                     }
                 )
     record.write()
-    return GroupRows(rows, made, None, tuple(dict.fromkeys(not_run)))
+    given = kernel_of(pictures.lr, pictures.hr) if pictures.making.given else None
+    return GroupRows(rows, made, None, tuple(dict.fromkeys(not_run)), given)
 
 
 def _unread(job: GroupJob) -> Unread | None:
@@ -110,6 +113,8 @@ def _unread(job: GroupJob) -> Unread | None:
                 check_size(metric, hr)
         for ref in job.group.refs.values():
             read_rgb(ref, min_side=MIN_SIDE_PX, grey=True)
+        if job.group.lr:
+            read_rgb(job.group.lr, grey=True)
     except UnusableImage as error:
         return Unread(Path(error.path), error.reason)
     except InputError as error:

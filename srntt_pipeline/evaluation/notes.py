@@ -1,19 +1,87 @@
-"""What a reader must know of the numbers that are not there: images unused, methods not run."""
+"""What a reader must know of numbers: of what LR they are; which are missing, and why."""
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
+from srntt_pipeline.degradation import KERNELS, Kernel
 from srntt_pipeline.evaluation.measure import GroupRows
 from srntt_pipeline.evaluation.not_run import NotRun
+from srntt_pipeline.evaluation.paper import PAPER_REFERENCES, more_than_paper
 from srntt_pipeline.evaluation.protocols import Protocol
-from srntt_pipeline.layout import Unread
+from srntt_pipeline.layout import EvaluationSet, Unread
 from srntt_pipeline.methods import Method
-from srntt_pipeline.methods.method import NONE
+from srntt_pipeline.methods.method import ALL, NONE, PAPER_ALL
+from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
 
 _TOLD = 20  # of what is not measured, named on the screen and in the notes
 _NO_REFERENCE = "it takes no reference: its row is that of none"
+
+
+def reference_notes(name: str, test_set: EvaluationSet, references: Sequence[str]) -> list[str]:
+    """Return that `all` of a set called `name` is not the paper's, where it has more references."""
+    most = max(len(group.refs) for group in test_set.groups)
+    if ALL not in references or not more_than_paper(name, most):
+        return []
+    measured = "stand" if PAPER_ALL in references else "would stand"
+    return [
+        f"{name} has {most} references here, {PAPER_REFERENCES[name]} in the paper: all is not the "
+        f"paper's, whose numbers {measured} beside {PAPER_ALL}, of the first "
+        f"{PAPER_REFERENCES[name]}."
+    ]
+
+
+def lr_notes(
+    methods: Sequence[Method],
+    protocols: Sequence[Protocol],
+    results: Sequence[GroupRows],
+    given: Path | None,
+) -> list[str]:
+    """Return of what LR the numbers are, where that is not the LR that networks were trained on.
+
+    `given`: the folder of the LR images that came with the test set, if they are used.
+    """
+    if given:
+        return _given_notes(methods, [result for result in results if result.rows], given)
+    notes = []
+    for kernel in dict.fromkeys(protocol.kernel for protocol in protocols):
+        names = [protocol.name for protocol in protocols if protocol.kernel == kernel]
+        which = f"Protocol{'s' * (len(names) > 1)} {', '.join(names)}"
+        lr = f"{which}: LR is made by {KERNELS[kernel]}"
+        notes += [f"{lr}; {told}" for told in _not_trained_on(methods, {kernel})]
+    return notes
+
+
+def _given_notes(methods: Sequence[Method], results: Sequence[GroupRows], given: Path) -> list[str]:
+    """Return that LR was given, by which kernels it was made, and which networks do not know it."""
+    found = Counter(result.lr_kernel for result in results)
+    kinds = [
+        f"{count} of {len(results)} equal {KERNELS[kernel]} to the last value"
+        if kernel
+        else f"{count} of {len(results)} are made by no kernel known here"
+        for kernel, count in found.items()
+    ]
+    lr = (
+        f"LR images are those in {valid(given.resolve().name)}/, used as they are by every "
+        f"protocol: {'; '.join(kinds)}"
+    )
+    told = _not_trained_on(methods, set(found))
+    return [f"{lr}.", *(f"LR as given: {one}" for one in told)]
+
+
+def _not_trained_on(methods: Sequence[Method], kernels: Collection[Kernel | None]) -> list[str]:
+    """Return a sentence for each kernel that networks were trained on, if LR is another."""
+    trained: dict[Kernel, list[str]] = {}
+    for method in methods:
+        if method.trained_on and set(kernels) != {method.trained_on}:
+            trained.setdefault(method.trained_on, []).append(method.name)
+    return [
+        f"not trained on such LR, but on {KERNELS[kernel]}: {', '.join(names)}."
+        for kernel, names in trained.items()
+    ]
 
 
 def unread_notes(unread: Sequence[Unread]) -> list[str]:

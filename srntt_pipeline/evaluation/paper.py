@@ -5,9 +5,13 @@ import functools
 from dataclasses import dataclass
 from importlib import resources
 
+from srntt_pipeline.methods.method import ALL, LR, NONE, PAPER_ALL, PAPER_LEVELS
+
 # The protocol that is nearest to how the paper measured a data set, where that is known.
 PAPER_PROTOCOLS = {"Urban100": "paper-urban100", "Sun80": "rgb"}
 PAPER_IMAGES = {"CUFED5": 126, "Sun80": 80, "Urban100": 100}
+# How many references the paper has of an image; CUFED5 was released with five.
+PAPER_REFERENCES = {"CUFED5": len(PAPER_LEVELS)}
 PROTOCOL_NOTE = (
     "The paper does not say how its numbers were measured; its columns follow different protocols "
     "(Urban100: paper-urban100; Sun80: near rgb; CUFED5: unknown). A difference is meaningful only "
@@ -61,14 +65,21 @@ def canonical_dataset(name: str) -> str:
     return spellings.get(name.lower(), name)
 
 
-def paper_number(dataset: str, method: str, reference: str, alone: bool) -> PaperNumber | None:
-    """Return what the paper prints, if anything.
+def more_than_paper(dataset: str, references: int) -> bool:
+    """Tell whether a set with so many references an image has more than the paper's."""
+    return references > PAPER_REFERENCES.get(dataset, references)
 
-    Table 1 gives one number per method and data set: it is that of `all` references, of methods
-    that take none (`none`), and on sets without references (`alone`) that of `LR`, which the paper
-    used there. Table 2 gives the other references.
+
+def paper_number(dataset: str, method: str, reference: str, references: int) -> PaperNumber | None:
+    """Return what the paper prints, if anything; `references`: the most that an image here has.
+
+    Table 1 gives one number per method and data set: it is that of `all` references (of
+    `paper-all` where there are more than the paper's), of methods that take none (`none`), and on
+    sets without references that of `LR`, which the paper used there. Table 2 gives the others.
     """
-    numbers = _numbers()
-    if reference in ("all", "none") or (alone and reference == "LR"):
-        reference = "all"
-    return numbers.get((dataset, method, reference))
+    all_of_paper = PAPER_ALL if more_than_paper(dataset, references) else ALL
+    if reference in (all_of_paper, NONE) or (reference == LR and not references):
+        reference = ALL
+    elif reference == ALL:
+        return None
+    return _numbers().get((dataset, method, reference))

@@ -24,9 +24,11 @@ def image_path(method: str, reference: str, name: str, making: Making = PAPER_MA
     """Return where an output image lies below the evaluation's folder.
 
     Pictures of another LR than the paper's, Pillow's of HR cropped to multiples of 4, have a
-    folder of their own, such as `images/matlab-4/`.
+    folder of their own, such as `images/matlab-4/`; of LR that came with the test set
+    `images/pillow-4-given/`.
     """
-    folder = IMAGES if making == PAPER_MAKING else IMAGES / f"{making.kernel}-{making.multiple}"
+    kind = f"{making.kernel}-{making.multiple}" + "-given" * making.given
+    folder = IMAGES if making == PAPER_MAKING else IMAGES / kind
     return folder / slug(method) / slug(reference) / f"{name}.png"
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import srntt_pipeline
 from srntt_pipeline.degradation import Making, make_hr, make_lr
+from srntt_pipeline.evaluation.given_lr import read_lr
 from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paths import image_path
 from srntt_pipeline.files import fingerprint
 from srntt_pipeline.images import RGB, SCALE, pixels_sha256, read_made_from, read_rgb, write_png
 from srntt_pipeline.layout import Group
 from srntt_pipeline.methods import CannotRun, Method, Scene
-from srntt_pipeline.methods.method import HR_WARP, LR, NONE, STITCHED
+from srntt_pipeline.methods.method import HR_WARP, LR, NONE, STITCHED, STITCHED_MASA
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 MIN_HR_SIDE_PX = 4 * SCALE
@@ -56,6 +57,12 @@ class Pictures:
         return make_hr(read_rgb(self.group.hr, min_side=MIN_HR_SIDE_PX, grey=True), self.making)
 
     @cached_property
+    def lr(self) -> RGB:
+        """The LR image, uint8 [H/4, W/4, 3]: made of HR, or as it was given. Raises InputError."""
+        given = self.making.given
+        return read_lr(self.group, self.hr) if given else make_lr(self.hr, self.making)
+
+    @cached_property
     def scene(self) -> Scene:
         """What methods see of the group. Raises InputError."""
         references = {
@@ -63,7 +70,7 @@ class Pictures:
             for level, path in self.group.refs.items()
         }
         return Scene(
-            make_lr(self.hr, self.making),
+            self.lr,
             references,
             name=self.group.name,
             hr=self.hr,
@@ -122,7 +129,8 @@ class Pictures:
 
     def _keep_inputs(self, references: Sequence[str]) -> None:
         kept = {(LR_IMAGE, NONE): LR}
-        kept |= {(REFERENCES, name): name for name in (HR_WARP, LR, STITCHED) if name in references}
+        made = (HR_WARP, LR, STITCHED, STITCHED_MASA)
+        kept |= {(REFERENCES, name): name for name in made if name in references}
         for (folder, shown), name in kept.items():
             if self.scene.has(name):
                 image = self.scene.images(name)[0]

@@ -5,8 +5,8 @@ them stand in one table, `PROTOCOLS`; common to all is that SR is clipped and ro
 """
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +16,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from srntt_pipeline.degradation import KERNELS, Kernel, Making
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.methods.method import ALL, BEST, NONE, PAPER_ALL, STITCHED, STITCHED_MASA
 
 # The references of one number per method and image; each: all rows of Table 2.
-References = Literal["each", "all", "stitched", "best"]
-
+References = Literal["each", "all", "stitched", "stitched-masa", "best"]
+_GIVEN = "LR as given"  # how the column `kernel` begins of LR that came with the test set
 
 _HALF_SLACK = 1e-7  # luma of 8-bit RGB is a multiple of 1/255000, which is larger
 # ITU-R BT.601 luma of R, G, B in 0…255: 16…235.
@@ -33,11 +34,13 @@ class Protocol:
     `channel`: BT.601 luma, or all three of RGB. `border_px`: left out on all sides. `ssim_window`:
     `uniform 7×7` (sample covariance; scikit-image's default) or `gaussian 11×11` (σ = 1.5, as in
     the SSIM paper). `kernel`: of the bicubic ↓4 that makes LR and of the bicubic baseline, Pillow's
-    or that of MATLAB's imresize. `crop_multiple`: HR is cut at right and bottom to sides that are
-    multiples of it. `rounding`: SR is 8-bit RGB always; `8-bit luma` rounds its luma and HR's too,
-    as MATLAB's rgb2ycbcr does. `references`: which ones are measured, `each` of them and all
-    together, or one choice only: `all` in one search, `stitched` into one image, the `best`, which
-    has the highest mean S*.
+    or that of MATLAB's imresize. `lr`: whether LR is made, or came with the test set; then the
+    kernel is of the baseline alone. `crop_multiple`: HR is cut at right and bottom to sides that
+    are multiples of it. `rounding`: SR is 8-bit RGB always; `8-bit luma` rounds its luma and HR's
+    too, as MATLAB's rgb2ycbcr does. `references`: which ones are measured, `each` of them and all
+    together, or one choice only: `all` in one search (where there are more than the paper's four
+    also these alone, `paper-all`), `stitched` into one image as TTSR does it or, `stitched-masa`,
+    as MASA does, the `best`, which has the highest mean S*.
     """
 
     name: str
@@ -49,30 +52,41 @@ class Protocol:
     crop_multiple: int = SCALE
     rounding: Literal["8-bit RGB", "8-bit luma"] = "8-bit RGB"
     references: References = "each"
+    lr: Literal["made", "given"] = "made"
 
     @property
     def making(self) -> Making:
         """How HR and LR are made."""
-        return Making(self.kernel, self.crop_multiple)
+        return Making(self.kernel, self.crop_multiple, self.lr == "given")
+
+    def with_given_lr(self) -> "Protocol":
+        """Return this protocol on the LR images that came with a test set."""
+        return replace(self, lr="given")
 
     def measures(self, reference: str) -> bool:
         """Tell whether SR made with `reference` (`none`, `L1`, `all`, …) belongs in this table."""
         if self.references == "each":
-            return reference not in ("stitched", "best")
-        return reference in ("none", self.references)
+            return reference not in (STITCHED, STITCHED_MASA, BEST)
+        wanted = (ALL, PAPER_ALL) if self.references == "all" else (self.references,)
+        return reference in (NONE, *wanted)
 
     @property
     def columns(self) -> dict[str, Any]:
         """What a row of numbers says of how it was measured."""
         own = {key: asdict(self)[key] for key in _COLUMNS}
-        return {"protocol": self.name} | own | {"kernel": f"{KERNELS[self.kernel]} ×{SCALE}"}
+        return {"protocol": self.name} | own | {"kernel": self._kernel}
+
+    @property
+    def _kernel(self) -> str:
+        by = f"{KERNELS[self.kernel]} ×{SCALE}"
+        return f"{_GIVEN}, enlarged by {by}" if self.lr == "given" else by
 
     @property
     def words(self) -> str:
         """The columns in a sentence, for people."""
         return (
             f"{self.channel}, border {self.border_px} px, SSIM window {self.ssim_window}, "
-            f"{KERNELS[self.kernel]} ×{SCALE}, HR cropped to a multiple of {self.crop_multiple} px,"
+            f"{self._kernel}, HR cropped to a multiple of {self.crop_multiple} px,"
             f" {self.rounding}, references: {self.references}"
         )
 
@@ -132,7 +146,7 @@ PROTOCOLS = {
         Protocol(
             "luma", "luma", 4, _GAUSSIAN,
             "BT.601 luma (16…235), border of 4 px left out, Gaussian SSIM: the custom of most SR "
-            "papers.",
+            "papers. So C2-Matching, AMSA and DATSR measured CUFED5, with L1 alone.",
         ),
         Protocol(
             "paper-urban100", "luma", 4, "uniform 7×7",
@@ -146,36 +160,74 @@ PROTOCOLS = {
         ),
         Protocol(
             "luma-full", "luma", 0, _GAUSSIAN,
-            "Luma over the whole image, Gaussian SSIM: for code that removes no border.",
+            "Luma over the whole image, Gaussian SSIM, for code that removes no border: so TTSR "
+            "and MASA measured one reference of CUFED5 (L1).",
         ),
         Protocol(
             "rgb-full", "rgb", 0, _GAUSSIAN,
-            "All three channels over the whole image, Gaussian SSIM.",
+            "All three channels over the whole image, Gaussian SSIM. No paper of the tables' says "
+            "that it measured so.",
         ),
         Protocol(
             "matlab", "luma", 4, _GAUSSIAN,
             "As SR papers measure in MATLAB: LR and bicubic by imresize, luma by rgb2ycbcr, which "
-            "rounds it to 8 bits.",
+            "rounds it to 8 bits. Borders are mirrored, as in newer MATLAB.",
             kernel="matlab", rounding="8-bit luma",
         ),
         Protocol(
+            "matlab-replicate", "luma", 4, _GAUSSIAN,
+            "As matlab, with replicated borders, as in older MATLAB: this LR equals the files of "
+            "the self-exemplar benchmark to the last value, and so SelfEx (CVPR 2015) measured "
+            "Urban100.",
+            kernel="matlab-replicate", rounding="8-bit luma",
+        ),
+        Protocol(
             "luma-all", "luma", 4, _GAUSSIAN,
-            "As luma, with all references in one search only: Table 1's number alone.",
+            "As luma, with all references in one search only: Table 1's number alone. The paper "
+            "has four references, the released CUFED5 five: there paper-all is the paper's number.",
             references="all",
         ),
         Protocol(
             "luma-stitched", "luma", 4, _GAUSSIAN,
-            "As luma, with the references side by side in one image, each on a black square as wide"
-            " as the largest: how TTSR and MASA used the five references of CUFED5.",
+            "As luma, with the references side by side in one image, each on a black square of 500 "
+            "px (or of the longest side): TTSR's stitching, but with a border left out, which TTSR "
+            "keeps.",
             references="stitched",
         ),
         Protocol(
             "luma-best", "luma", 4, _GAUSSIAN,
-            "As luma, with that one reference whose patches match LR best (highest mean S*).",
+            "As luma, with that one reference whose patches match LR best (highest mean S*). No "
+            "paper of the tables' says that it measured so.",
             references="best",
+        ),
+        Protocol(
+            "luma-full-all", "luma", 0, _GAUSSIAN,
+            "As luma-full, with all references in one search only. No paper of the tables' says "
+            "that it measured so: it is what a method that searches in several references has to "
+            "show beside TTSR and MASA, which stitch them.",
+            references="all",
+        ),
+        Protocol(
+            "luma-full-stitched", "luma", 0, _GAUSSIAN,
+            "As luma-full, with the references side by side in one image, each on a black square of"
+            " 500 px (or of the longest side): so TTSR (CVPR 2020) measured CUFED5 with its five "
+            "references, 27.09 dB.",
+            references="stitched",
+        ),
+        Protocol(
+            "luma-full-stitched-masa", "luma", 0, _GAUSSIAN,
+            "As luma-full, with the references one below the other in one image, each in the middle"
+            " of a square of 512 px (or of the longest side) that its edge pixels fill: so MASA "
+            "(CVPR 2021) measured CUFED5 with its five references, 27.54 dB.",
+            references="stitched-masa",
         ),
     )
 }  # fmt: skip
+
+
+def of_given_lr(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row that has `columns` is of LR images that came with the test set."""
+    return str(row.get("kernel", "")).startswith(_GIVEN)
 
 
 def get_protocol(name: str) -> Protocol:

@@ -12,7 +12,7 @@ from srntt_pipeline.evaluation.costs import COST_NOTE, read_costs
 from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE
 from srntt_pipeline.evaluation.paths import PER_IMAGE
-from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.evaluation.protocols import PROTOCOLS, of_given_lr
 from srntt_pipeline.evaluation.tables import Row, comparisons, summarise
 from srntt_pipeline.files import folders_with, read_csv, read_json
 from srntt_pipeline.metrics import METRICS
@@ -23,13 +23,15 @@ class Results:
     """The numbers of evaluations.
 
     `table`: rows as in table.csv, by data set, method, reference and protocol; `comparisons`: rows
-    as in comparisons.csv, over all evaluations; `with_references`: the data sets that have any;
-    `not_run`: by data set, what methods were not run on; `notes`: what each evaluation says.
+    as in comparisons.csv, over all evaluations; `references`: by data set, the most references of
+    an image; `given_lr`: (data set, protocol) whose LR came with the test set; `not_run`: by data
+    set, what methods were not run on; `notes`: what each evaluation says.
     """
 
     table: dict[tuple[str, ...], Row]
     comparisons: list[Row]
-    with_references: frozenset[str]
+    references: Mapping[str, int]
+    given_lr: frozenset[tuple[str, str]]
     not_run: Mapping[str, Sequence[NotRun]]
     notes: list[str]
 
@@ -89,7 +91,11 @@ def read_results(folders: Sequence[Path]) -> Results:
             for row in summarise(rows, costs.get(dataset))
         },
         comparisons(per_image),
-        frozenset(row["dataset"] for row in per_image if int(row["reference_images"])),
+        {
+            dataset: max(row["reference_images"] for row in rows)
+            for dataset, rows in by_dataset.items()
+        },
+        frozenset((row["dataset"], row["protocol"]) for row in per_image if of_given_lr(row)),
         not_run,
         notes,
     )
@@ -108,6 +114,11 @@ def _rows(folders: Sequence[Path]) -> tuple[list[Row], dict[str, dict[str, Row]]
         own = _read(folder / PER_IMAGE)
         for row in own:
             known, first = rows.setdefault((*row_key(row), row["image"]), (row, folder))
+            if of_given_lr(known) != of_given_lr(row):
+                raise InputError(
+                    f"{folder} and {first} measured image {row['image']} of {row['dataset']} from "
+                    "different LR, one as given (--lr), one made; name one of them"
+                )
             if any(known[name] != row[name] for name in ("psnr_db", "ssim")):
                 raise InputError(
                     f"{folder} and {first} disagree on {row['method']}, {row['reference']}, image "

@@ -34,7 +34,9 @@ def table_rows(printed: Sequence[PaperRow], results: Results) -> list[Row]:
     rows = []
     for row in printed:
         found = find(row.dataset, row.method, row.reference, results)
-        rows += [_row(table, row, ours, found.remark) for ours in found.rows]
+        rows += [
+            _row(table, row, ours, _remark(ours, found.remark, results)) for ours in found.rows
+        ]
         if not found.rows:
             rows.append(_row(table, row, None, found.remark))
     methods = list(dict.fromkeys(row.method for row in printed))
@@ -47,11 +49,17 @@ def table_rows(printed: Sequence[PaperRow], results: Results) -> list[Row]:
     for method, dataset in places:
         for reference in references:
             found = find(dataset, method, reference, results)
-            rows += [_row(table, None, ours | {"method": method}, found.remark)
-                     for ours in found.rows]  # fmt: skip
+            for ours in found.rows:
+                remark = _remark(ours, found.remark, results)
+                rows.append(_row(table, None, ours | {"method": method}, remark))
     if table in "23":
         _mark_trend(rows, results)
     return rows
+
+
+def _remark(ours: Row, remark: str, results: Results) -> str:
+    given = "LR as given" * ((ours["dataset"], ours["protocol"]) in results.given_lr)
+    return "; ".join(filter(None, (remark, given)))
 
 
 def _mark_trend(rows: Sequence[Row], results: Results) -> None:

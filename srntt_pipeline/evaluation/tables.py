@@ -10,7 +10,7 @@ from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, lay_out
 from srntt_pipeline.evaluation.costs import COSTS, cost_notes
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE, paper_number
 from srntt_pipeline.evaluation.paths import PER_IMAGE, slug
-from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.evaluation.statistics import compare, interval
 from srntt_pipeline.evaluation.table_formats import to_markdown
 from srntt_pipeline.files import csv_bytes, finite, write_bytes, write_json
@@ -44,8 +44,8 @@ def summarise(
     table = []
     for keys, rows in _groups(per_image):
         dataset, protocol, method, reference = keys
-        alone = not any(int(row["reference_images"]) for row in rows)
-        paper = paper_number(dataset, method, reference, alone)
+        references = max(int(row["reference_images"]) for row in rows)
+        paper = paper_number(dataset, method, reference, references)
         summary: Row = {
             "dataset": dataset,
             "method": method,
@@ -135,7 +135,11 @@ def _measures(rows: Sequence[Row]) -> list[str]:
 
 
 def write_tables(
-    out: Path, table: Sequence[Row], per_image: Sequence[Row], notes: Sequence[str]
+    out: Path,
+    table: Sequence[Row],
+    per_image: Sequence[Row],
+    protocols: Sequence[Protocol],
+    notes: Sequence[str],
 ) -> None:
     """Write table.csv, table.md, per_image.csv, comparisons.csv, metrics.json and plots/."""
     extra = [name for metric in METRICS for name in (metric, f"{metric}_low", f"{metric}_high")]
@@ -152,7 +156,7 @@ def write_tables(
         names = ["row", "psnr_db", "psnr_db_low", "psnr_db_high", "ssim", "ssim_low", "ssim_high"]
         rows = [{name: bar[name] for name in names} for bar in bars]
         write_bytes(out / "plots" / f"{protocol}.csv", csv_bytes(names, rows))
-    write_bytes(out / "table.md", _markdown(table, notes).encode())
+    write_bytes(out / "table.md", _markdown(table, protocols, notes).encode())
 
 
 def _metrics(table: Sequence[Row]) -> dict[str, Any]:
@@ -167,12 +171,11 @@ def _metrics(table: Sequence[Row]) -> dict[str, Any]:
     return whole
 
 
-def _markdown(table: Sequence[Row], notes: Sequence[str]) -> str:
+def _markdown(table: Sequence[Row], protocols: Sequence[Protocol], notes: Sequence[str]) -> str:
     parts = [f"# {markdown(table[0]['dataset'])}: PSNR and SSIM\n"]
-    for protocol in dict.fromkeys(row["protocol"] for row in table):
-        known = PROTOCOLS[protocol]
-        own = [row for row in table if row["protocol"] == protocol]
-        parts.append(f"## Protocol `{protocol}`\n\n{known.words}. {known.meaning}\n")
+    for protocol in protocols:
+        own = [row for row in table if row["protocol"] == protocol.name]
+        parts.append(f"## Protocol `{protocol.name}`\n\n{protocol.words}. {protocol.meaning}\n")
         parts.append(to_markdown(lay_out(own, without=(DATASET, PROTOCOL))) + "\n")
     return "\n".join([*parts, *(f"- {markdown(note)}" for note in notes)]) + "\n"
 

@@ -8,12 +8,24 @@ from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.file_types import SUFFIXES
 from srntt_pipeline.files import file_sha256
 from srntt_pipeline.images import RGB, SCALE, read_rgb
-from srntt_pipeline.methods.method import ALL, BEST, HR_WARP, LR, NONE, STITCHED, CannotRun, Method
+from srntt_pipeline.methods.method import (
+    ALL,
+    BEST,
+    HR_WARP,
+    LR,
+    NONE,
+    PAPER_ALL,
+    STITCHED,
+    STITCHED_MASA,
+    CannotRun,
+    Method,
+)
 from srntt_pipeline.methods.scene import Scene
 
 # Sub-folders by reference: as tables call it, or as our own images/ folder does.
 _FOLDERS = {
-    "hr-warp": HR_WARP, "lr": LR, "all": ALL, "stitched": STITCHED, "best": BEST, "none": NONE,
+    "hr-warp": HR_WARP, "lr": LR, "all": ALL, "paper-all": PAPER_ALL, "stitched": STITCHED,
+    "stitched-masa": STITCHED_MASA, "best": BEST, "none": NONE,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srntt_pipeline import memory
+from srntt_pipeline.degradation import Kernel
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB, SCALE
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from srntt_pipeline.methods.scene import Scene
     from srntt_pipeline.swaps.match_sources import Match
 
-# References beside L1, L2, …: HR itself, moved; the LR image as its own; all in one search; all in
-# one image; the one that matches best; none, for methods that take none.
-HR_WARP, LR, ALL, STITCHED, BEST, NONE = "HR (warp)", "LR", "all", "stitched", "best", "none"
+# References beside L1, L2, …: HR itself, moved; the LR image as its own; all in one search, or
+# those that the paper has; all in one image, as TTSR or as MASA does it; the one that matches best;
+# none, for methods that take none.
+HR_WARP, LR, ALL, PAPER_ALL = "HR (warp)", "LR", "all", "paper-all"
+STITCHED, STITCHED_MASA, BEST, NONE = "stitched", "stitched-masa", "best", "none"
+PAPER_LEVELS = ("L1", "L2", "L3", "L4")
 
 
 class CannotRun(InputError):  # noqa: N818 - it reads as what is raised: a method that cannot run
@@ -36,13 +40,15 @@ class Method:
     copy each. What takes memory (a network) is loaded when it is used first, and kept.
 
     `name`: its row in tables. `checkpoint`: the weights it was trained to, whose folder has the
-    curves that the page shows. `shares`: methods for which it is equal find what one of them left
-    in `Scene.share`; empty: nothing is shared. `is_weighed`: whether its cost can be measured here;
-    `matches`: whether it matches patches, so that `match` has something to draw.
+    curves that the page shows. `trained_on`: the kernel that made the LR it was trained on; None:
+    it was not trained, or nobody knows. `shares`: methods for which it is equal find what one of
+    them left in `Scene.share`; empty: nothing is shared. `is_weighed`: whether its cost can be
+    measured here; `matches`: whether it matches patches, so that `match` has something to draw.
     """
 
     name: str
     checkpoint: Path | None = None
+    trained_on: Kernel | None = None
     shares: str = ""
     is_weighed: bool = True
     matches: bool = False
@@ -105,7 +111,7 @@ class Method:
 
 def reference_rank(reference: str) -> tuple[int, str]:
     """Return the place of a reference in Table 2: HR (warp), L1, L2, …, LR, then the others."""
-    others = (NONE, HR_WARP, "L", LR, ALL, STITCHED, BEST)
+    others = (NONE, HR_WARP, "L", LR, ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST)
     level = reference[:1] == "L" and reference[1:].isdigit()
     key = "L" if level else reference
     return (others.index(key) if key in others else len(others), reference)

@@ -15,7 +15,7 @@ from srntt_pipeline.errors import one_line
 from srntt_pipeline.images import RGB, SCALE
 from srntt_pipeline.maps import to_tensor
 from srntt_pipeline.memory import Size
-from srntt_pipeline.methods.method import ALL, BEST, NONE, CannotRun, Method
+from srntt_pipeline.methods.method import ALL, BEST, NONE, PAPER_ALL, CannotRun, Method
 from srntt_pipeline.methods.restorer import SR_MEMORY
 from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.models.registry import Inputs, entry
@@ -45,7 +45,8 @@ class OfNetwork(Method):
         if self.inputs == "lr":
             return reference == NONE
         # It has no score that would tell which reference is best.
-        return reference not in (NONE, BEST) and (self.references == "many" or reference != ALL)
+        several = reference in (ALL, PAPER_ALL)
+        return reference not in (NONE, BEST) and (self.references == "many" or not several)
 
     def super_resolve(self, scene: Scene, reference: str) -> RGB:
         """Return SR, in tiles where the image at once would take too much memory."""
@@ -86,6 +87,8 @@ class OfNetwork(Method):
 
 class TrainedNetwork(OfNetwork):
     """A checkpoint of such a network: `model`, its name in the registry, says how it is fed."""
+
+    trained_on = "pillow"
 
     def __init__(self, name: str, checkpoint: Path, info: CheckpointInfo) -> None:
         fed = entry(info.model)

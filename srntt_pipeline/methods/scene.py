@@ -8,16 +8,26 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-import numpy as np
-
 from srntt_pipeline.degradation import PAPER_MAKING, Making, bicubic
 from srntt_pipeline.files import fingerprint
-from srntt_pipeline.images import RGB, SCALE, pixels_sha256
-from srntt_pipeline.methods.method import ALL, BEST, HR_WARP, LR, NONE, STITCHED
+from srntt_pipeline.images import RGB, pixels_sha256
+from srntt_pipeline.methods.method import (
+    ALL,
+    BEST,
+    HR_WARP,
+    LR,
+    NONE,
+    PAPER_ALL,
+    PAPER_LEVELS,
+    STITCHED,
+    STITCHED_MASA,
+)
+from srntt_pipeline.methods.stitching import stitch, stitch_masa
 from srntt_pipeline.methods.warp import warp_hr
 from srntt_pipeline.seeds import generator
 
 _Made = TypeVar("_Made")
+_STITCHED = {STITCHED: stitch, STITCHED_MASA: stitch_masa}
 
 
 class Scene:
@@ -50,11 +60,21 @@ class Scene:
 
     def has(self, reference: str) -> bool:
         """Tell whether there are images of `reference`; `none` needs none."""
-        if reference in (ALL, STITCHED, BEST):
+        if reference == PAPER_ALL:
+            return bool(self.levels(PAPER_ALL))
+        if reference in (ALL, BEST, *_STITCHED):
             return bool(self.references)
         if reference == HR_WARP:
             return self._hr is not None
         return reference in (LR, NONE) or reference in self.references
+
+    def levels(self, reference: str) -> list[str]:
+        """Return the levels at hand that a search in several references is in: `all` of them.
+
+        `paper-all`: L1 … L4, which the paper has; the released CUFED5 has five.
+        """
+        kept = PAPER_LEVELS if reference == PAPER_ALL else self.references
+        return [level for level in self.references if level in kept]
 
     def images(self, reference: str) -> list[RGB]:
         """Return the images that `reference` stands for, uint8 [H, W, 3] each.
@@ -71,10 +91,10 @@ class Scene:
             return []
         if reference == LR:
             return [self.lr]
-        if reference in (ALL, BEST):
-            return list(self.references.values())
-        if reference == STITCHED:
-            return [stitch(list(self.references.values()))]
+        if reference in (ALL, PAPER_ALL, BEST):
+            return [self.references[level] for level in self.levels(reference)]
+        if reference in _STITCHED:
+            return [_STITCHED[reference](list(self.references.values()))]
         if reference == HR_WARP and self._hr is not None:
             return [warp_hr(self._hr, generator(self._seed, HR_WARP, self.name))]
         return [self.references[reference]]
@@ -84,9 +104,8 @@ class Scene:
         return fingerprint([self._hash("LR image", [self.lr]), *self._of(reference)])
 
     def _of(self, reference: str) -> list[Any]:
-        kind = [reference] if reference in (BEST, STITCHED) else []
-        name = ALL if reference == STITCHED else reference
-        return [*kind, self._hash(name, self.images(name))]
+        kind = [reference] if reference == BEST else []
+        return [*kind, self._hash(reference, self.images(reference))]
 
     def _hash(self, name: str, images: list[RGB]) -> list[str]:
         if name not in self._hashes:
@@ -118,18 +137,3 @@ class Scene:
     @cached_property
     def _bicubic(self) -> RGB:
         return bicubic(self.lr, self.making)
-
-
-def stitch(images: list[RGB]) -> RGB:
-    """Return `images` side by side in one, uint8 [S, N·S, 3], each at the top left of a black S×S.
-
-    S is the longest side of all, up to the next multiple of 4 px, so that every image begins on
-    relu3_1's grid: for CUFED5 500×2500 px, as TTSR and MASA stitched its five references.
-    """
-    side = max(max(image.shape[:2]) for image in images)
-    side += -side % SCALE
-    canvas = np.zeros((side, side * len(images), 3), np.uint8)
-    for number, image in enumerate(images):
-        height, width = image.shape[:2]
-        canvas[:height, number * side : number * side + width] = image
-    return canvas

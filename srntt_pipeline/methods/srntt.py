@@ -9,7 +9,7 @@ from typing import Any
 from srntt_pipeline.files import fingerprint
 from srntt_pipeline.images import RGB
 from srntt_pipeline.memory import Size
-from srntt_pipeline.methods.method import ALL, BEST, LR, NONE, Method
+from srntt_pipeline.methods.method import ALL, BEST, LR, NONE, PAPER_ALL, Method
 from srntt_pipeline.methods.restorer import Restorer, load_restorer
 from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
@@ -41,6 +41,7 @@ class Srntt(Method):
     shares: str = field()
     alone: bool = False
     files: NetworkFiles = AS_NAMED
+    trained_on = "pillow"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matches", not self.alone)
@@ -75,11 +76,11 @@ class Srntt(Method):
         """Return the correspondence; methods of the same encoder and swaps share it."""
 
         def search() -> Correspondence:
-            if reference != ALL:
+            if reference not in (ALL, PAPER_ALL):
                 return restorer.match(scene.lr, scene.images(reference))
             # The best match over all references is the best of each one's best.
             first, *others = [
-                self._correspondence(scene, restorer, level) for level in scene.references
+                self._correspondence(scene, restorer, level) for level in scene.levels(reference)
             ]
             return sum(others, start=first)
 

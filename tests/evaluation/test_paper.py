@@ -7,42 +7,46 @@ from srntt_pipeline.evaluation.paper import PaperNumber, canonical_dataset, pape
 
 
 @pytest.mark.parametrize(
-    ("dataset", "method", "reference", "alone", "psnr_db", "ssim"),
+    ("dataset", "method", "reference", "references", "psnr_db", "ssim"),
     [
-        ("CUFED5", "SRNTT-l2", "L1", False, 26.15, 0.781),  # Table 2
-        ("CUFED5", "SRNTT-l2", "L4", False, 25.95, 0.774),
-        ("CUFED5", "SRNTT-l2", "HR (warp)", False, 29.29, 0.889),
-        ("CUFED5", "SRNTT-l2", "LR", False, 25.91, 0.776),
-        ("CUFED5", "SRNTT-l2", "all", False, 26.24, 0.784),  # Table 1
-        ("CUFED5", "SRNTT-l2 (SISR)", "none", False, 25.91, 0.776),
-        ("CUFED5", "Bicubic", "none", False, 24.18, 0.684),
-        ("Urban100", "Bicubic", "none", True, 23.14, 0.674),
-        ("Urban100", "SRNTT-l2 (SISR)", "none", True, 25.50, 0.783),
-        ("Urban100", "SRNTT-l2", "LR", True, 25.50, 0.783),
-        ("Sun80", "Bicubic", "none", True, 27.24, 0.739),
+        ("CUFED5", "SRNTT-l2", "L1", 5, 26.15, 0.781),  # Table 2
+        ("CUFED5", "SRNTT-l2", "L4", 4, 25.95, 0.774),
+        ("CUFED5", "SRNTT-l2", "HR (warp)", 5, 29.29, 0.889),
+        ("CUFED5", "SRNTT-l2", "LR", 5, 25.91, 0.776),
+        ("CUFED5", "SRNTT-l2", "all", 4, 26.24, 0.784),  # Table 1
+        ("CUFED5", "SRNTT-l2", "paper-all", 5, 26.24, 0.784),
+        ("CUFED5", "SRNTT-l2 (SISR)", "none", 5, 25.91, 0.776),
+        ("CUFED5", "Bicubic", "none", 5, 24.18, 0.684),
+        ("Urban100", "Bicubic", "none", 0, 23.14, 0.674),
+        ("Urban100", "SRNTT-l2 (SISR)", "none", 0, 25.50, 0.783),
+        ("Urban100", "SRNTT-l2", "LR", 0, 25.50, 0.783),
+        ("Sun80", "Bicubic", "none", 0, 27.24, 0.739),
+        ("Sun80", "SRNTT-l2", "all", 20, 28.54, 0.793),
     ],
 )
-def test_numbers_of_the_paper_are_found(dataset, method, reference, alone, psnr_db, ssim):
-    assert paper_number(dataset, method, reference, alone) == PaperNumber(psnr_db, ssim)
+def test_numbers_of_the_paper_are_found(dataset, method, reference, references, psnr_db, ssim):
+    assert paper_number(dataset, method, reference, references) == PaperNumber(psnr_db, ssim)
 
 
 @pytest.mark.parametrize(
-    ("dataset", "method", "reference", "alone"),
+    ("dataset", "method", "reference", "references"),
     [
-        ("demo", "Bicubic", "none", False),
-        ("demo", "SRNTT-l2", "L1", False),
-        ("CUFED5", "SRNTT-l2", "L5", False),
-        ("CUFED5", "no such method", "all", False),
-        ("Urban100", "SRNTT-l2", "HR (warp)", True),
-        ("Urban100", "SRNTT-l2", "LR", False),
+        ("demo", "Bicubic", "none", 4),
+        ("demo", "SRNTT-l2", "L1", 4),
+        ("CUFED5", "SRNTT-l2", "L5", 5),
+        ("CUFED5", "SRNTT-l2", "all", 5),  # of five references, where the paper has four
+        ("CUFED5", "SRNTT-l2", "stitched", 5),
+        ("CUFED5", "no such method", "all", 4),
+        ("Urban100", "SRNTT-l2", "HR (warp)", 0),
+        ("Urban100", "SRNTT-l2", "LR", 4),
     ],
 )
-def test_what_the_paper_does_not_print_is_none(dataset, method, reference, alone):
-    assert paper_number(dataset, method, reference, alone) is None
+def test_what_the_paper_does_not_print_is_none(dataset, method, reference, references):
+    assert paper_number(dataset, method, reference, references) is None
 
 
 def test_numbers_without_ssim_have_none():
-    assert paper_number("CUFED5", "SRNTT [relu1]", "L1", False) == PaperNumber(24.76, None)
+    assert paper_number("CUFED5", "SRNTT [relu1]", "L1", 4) == PaperNumber(24.76, None)
 
 
 def test_every_row_of_the_papers_tables_is_found(shared):
@@ -54,7 +58,7 @@ def test_every_row_of_the_papers_tables_is_found(shared):
         printed[key].add(PaperNumber(float(row["psnr_db"]), ssim))
     assert len(printed) > 80
     for key, numbers in printed.items():
-        assert {paper_number(*key, alone=False)} == numbers
+        assert {paper_number(*key, references=4)} == numbers
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,18 @@ REFERENCES = ("HR (warp)", "L1", "L2", "L3", "L4", "LR", "all")
 
 
 def save_results(
-    folder, dataset, numbers, images=12, protocols=("luma",), refs=5, noise=0.05, not_run=(),
-    costs=(),
+    folder, dataset, numbers, images=12, protocols=("luma",), refs=4, noise=0.05, not_run=(),
+    costs=(), given_lr=False,
 ):  # fmt: skip
     """Write what evaluate would, with PSNR by (method, reference), scattered alike by image.
 
-    `not_run`: (method, reference, image, reason); `costs`: rows of costs.csv.
+    `not_run`: (method, reference, image, reason); `costs`: rows of costs.csv;
+    `given_lr`: of LR images that came with the test set.
     """
     difficulty = np.random.default_rng(0).normal(0, 3, images)
     rows = []
     for k in range(images):
-        for protocol in protocols:
+        for known in (PROTOCOLS[protocol] for protocol in protocols):
             for number, ((method, reference), psnr) in enumerate(numbers.items()):
                 own = np.random.default_rng([k, number]).normal(0, noise)
                 rows.append(
@@ -40,7 +41,7 @@ def save_results(
                         "image": f"{k:03}",
                         "method": method,
                         "reference": reference,
-                        **PROTOCOLS[protocol].columns,
+                        **(known.with_given_lr() if given_lr else known).columns,
                         "reference_images": refs,
                         "psnr_db": round(psnr + difficulty[k] + own, 7),
                         "ssim": round(0.7 + psnr / 1000, 7),
@@ -578,3 +579,43 @@ def test_evaluations_of_earlier_versions_are_read(tmp_path, cufed, contents):
     assert "picture" not in path.read_text()
     assemble(tmp_path / "again", cufed)
     assert contents(tmp_path / "again") == contents(tmp_path / "out")
+
+
+def test_five_references_of_cufed5_are_not_the_papers_four(tmp_path):
+    """Table 1 has `paper-all`; without it `all`, which then says that it is not the paper's."""
+    numbers = {("SRNTT-l2", "all"): 26.5, ("SRNTT-l2", "paper-all"): 26.0, ("Mine", "all"): 25.5}
+    five = save_results(tmp_path / "five", "CUFED5", numbers, images=126, refs=5)
+    del numbers["SRNTT-l2", "paper-all"]
+    without = save_results(tmp_path / "without", "CUFED5", numbers, images=126, refs=5)
+    four = save_results(tmp_path / "four", "CUFED5", numbers, images=126, refs=4)
+    means, notes = {}, {}
+    for folder in (five, without, four):
+        assemble(tmp_path / f"{folder.name} tables", folder)
+        for row in rows(tmp_path / f"{folder.name} tables" / "table1.csv"):
+            if row["dataset"] == "CUFED5" and row["psnr_db"]:
+                key = folder.name, row["method"]
+                means[key], notes[key] = round(float(row["psnr_db"]) * 2) / 2, row["note"]
+                assert (row["paper_psnr_db"] == "26.24") == (row["method"] == "SRNTT-l2")
+    shift = means["four", "SRNTT-l2"] - 26.5  # of all numbers alike
+    assert means["five", "SRNTT-l2"] - shift == 26.0
+    assert means["without", "SRNTT-l2"] - shift == 26.5
+    told = "5 references, not the paper's: paper-all was not evaluated"
+    assert notes == {
+        ("five", "SRNTT-l2"): "", ("five", "Mine"): told,
+        ("without", "SRNTT-l2"): told, ("without", "Mine"): told,
+        ("four", "SRNTT-l2"): "", ("four", "Mine"): "",
+    }  # fmt: skip
+
+
+def test_rows_of_lr_as_given_say_so_and_are_not_mixed_with_those_of_made_lr(tmp_path):
+    numbers = {("Bicubic", "none"): 23.0}
+    made, given = (
+        save_results(tmp_path / name, "Urban100", numbers, 100, refs=0, given_lr=name == "given")
+        for name in ("made", "given")
+    )
+    for folder in (made, given):
+        assemble(tmp_path / f"{folder.name} tables", folder)
+        (row,) = [r for r in rows(tmp_path / f"{folder.name} tables" / "table1.csv") if r["images"]]
+        assert row["note"] == ("LR as given" if folder == given else "")
+    with pytest.raises(InputError, match="different LR, one as given"):
+        assemble(tmp_path / "tables", made, given)

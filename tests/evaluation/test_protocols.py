@@ -9,9 +9,16 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from srntt_pipeline.degradation import bicubic, make_hr, make_lr
+from srntt_pipeline.degradation import bicubic, kernel_of, make_hr, make_lr
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.protocols import PROTOCOLS, get_protocol, get_protocols
+from srntt_pipeline.evaluation.paths import image_path
+from srntt_pipeline.evaluation.protocols import (
+    PROTOCOLS,
+    get_protocol,
+    get_protocols,
+    of_given_lr,
+)
+from srntt_pipeline.evaluation.published import published_rows
 
 # What each protocol promises, written down anew: channel, border, SSIM window.
 EXPECTED = {
@@ -21,14 +28,33 @@ EXPECTED = {
     "luma-full": ("luma", 0, "gaussian"),
     "rgb-full": ("rgb", 0, "gaussian"),
     "matlab": ("luma", 4, "gaussian"),
+    "matlab-replicate": ("luma", 4, "gaussian"),
     "luma-all": ("luma", 4, "gaussian"),
     "luma-stitched": ("luma", 4, "gaussian"),
     "luma-best": ("luma", 4, "gaussian"),
+    "luma-full-all": ("luma", 0, "gaussian"),
+    "luma-full-stitched": ("luma", 0, "gaussian"),
+    "luma-full-stitched-masa": ("luma", 0, "gaussian"),
 }
 # Those that make LR by MATLAB's imresize and round luma to 8 bits.
-MATLAB = {"matlab"}
+MATLAB = {"matlab", "matlab-replicate"}
 # Those that measure one choice of references, not each.
-ONE_REFERENCE = {"luma-all": "all", "luma-stitched": "stitched", "luma-best": "best"}
+ONE_REFERENCE = {
+    "luma-all": ["all", "paper-all"],
+    "luma-stitched": ["stitched"],
+    "luma-best": ["best"],
+    "luma-full-all": ["all", "paper-all"],
+    "luma-full-stitched": ["stitched"],
+    "luma-full-stitched-masa": ["stitched-masa"],
+}
+# The papers that a protocol's text names as measured so.
+PAPERS = {
+    "luma": {"C2-Matching", "AMSA", "DATSR"},
+    "luma-full": {"TTSR", "MASA"},
+    "luma-full-stitched": {"TTSR"},
+    "luma-full-stitched-masa": {"MASA"},
+    "matlab-replicate": {"SelfEx"},
+}
 EACH_PROTOCOL = pytest.mark.parametrize("name", EXPECTED)
 
 
@@ -107,19 +133,49 @@ def test_the_protocols_are_those_known():
     for name, protocol in PROTOCOLS.items():
         assert name == protocol.name
         assert protocol.meaning
-        assert protocol.kernel == ("matlab" if name in MATLAB else "pillow")
+        assert protocol.kernel == (name if name in MATLAB else "pillow")
+        assert protocol.lr == "made"
         assert protocol.rounding == ("8-bit luma" if name in MATLAB else "8-bit RGB")
         assert protocol.crop_multiple == 4
 
 
 def test_a_protocol_measures_the_references_that_it_names():
-    references = ("none", "HR (warp)", "L1", "L5", "LR", "all", "stitched", "best")
+    references = (
+        "none", "HR (warp)", "L1", "L5", "LR", "all", "paper-all", "stitched", "stitched-masa",
+        "best",
+    )  # fmt: skip
     for name, protocol in PROTOCOLS.items():
         measured = [reference for reference in references if protocol.measures(reference)]
         if name in ONE_REFERENCE:
-            assert measured == ["none", ONE_REFERENCE[name]]
+            assert measured == ["none", *ONE_REFERENCE[name]]
         else:
-            assert measured == ["none", "HR (warp)", "L1", "L5", "LR", "all"]
+            assert measured == ["none", "HR (warp)", "L1", "L5", "LR", "all", "paper-all"]
+
+
+def test_texts_name_the_papers_that_measured_so():
+    """The same papers stand in `published.csv` beside the same protocols."""
+    for name, papers in PAPERS.items():
+        assert all(paper in PROTOCOLS[name].meaning for paper in papers)
+    by_protocol = {}
+    for row in published_rows():
+        by_protocol.setdefault(row.protocol, set()).add(row.method)
+    by_protocol.pop("")
+    assert by_protocol == PAPERS
+
+
+def test_a_protocol_on_lr_as_given_says_so_and_has_pictures_of_its_own():
+    for name, protocol in PROTOCOLS.items():
+        given = protocol.with_given_lr()
+        assert given.making != protocol.making
+        assert given.measures("none")
+        assert given.columns["kernel"] == f"LR as given, enlarged by {protocol.columns['kernel']}"
+        assert "LR as given" in given.words
+        assert of_given_lr(given.columns)
+        assert not of_given_lr(protocol.columns)
+        paths = {
+            image_path("Bicubic", "none", "001", one.making).parts[:2] for one in (protocol, given)
+        }
+        assert ("images", f"{protocol.kernel}-4-given") in paths, name
 
 
 @EACH_PROTOCOL
@@ -152,14 +208,17 @@ def test_lr_and_bicubic_are_made_by_the_kernel_of_the_protocol(shared):
     photo = np.asarray(Image.open(shared / "data" / "urban100" / "img_012.png").convert("RGB"))
     photo = photo[:161, :203]
     made = {}
-    for name in ("luma", "matlab"):
+    for name in ("luma", "matlab", "matlab-replicate"):
         making = get_protocol(name).making
         hr = make_hr(photo, making)
         assert np.array_equal(hr, photo[:160, :200])
         lr = make_lr(hr, making)
         assert lr.shape == (40, 50, 3)
+        assert kernel_of(lr, hr) == making.kernel
         made[name] = lr, bicubic(lr, making)
         assert made[name][1].shape == hr.shape
+    assert kernel_of(255 - lr, hr) is None
+    assert not np.array_equal(made["matlab"][0], made.pop("matlab-replicate")[0])
     for ours, matlabs in zip(*made.values(), strict=True):
         # Inside, the two kernels are one but for rounding; at the borders they differ.
         apart = np.abs(ours.astype(int) - matlabs)

@@ -73,6 +73,7 @@ def test_numbers_are_found_by_the_name_in_tables():
     assert lapsrn.number == PaperNumber(25.21, 0.756)
     assert published_number("CUFED5", "TTSR").variant == "all losses"
     assert published_number("CUFED5", "TTSR-rec").reference == "stitched"
+    assert published_number("CUFED5", "MASA-rec").reference == "stitched-masa"
     assert published_number("CUFED5", "TTSR-rec", "L1").number == PaperNumber(26.99, None)
     for nothing in (("CUFED5", "LapSRN"), ("CUFED5 (own)", "TTSR"), ("CUFED5", "TTSR", "L3")):
         assert published_number(*nothing) is None

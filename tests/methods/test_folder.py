@@ -32,14 +32,18 @@ def test_an_image_is_found_by_the_name_of_its_group_or_hr(tmp_path, scene, name)
 
 
 def test_sub_folders_are_references(tmp_path, scene):
-    for number, folder in enumerate(("L1", "l2", "all", "hr-warp", "HR (warp) x", "LR")):
+    for number, folder in enumerate(
+        ("L1", "l2", "all", "hr-warp", "HR (warp) x", "LR", "Stitched-MASA", "paper-all")
+    ):
         image(tmp_path / folder / "001.png", colour=(number, 0, 0))
     method = ImagesOfFolder("Theirs", tmp_path)
-    taken = [r for r in ("none", "HR (warp)", "L1", "L2", "L3", "LR", "all", "best")
-             if method.takes(r)]  # fmt: skip
-    assert taken == ["HR (warp)", "L1", "L2", "LR", "all"]
+    known = (
+        "none", "HR (warp)", "L1", "L2", "L3", "LR", "all", "paper-all", "stitched-masa", "best",
+    )  # fmt: skip
+    taken = [reference for reference in known if method.takes(reference)]
+    assert taken == ["HR (warp)", "L1", "L2", "LR", "all", "paper-all", "stitched-masa"]
     values = [method.super_resolve(scene, r)[0, 0, 0] for r in taken]
-    assert values == [3, 0, 1, 5, 2]
+    assert values == [3, 0, 1, 5, 2, 7, 6]
 
 
 def test_an_image_that_is_exchanged_is_another(tmp_path, scene):

@@ -66,10 +66,11 @@ def test_a_network_on_raw_references_gets_them_whole(
     mean_colour, photograph, references, all_at_once
 ):
     method = of_checkpoint(mean_colour(references))
-    taken = {name: method.takes(name) for name in ("none", "best", "L1", "HR (warp)", "all")}
-    assert taken == {
-        "none": False, "best": False, "L1": True, "HR (warp)": True, "all": all_at_once,
+    expected = {
+        "none": False, "best": False, "L1": True, "HR (warp)": True, "stitched-masa": True,
+        "all": all_at_once, "paper-all": all_at_once,
     }  # fmt: skip
+    assert {name: method.takes(name) for name in expected} == expected
     lr, refs = photograph[100:110, 130:142], {"L1": photograph[:9, :50], "L2": photograph[:30, :7]}
     sr = method.super_resolve(Scene(lr, refs), "L1")
     colour = refs["L1"].reshape(-1, 3).mean(0)

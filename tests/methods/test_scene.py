@@ -8,6 +8,10 @@ from srntt_pipeline.methods import Scene
 from srntt_pipeline.methods.warp import warp_hr
 from srntt_pipeline.seeds import generator
 
+NAMES = (
+    "none", "LR", "L1", "L4", "HR (warp)", "all", "stitched", "stitched-masa", "best",
+)  # fmt: skip
+
 
 @pytest.fixture
 def hr(photograph):
@@ -22,19 +26,32 @@ def scene(hr, photograph):
 
 
 def test_a_scene_has_its_levels_and_what_is_made_of_them(scene):
-    for name in ("none", "LR", "L1", "L4", "HR (warp)", "all", "stitched", "best"):
+    for name in (*NAMES, "paper-all"):
         assert scene.has(name)
     assert not scene.has("L2")
     assert [image.shape for image in scene.images("all")] == [(33, 41, 3), (40, 20, 3)]
     assert scene.images("none") == []
     assert scene.images("LR")[0] is scene.lr
-    assert scene.images("stitched")[0].shape == (44, 88, 3)
+    assert scene.images("stitched")[0].shape == (500, 1000, 3)
+    assert scene.images("stitched-masa")[0].shape == (1024, 512, 3)
+    assert scene.levels("all") == scene.levels("paper-all") == ["L1", "L4"]
+
+
+def test_the_papers_references_are_the_first_four(scene, photograph):
+    refs = {f"L{k}": photograph[: 30 + k, :40] for k in range(1, 6)}
+    five = Scene(scene.lr, refs)
+    assert [image.shape[0] for image in five.images("all")] == [31, 32, 33, 34, 35]
+    assert [image.shape[0] for image in five.images("paper-all")] == [31, 32, 33, 34]
+    assert five.made_from("paper-all") == Scene(scene.lr, dict([*refs.items()][:4])).made_from(
+        "all"
+    )
+    assert five.made_from("paper-all") != five.made_from("all")
+    assert not Scene(scene.lr, {"L5": refs["L5"]}).has("paper-all")
 
 
 def test_without_references_or_hr_there_are_fewer(scene):
     alone = Scene(scene.lr)
-    assert [name for name in ("none", "LR", "HR (warp)", "all", "stitched", "best")
-            if alone.has(name)] == ["none", "LR"]  # fmt: skip
+    assert [name for name in (*NAMES, "paper-all") if alone.has(name)] == ["none", "LR"]
 
 
 def test_hr_is_moved_by_the_seed_and_the_name(scene, hr):
@@ -43,7 +60,7 @@ def test_hr_is_moved_by_the_seed_and_the_name(scene, hr):
 
 
 def test_what_a_picture_is_made_from_tells_images_apart(scene, hr):
-    names = ("none", "LR", "L1", "L4", "HR (warp)", "all", "stitched", "best")
+    names = NAMES
     assert len({scene.made_from(name) for name in names}) == len(names)
     other = Scene(255 - scene.lr, scene.references, name="007", hr=hr, seed=3)
     assert all(scene.made_from(name) != other.made_from(name) for name in names)
@@ -54,8 +71,9 @@ def test_what_a_picture_is_made_from_tells_images_apart(scene, hr):
 def test_bicubic_is_of_the_kernel_that_made_lr(scene):
     pillow = Image.fromarray(scene.lr).resize((64, 40), Image.Resampling.BICUBIC)
     assert np.array_equal(scene.bicubic(), np.asarray(pillow))
-    matlab = Scene(scene.lr, making=Making("matlab", 4))
-    assert np.array_equal(matlab.bicubic(), imresize(scene.lr, 40, 64))
+    for kernel, border in (("matlab", "mirror"), ("matlab-replicate", "replicate")):
+        matlab = Scene(scene.lr, making=Making(kernel, 4))
+        assert np.array_equal(matlab.bicubic(), imresize(scene.lr, 40, 64, border))
 
 
 def test_what_is_shared_is_made_once_and_of_a_large_kind_the_last_is_kept(scene):
