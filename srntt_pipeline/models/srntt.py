@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from srntt_pipeline.maps import CHANNELS
 from srntt_pipeline.models.content import (
     ContentExtractor,
+    Layout,
     conv,
     from_tail,
+    layout_of,
     residual_body,
     upscale_2x,
 )
@@ -25,12 +27,10 @@ from srntt_pipeline.variants import VARIANTS
 class TextureTransfer(nn.Module):
     """Res(ψ ‖ M) + ψ at one scale (Eq. 4, Figure 3)."""
 
-    def __init__(
-        self, channels: int, map_channels: int, blocks: int, batch_norm: bool = False
-    ) -> None:
+    def __init__(self, channels: int, map_channels: int, blocks: int, layout: Layout) -> None:
         super().__init__()
         self.head = nn.Sequential(conv(channels + map_channels, channels), nn.ReLU())
-        self.body = residual_body(channels, blocks, batch_norm)
+        self.body = residual_body(channels, blocks, layout)
 
     def forward(self, content: Tensor, maps: Tensor) -> Tensor:
         """Map ψ [N, C, H, W] and M [N, D, H, W] to [N, C, H, W]."""
@@ -45,7 +45,9 @@ class SRNTT(nn.Module):
     bound a difference); `weight_maps`: multiply the maps by the weight map S*, which the released
     code offers to soften the effect of bad matches, at some cost in sharpness; `batch_norm`: in
     each residual block; `layers`: those whose maps are transferred (Table 3), all scales being
-    upscaled in any case.
+    upscaled in any case; `architecture`: `paper`, or `released`, that of the paper's code: batch
+    norm after each convolution of a body, the closing one too, no bias before it, and a 1×1
+    convolution that makes the image.
     """
 
     def __init__(
@@ -56,15 +58,17 @@ class SRNTT(nn.Module):
         weight_maps: bool = False,
         batch_norm: bool = False,
         layers: Sequence[str] = tuple(CHANNELS),
+        architecture: str = "paper",
     ) -> None:
         super().__init__()
         if not set(layers) <= set(CHANNELS):
             raise ValueError(f"layers {list(layers)}: not all of {list(CHANNELS)}")
         self.bicubic_skip, self.weight_maps = bicubic_skip, weight_maps
-        self.content = ContentExtractor(channels, blocks[0], batch_norm)
+        layout = layout_of(architecture, batch_norm)
+        self.content = ContentExtractor(channels, blocks[0], layout)
         self.transfer = nn.ModuleDict(
             {
-                layer: TextureTransfer(channels, depth, count, batch_norm)
+                layer: TextureTransfer(channels, depth, count, layout)
                 for (layer, depth), count in zip(CHANNELS.items(), blocks[1:], strict=True)
                 if layer in layers
             }
@@ -72,7 +76,8 @@ class SRNTT(nn.Module):
         self.upscale = nn.ModuleDict(
             {layer: upscale_2x(channels) for layer in ("relu3_1", "relu2_1")}
         )
-        self.tail = nn.Sequential(conv(channels, channels // 2), conv(channels // 2, 3))
+        half = channels // 2
+        self.tail = nn.Sequential(conv(channels, half), conv(half, 3, layout.last))
         # Maps of different layers and encoders differ by orders of magnitude; see set_map_scales.
         for layer in CHANNELS:
             self.register_buffer(f"{layer}_scale", torch.ones(()))

@@ -108,7 +108,7 @@ class SrnttRecipe(ContentOptions, Recipe):
 
     def network(self) -> tuple[str, dict[str, Any]]:
         """Return the variant's name and its sizes."""
-        names = {"channels", "blocks", "bicubic_skip", "weight_maps", "batch_norm"}
+        names = {"channels", "blocks", "bicubic_skip", "weight_maps", "batch_norm", "architecture"}
         return self.variant, {**self.model_dump(include=names), "layers": self.defaults.layers}
 
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
@@ -150,5 +150,6 @@ class SrnttRecipe(ContentOptions, Recipe):
             "channels": self.channels,
             "blocks": self.blocks[0],
             "batch_norm": self.batch_norm,
+            "architecture": self.architecture,
         }
         return Start(SISR, "content", sizes)
