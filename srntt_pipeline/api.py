@@ -10,7 +10,8 @@
   set. `Shards` holds the correspondences themselves, `matcher_for` makes one of images at hand and
   `swap_features` the maps of it; `load_encoder` loads VGG19.
 - Networks: `register` names one of yours, `build_model` makes one by a name of `model_names`,
-  `load_checkpoint` reads what training wrote.
+  `load_checkpoint` reads what training wrote, `import_weights` makes such a checkpoint of files
+  that others published.
 - Training: `train` trains by a recipe: `SrnttRecipe`, `SisrRecipe`, `EdsrRecipe`, one that
   `get_recipe` finds, or one of yours, under `recipe`, made of `Phase`, `Objective` and `Loss`
   (`reconstruction` is one). `loss` names a loss function of yours, which looks at a `Context`.
@@ -37,6 +38,7 @@ from srntt_pipeline.evaluation.evaluate import evaluate
 from srntt_pipeline.evaluation.paper_tables import paper_tables
 from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol
 from srntt_pipeline.images import RGB, SCALE, read_rgb
+from srntt_pipeline.import_weights import import_weights
 from srntt_pipeline.layout import EvaluationSet, Group, TrainPair, read_test_set, read_train_pairs
 from srntt_pipeline.maps import CHANNELS, LAYERS, Maps, to_image, to_tensor
 from srntt_pipeline.methods import CannotRun, Method, Scene, network_method
@@ -110,6 +112,7 @@ __all__ = [
     "build_model",
     "evaluate",
     "get_recipe",
+    "import_weights",
     "load_checkpoint",
     "load_encoder",
     "loss",

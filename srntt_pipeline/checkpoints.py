@@ -38,6 +38,7 @@ from srntt_pipeline.maps import EncoderIdentity
 from srntt_pipeline.models import build_model, model_names
 from srntt_pipeline.recipes import Recipe, get_recipe
 from srntt_pipeline.tensors import load_tensors, tensor_shapes
+from srntt_pipeline.text import valid
 
 FORMAT = "srntt_pipeline checkpoint"
 
@@ -59,7 +60,9 @@ class CheckpointInfo(BaseModel):
     `encoder`: identity of the VGG19 whose maps it was trained on, made with `swaps`; both None for
     a model that takes no maps; `networks`: the SHA-256 of other networks that these swaps were
     matched with (`Matcher.networks`); `train`: the parameters of `recipe`; `dataset`: fingerprint
-    of the training pairs; `metrics`: of the last validation, None for an infinite PSNR.
+    of the training pairs; `metrics`: of the last validation, None for an infinite PSNR. `imported`:
+    name and SHA-256 of each file that the weights were imported from; then `train` is a recipe that
+    makes such a network, and nothing was trained here.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -76,6 +79,7 @@ class CheckpointInfo(BaseModel):
     train: SerializeAsAny[Recipe]
     dataset: str
     metrics: dict[str, float | None]
+    imported: tuple[tuple[str, str], ...] = ()
     weights_sha256: str = ""
 
     @field_validator("train", mode="plain")
@@ -104,6 +108,13 @@ class CheckpointInfo(BaseModel):
             raise ValueError(f"recipe {self.recipe}, but parameters of {self.train.recipe}")
         self.recipe = self.train.recipe
         return self
+
+    @property
+    def origin(self) -> str:
+        """How the weights were made, in words."""
+        if not self.imported:
+            return f"{self.step} steps"
+        return f"weights imported from {', '.join(valid(name) for name, _ in self.imported)}"
 
 
 @dataclass(frozen=True)

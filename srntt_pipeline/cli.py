@@ -20,6 +20,7 @@ from srntt_pipeline import config
 from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.cluster import cluster
 from srntt_pipeline.console import reporting, say, say_line
+from srntt_pipeline.importing import IMPORTERS, Importer
 from srntt_pipeline.parallel import default_workers
 from srntt_pipeline.recipes import RECIPES, Recipe
 from srntt_pipeline.sections import Section, validate
@@ -663,6 +664,58 @@ def show_match(
         known = set(config.MatchParams.model_fields) - {"upscaler"}  # its file may have moved
         _refuse(["refs", "params_file", *known], own)
     run(sample, out, params, refs=refs, swaps=swaps, dataset=dataset, device=device)
+
+
+@cli.group("import-weights", cls=Pipeline, subcommand_metavar="METHOD FILES… -o OUT")
+def import_weights() -> None:
+    """Make a checkpoint of weights that others published.
+
+    Nothing in their files is run. What is written is used like what train writes; its card and its
+    JSON tell the files that it comes from.
+
+    Example:  srntt-pipeline import-weights sisr upscale.npz -o upscaler
+    """
+
+
+def _add_importer(known: Importer) -> None:
+    """Add `import-weights NAME`: its files, and for a network on maps encoder and upscaler."""
+
+    def command(out: Path, **given: Any) -> None:
+        from srntt_pipeline.import_weights import import_weights as run
+
+        files = [given.pop(name) for name in places]
+        run(known.name, files, out, **given)
+
+    places = [f"file_{number}" for number in range(len(known.files))]
+    example = " ".join(name.lower() for name in known.files)
+    with_maps = known.swaps is not None
+    encoder = " --encoder-weights caffe:vgg19.mat" * with_maps
+    command.__doc__ = f"""{known.help}
+
+    Writes to OUT the checkpoint (.safetensors and .json, called as the network) and its card.
+
+    Example:  srntt-pipeline import-weights {known.name} {example} -o model{encoder}
+    """
+    fields = config.SwapParams.model_fields
+    options: list[Any] = [
+        *(
+            click.argument(place, type=_PATH, metavar=name)
+            for place, name in zip(places, known.files, strict=True)
+        ),
+        click.option("-o", "--out", type=_PATH, required=True, help="Folder to write to."),
+    ]
+    if with_maps:
+        words = "VGG19 that it was trained with. " + str(fields["encoder_weights"].description)
+        options.append(click.option("--encoder-weights", metavar="TEXT", help=words))
+        options.append(_option("upscaler", fields["upscaler"]))
+    decorated: Any = command
+    for decorate in reversed(options):
+        decorated = decorate(decorated)
+    import_weights.command(known.name)(decorated)
+
+
+for _importer in IMPORTERS.values():
+    _add_importer(_importer)
 
 
 @cli.group(cls=Pipeline)

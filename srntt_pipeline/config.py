@@ -170,7 +170,8 @@ class MatchParams(Section):
         "imagenet",
         min_length=1,
         description="VGG19: `imagenet` (torchvision's, downloaded), `random`, or a file of "
-        "torchvision's VGG19 parameters, whole or cut off after conv3_1.",
+        "torchvision's VGG19 parameters, whole or cut off after conv3_1. `caffe:FILE`: Caffe's, "
+        "for BGR of 0…255 (`caffe-rgb:FILE`: for RGB), under the same names, or MatConvNet's .mat.",
     )
     encoder_seed: int = Field(0, ge=0, lt=2**63, description="Seed of a `random` encoder.")
     upscaler: str = Field(

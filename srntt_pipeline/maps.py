@@ -31,6 +31,9 @@ VALUES = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
 INDEX = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29}
 
 
+CAFFE = "Caffe's"  # how the source of such an encoder begins
+
+
 @dataclass(frozen=True)
 class EncoderIdentity:
     """Which encoder made an output: its source and the hash of the parameters in use.
@@ -49,6 +52,11 @@ class EncoderIdentity:
     def is_random(self) -> bool:
         """Whether the parameters are random, not learnt."""
         return self.source.startswith("random")
+
+    @property
+    def is_caffe(self) -> bool:
+        """Whether the parameters are Caffe's, whose maps are larger than torchvision's."""
+        return self.source.startswith(CAFFE)
 
     def as_dict(self) -> dict[str, str]:
         """Return the identity as JSON-able fields."""

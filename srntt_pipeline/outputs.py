@@ -26,6 +26,7 @@ KINDS = {
     "dataset": "a data set",
     "swaps": "swaps",
     "model": "a training run",
+    "imported": "imported weights",
     "evaluation": "an evaluation",
     "tables": "tables",
 }

@@ -21,6 +21,8 @@ VariantName = Literal[
     "srntt-relu12",
     "srntt-no-texture",
 ]
+# How layers are built (`models.content.Layout`): as the paper says, or as its released code does.
+Architecture = Literal["paper", "released"]
 
 
 @dataclass(frozen=True)

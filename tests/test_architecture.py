@@ -68,6 +68,8 @@ RULES = {
                                 "evaluation", "checkpoints"),
     "metrics are data": imports("metrics", "config", "models", "swaps", "albums", "methods",
                                 "training", "evaluation", "checkpoints"),
+    "importers read files alone": imports("importing", "config", "models", "swaps", "albums",
+                                          "methods", "training", "evaluation", "checkpoints"),
     "checkpoints know no stage": imports("checkpoints", "albums", "swaps", "methods", "training",
                                          "evaluation"),
 }  # fmt: skip

@@ -19,6 +19,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.models import build_model
 from srntt_pipeline.recipes.sisr import SisrRecipe
 from srntt_pipeline.recipes.srntt import SrnttRecipe
+from srntt_pipeline.training.sources import load_start
 
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1), "bicubic_skip": True, "weight_maps": False}
 
@@ -199,6 +200,25 @@ def test_files_of_before_the_recipes_are_read(tmp_path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps({**content, "train": SISR_OF_BEFORE}))
     info = load_checkpoint(path).info
     assert (info.recipe, info.train.blocks, info.train.learning_rate) == ("sisr", 1, 5e-4)
+
+
+def test_a_file_of_before_architectures_is_of_the_papers(tmp_path: Path) -> None:
+    sizes = {"channels": 4, "blocks": 1}  # as then, with neither batch_norm nor architecture
+    info = CheckpointInfo(
+        model="sisr", sizes=sizes, step=7, encoder=None, swaps=None,
+        train=SisrRecipe(channels=4, blocks=1), dataset="d" * 64, metrics={},
+    )  # fmt: skip
+    path = tmp_path / "sisr.safetensors"
+    save_checkpoint(path, build_model("sisr", sizes), info)
+    content = json.loads(path.with_suffix(".json").read_text())
+    del content["train"]["architecture"], content["train"]["batch_norm"]
+    path.with_suffix(".json").write_text(json.dumps(content))
+    recipe = SrnttRecipe(channels=4, blocks=(1, 1, 1, 1))
+    assert load_start(path, recipe).info.train.architecture == "paper"
+    for change in ({"architecture": "released"}, {"batch_norm": True}):
+        (key,) = change
+        with pytest.raises(InputError, match=f"its {key} is "):
+            load_start(path, recipe.model_copy(update=change))
 
 
 @pytest.mark.parametrize("refine", ["none", "relu3_1", "relu1_1"])

@@ -15,6 +15,7 @@ from srntt_pipeline import config
 from srntt_pipeline.albums import build, counts
 from srntt_pipeline.cli import cli, main
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
+from srntt_pipeline.importing import IMPORTERS
 from srntt_pipeline.recipes import RECIPES
 from srntt_pipeline.training import loop
 
@@ -30,6 +31,7 @@ SECTIONS = {
 COMMANDS = [*SECTIONS, "count-matches", "show-match"]
 GROUPS = {
     "train": list(RECIPES),
+    "import-weights": list(IMPORTERS),
     "manifest": ["verify", "diff", "stats"],
     "shards": ["info", "verify", "convert"],
 }

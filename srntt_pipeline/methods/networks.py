@@ -105,7 +105,7 @@ class TrainedNetwork(OfNetwork):
         self._loaded(device)
         info = self._checkpoint().info
         return [
-            f"{self.name}: {info.step} steps, checkpoint {valid(self._path.name)} (sha256 "
+            f"{self.name}: {info.origin}, checkpoint {valid(self._path.name)} (sha256 "
             f"{info.weights_sha256[:12]})."
         ]
 

@@ -104,7 +104,7 @@ class Srntt(Method):
             own += " It was trained with matches in tf32, which this device lacks."
         return [
             *([_RANDOM] if restorer.encoder.identity.is_random else []),
-            f"{self.name}: {info.step} steps, checkpoint {valid(restorer.checkpoint.path.name)} "
+            f"{self.name}: {info.origin}, checkpoint {valid(restorer.checkpoint.path.name)} "
             f"(sha256 {info.weights_sha256[:12]}).{own} Encoder: {restorer.encoder.identity}. "
             f"Swaps: {swaps}; LR↑ and Ref↓↑ by {restorer.matcher.upscaler}.",
         ]

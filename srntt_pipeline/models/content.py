@@ -4,6 +4,8 @@
 Ref↓ instead of by bicubic interpolation (paper section 3.2).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,34 +15,68 @@ from srntt_pipeline.models.registry import register
 SCALE = 4
 
 
-def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """Return a 3×3 convolution that keeps the size."""
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+@dataclass(frozen=True)
+class Layout:
+    """How layers are built, where the paper and its released code differ.
+
+    `batch_norm`: after each convolution of a residual block; `closing_norm`: after the convolution
+    that closes a body too; `bias`: of convolutions before batch norm, which takes any bias out
+    again; `last`: kernel size of the convolution that makes the image.
+    """
+
+    batch_norm: bool = False
+    closing_norm: bool = False
+    bias: bool = True
+    last: int = 3
+
+
+def layout_of(architecture: str, batch_norm: bool) -> Layout:
+    """Return the layout of an architecture: `paper`, with batch norm or without, or `released`.
+
+    Raises ValueError for another one, and for `batch_norm` with `released`, which has its own.
+    """
+    if architecture == "paper":
+        return Layout(batch_norm)
+    if architecture != "released":
+        raise ValueError(f"architecture {architecture}: neither paper nor released")
+    if batch_norm:
+        raise ValueError("architecture released has batch norm of its own: leave batch_norm out")
+    return Layout(batch_norm=True, closing_norm=True, bias=False, last=1)
+
+
+def conv(channels_in: int, channels_out: int, size: int = 3, *, bias: bool = True) -> nn.Conv2d:
+    """Return a convolution, 3×3 or `size` squared (odd), that keeps the size."""
+    return nn.Conv2d(channels_in, channels_out, size, padding=size // 2, bias=bias)
+
+
+def _inner(channels: int, layout: Layout, normed: bool) -> list[nn.Module]:
+    """Return a convolution of a body, with batch norm behind it where it is `normed`."""
+    if not normed:
+        return [conv(channels, channels)]
+    return [conv(channels, channels, bias=layout.bias), nn.BatchNorm2d(channels)]
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(ReLU(conv(x))); with `batch_norm`, one after each convolution.
+    """x + conv(ReLU(conv(x))); with `layout.batch_norm`, one after each convolution.
 
     The paper's released code has it; later re-implementations leave it out, for PSNR.
     """
 
-    def __init__(self, channels: int, batch_norm: bool = False) -> None:
+    def __init__(self, channels: int, layout: Layout) -> None:
         super().__init__()
-        layers: list[nn.Module] = [conv(channels, channels), nn.ReLU(), conv(channels, channels)]
-        if batch_norm:
-            layers[1:1] = [nn.BatchNorm2d(channels)]
-            layers.append(nn.BatchNorm2d(channels))
-        self.body = nn.Sequential(*layers)
+        first, second = (_inner(channels, layout, layout.batch_norm) for _ in range(2))
+        self.body = nn.Sequential(*first, nn.ReLU(), *second)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, C, H, W]."""
         return x + self.body(x)
 
 
-def residual_body(channels: int, blocks: int, batch_norm: bool = False) -> nn.Sequential:
-    """Return `blocks` residual blocks and a convolution."""
+def residual_body(channels: int, blocks: int, layout: Layout) -> nn.Sequential:
+    """Return `blocks` residual blocks and a convolution that closes them."""
     return nn.Sequential(
-        *(ResidualBlock(channels, batch_norm) for _ in range(blocks)), conv(channels, channels)
+        *(ResidualBlock(channels, layout) for _ in range(blocks)),
+        *_inner(channels, layout, layout.closing_norm),
     )
 
 
@@ -52,12 +88,12 @@ def upscale_2x(channels: int) -> nn.Sequential:
 class ContentExtractor(nn.Module):
     """ψ_0: features of the LR image at LR size, with a tail of its own for plain SISR."""
 
-    def __init__(self, channels: int, blocks: int, batch_norm: bool = False) -> None:
+    def __init__(self, channels: int, blocks: int, layout: Layout) -> None:
         super().__init__()
         self.head = nn.Sequential(conv(3, channels), nn.ReLU())
-        self.body = residual_body(channels, blocks, batch_norm)
+        self.body = residual_body(channels, blocks, layout)
         self.sisr_tail = nn.Sequential(
-            upscale_2x(channels), upscale_2x(channels), conv(channels, 3)
+            upscale_2x(channels), upscale_2x(channels), conv(channels, 3, layout.last)
         )
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -87,7 +123,8 @@ def from_tail(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:
 class SISR(nn.Module):
     """Single-image super-resolution ×4: the content extractor with its own tail.
 
-    `channels`, `blocks`, `batch_norm`: of its residual body; `bicubic_skip`: as in `SRNTT`.
+    `channels`, `blocks`, `batch_norm`: of its residual body; `bicubic_skip`, `architecture`: as in
+    `SRNTT`.
     """
 
     def __init__(
@@ -96,10 +133,11 @@ class SISR(nn.Module):
         blocks: int = 16,
         bicubic_skip: bool = False,
         batch_norm: bool = False,
+        architecture: str = "paper",
     ) -> None:
         super().__init__()
         self.bicubic_skip = bicubic_skip
-        self.content = ContentExtractor(channels, blocks, batch_norm)
+        self.content = ContentExtractor(channels, blocks, layout_of(architecture, batch_norm))
 
     def forward(self, lr: Tensor) -> Tensor:
         """Return SR [N, 3, 4h, 4w], about [0, 1], not clipped, of LR [N, 3, h, w] in [0, 1]."""

@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from srntt_pipeline.maps import CHANNELS
 from srntt_pipeline.models.content import (
     ContentExtractor,
+    Layout,
     conv,
     from_tail,
+    layout_of,
     residual_body,
     upscale_2x,
 )
@@ -25,12 +27,10 @@ from srntt_pipeline.variants import VARIANTS
 class TextureTransfer(nn.Module):
     """Res(ψ ‖ M) + ψ at one scale (Eq. 4, Figure 3)."""
 
-    def __init__(
-        self, channels: int, map_channels: int, blocks: int, batch_norm: bool = False
-    ) -> None:
+    def __init__(self, channels: int, map_channels: int, blocks: int, layout: Layout) -> None:
         super().__init__()
         self.head = nn.Sequential(conv(channels + map_channels, channels), nn.ReLU())
-        self.body = residual_body(channels, blocks, batch_norm)
+        self.body = residual_body(channels, blocks, layout)
 
     def forward(self, content: Tensor, maps: Tensor) -> Tensor:
         """Map ψ [N, C, H, W] and M [N, D, H, W] to [N, C, H, W]."""
@@ -44,9 +44,11 @@ class SRNTT(nn.Module):
     relu1_1; `bicubic_skip`: predict what LR↑ lacks instead of the image (no tanh then, which would
     bound a difference); `weight_maps`: multiply the maps by the weight map S*, which the released
     code offers to soften the effect of bad matches, at some cost in sharpness; `gate`: by
-    sigmoid(a·S* + b) instead, enlarged by bicubic interpolation, one a and one b being learnt for
-    all layers; `batch_norm`: in each residual block; `layers`: those whose maps are transferred
-    (Table 3), all scales being upscaled in any case.
+    sigmoid(a·S* + b) instead, as that code can, S* being enlarged by bicubic interpolation, a and b
+    being learnt for each layer; `batch_norm`: in each residual block; `layers`: those whose maps
+    are transferred (Table 3), all scales being upscaled in any case; `architecture`: `paper`, or
+    `released`, that of the paper's code: batch norm after each convolution of a body, the closing
+    one too, no bias before it, and a 1×1 convolution that makes the image.
     """
 
     def __init__(
@@ -57,16 +59,18 @@ class SRNTT(nn.Module):
         weight_maps: bool = False,
         batch_norm: bool = False,
         layers: Sequence[str] = tuple(CHANNELS),
+        architecture: str = "paper",
         gate: bool = False,
     ) -> None:
         super().__init__()
         if not set(layers) <= set(CHANNELS):
             raise ValueError(f"layers {list(layers)}: not all of {list(CHANNELS)}")
         self.bicubic_skip, self.weight_maps = bicubic_skip, weight_maps
-        self.content = ContentExtractor(channels, blocks[0], batch_norm)
+        layout = layout_of(architecture, batch_norm)
+        self.content = ContentExtractor(channels, blocks[0], layout)
         self.transfer = nn.ModuleDict(
             {
-                layer: TextureTransfer(channels, depth, count, batch_norm)
+                layer: TextureTransfer(channels, depth, count, layout)
                 for (layer, depth), count in zip(CHANNELS.items(), blocks[1:], strict=True)
                 if layer in layers
             }
@@ -74,8 +78,12 @@ class SRNTT(nn.Module):
         self.upscale = nn.ModuleDict(
             {layer: upscale_2x(channels) for layer in ("relu3_1", "relu2_1")}
         )
-        self.tail = nn.Sequential(conv(channels, channels // 2), conv(channels // 2, 3))
-        self.gate = nn.Parameter(torch.tensor([1.0, 0.0])) if gate else None  # a and b
+        half = channels // 2
+        self.tail = nn.Sequential(conv(channels, half), conv(half, 3, layout.last))
+        # a and b of each layer
+        self.gate = nn.ParameterDict(
+            {layer: torch.tensor([1.0, 0.0]) for layer in self.transfer if gate}
+        )
         # Maps of different layers and encoders differ by orders of magnitude; see set_map_scales.
         for layer in CHANNELS:
             self.register_buffer(f"{layer}_scale", torch.ones(()))
@@ -113,10 +121,10 @@ class SRNTT(nn.Module):
 
     def _transfer(self, layer: str, x: Tensor, maps: Tensor, weight: Tensor) -> Tensor:
         scaled = maps * getattr(self, f"{layer}_scale")
-        if self.gate is not None:
-            slope, offset = self.gate
-            gate = torch.sigmoid(slope * weight + offset)
-            scaled = scaled * F.interpolate(gate, size=scaled.shape[2:], mode="bicubic")
+        if layer in self.gate:
+            slope, offset = self.gate[layer]
+            enlarged = F.interpolate(weight, size=scaled.shape[2:], mode="bicubic")
+            scaled = scaled * torch.sigmoid(slope * enlarged + offset)
         elif self.weight_maps:
             scaled = scaled * F.interpolate(weight, size=scaled.shape[2:], mode="nearest")
         transferred: Tensor = self.transfer[layer](x, scaled)

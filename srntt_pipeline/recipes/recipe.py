@@ -121,7 +121,8 @@ class WantedSwaps:
 class Start:
     """Which checkpoint a network may start from: one of `model`, whose `part` it takes.
 
-    `sizes`: those of that checkpoint that must be these; one that it does not name is False.
+    `sizes`: those of that checkpoint that must be these; one that it does not name is the
+    network's default.
     """
 
     model: str

@@ -13,6 +13,7 @@ from srntt_pipeline.recipes.recipe import (
     reconstruction,
 )
 from srntt_pipeline.sections import Section
+from srntt_pipeline.variants import Architecture
 
 SISR, WARMUP = "sisr", "SISR warm-up"
 
@@ -26,8 +27,22 @@ class ContentOptions(Section):
         False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
     )
     batch_norm: bool = Field(
-        False, description="Batch norm in each residual block, as in the paper's released code."
+        False, description="Batch norm in each residual block, of the architecture `paper`."
     )
+    architecture: Architecture = Field(
+        "paper",
+        description="How layers are built: as the `paper` says, or as its `released` code does: "
+        "batch norm after every convolution of the residual bodies, the closing one too, no bias "
+        "before it, a 1×1 convolution at the end.",
+    )
+
+    @model_validator(mode="after")
+    def _one_batch_norm(self) -> "ContentOptions":
+        if self.batch_norm and self.architecture == "released":
+            raise ValueError(
+                "architecture released has batch norm of its own: leave batch_norm out"
+            )
+        return self
 
 
 @recipe(SISR)
@@ -45,7 +60,8 @@ class SisrRecipe(ContentOptions, Recipe):
 
     def network(self) -> tuple[str, dict[str, Any]]:
         """Return `sisr` and its sizes."""
-        return SISR, self.model_dump(include={"channels", "blocks", "bicubic_skip", "batch_norm"})
+        names = {"channels", "blocks", "bicubic_skip", "batch_norm", "architecture"}
+        return SISR, self.model_dump(include=names)
 
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
         """Return its one phase, which is SRNTT's first too."""

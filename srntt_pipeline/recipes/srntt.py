@@ -138,7 +138,8 @@ class SrnttRecipe(ContentOptions, Recipe):
     def network(self) -> tuple[str, dict[str, Any]]:
         """Return the variant's name and its sizes."""
         names = {"channels", "blocks", "bicubic_skip", "weight_maps", "gate", "batch_norm"}
-        return self.variant, {**self.model_dump(include=names), "layers": self.defaults.layers}
+        chosen = self.model_dump(include={*names, "architecture"})
+        return self.variant, {**chosen, "layers": self.defaults.layers}
 
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
         """Return the paper's three phases; `started`: without the warm-up."""
@@ -189,5 +190,6 @@ class SrnttRecipe(ContentOptions, Recipe):
             "channels": self.channels,
             "blocks": self.blocks[0],
             "batch_norm": self.batch_norm,
+            "architecture": self.architecture,
         }
         return Start(SISR, "content", sizes)

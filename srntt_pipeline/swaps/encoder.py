@@ -14,6 +14,7 @@ from torchvision.models.vgg import VGG19_Weights, cfgs, make_layers
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import (
+    CAFFE,
     CELLS,
     CHANNELS,
     INDEX,
@@ -23,6 +24,7 @@ from srntt_pipeline.maps import (
     Maps,
     to_tensor,
 )
+from srntt_pipeline.swaps import caffe
 from srntt_pipeline.swaps.dense import DenseMaps
 from srntt_pipeline.swaps.layers import EncoderPrecision, Layers, pool
 from srntt_pipeline.swaps.windows import Window, windows
@@ -130,8 +132,9 @@ def load_encoder(
 
     `weights`: `imagenet` (torchvision's ImageNet weights, downloaded once), `random` (Kaiming, by
     `seed`), or the path of a state dict under torchvision's key names (`features.0.weight` …): the
-    whole VGG19 or its part up to conv3_1, as .pth or .safetensors. `precision`: of the
-    convolutions; maps are float32 in any case.
+    whole VGG19 or its part up to conv3_1, as .pth or .safetensors. Before a file of Caffe's weights
+    stands `caffe:` or `caffe-rgb:` (`swaps.caffe`). `precision`: of the convolutions; maps are
+    float32 in any case.
 
     Raises InputError when weights cannot be had or do not fit.
     """
@@ -139,7 +142,7 @@ def load_encoder(
     if weights == "random":
         source = f"random, seed {seed}"
     else:
-        source = "ImageNet" if weights == "imagenet" else f"file {Path(weights).name}"
+        source = "ImageNet" if weights == "imagenet" else _source(weights)
     return Encoder(features, EncoderIdentity(source, _hash(features)), precision).to(device)
 
 
@@ -157,8 +160,15 @@ def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
     if weights == "random":
         _randomise(features, seed)
     else:
-        _load(features, _imagenet() if weights == "imagenet" else _read(Path(weights)), weights)
+        _load(features, _imagenet() if weights == "imagenet" else _read(weights), weights)
+        if found := caffe.named(weights):
+            caffe.fold(features[0], found)
     return features
+
+
+def _source(weights: str) -> str:
+    found = caffe.named(weights)
+    return f"file {Path(weights).name}" if found is None else f"{CAFFE}, file {found.path.name}"
 
 
 def _randomise(features: nn.Sequential, seed: int) -> None:
@@ -180,11 +190,15 @@ def _imagenet() -> dict[str, Any]:
         ) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(weights: str) -> dict[str, Any]:
+    found = caffe.named(weights)
+    path = found.path if found else Path(weights)
     if not path.exists():
         raise InputError(
             f"--encoder-weights {path}: no such file (nor is it `imagenet` or `random`)"
         )
+    if found and path.suffix == ".mat":
+        return caffe.read_matconvnet(path)
     return read_weights(path, "--encoder-weights")
 
 

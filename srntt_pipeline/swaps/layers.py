@@ -18,7 +18,7 @@ from srntt_pipeline.maps import INDEX, EncoderIdentity
 
 EncoderPrecision = Literal["float32", "bfloat16"]
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
 # On a CPU what a convolution takes beside its maps is several times these. So maps go through it in
 # strips of about so many values of a channel, with rows that Winograd's tiles of 6×6 divide.
 _STRIP, _TILE = 1 << 15, 6
@@ -40,8 +40,8 @@ class Layers(nn.Module):
         super().__init__()
         self.features = features
         self.identity, self.precision = identity, precision
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
 
     def standardised(self, images: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import srntt_pipeline
+from srntt_pipeline import cards
 from srntt_pipeline.checkpoints import CheckpointInfo
-from srntt_pipeline.files import file_sha256, fingerprint, write_bytes, write_json
+from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.models import entry
-from srntt_pipeline.text import markdown
 from srntt_pipeline.training.job import Job, described
 
 _PACKAGE = Path(srntt_pipeline.__file__).parent
@@ -42,8 +42,7 @@ def write_card(out: Path, checkpoint: Path, job: Job, info: CheckpointInfo, **fa
         "metrics": info.metrics,
         **facts,
     }
-    write_json(out / "card.json", card)
-    write_bytes(out / "card.md", _markdown(card).encode())
+    cards.write(out, card)
 
 
 def source_commit(folder: Path = _PACKAGE) -> str | None:
@@ -79,25 +78,6 @@ def _swaps(job: Job) -> dict[str, Any] | None:
         "encoder": job.sources.shards.encoder.as_dict(),
         "params": job.sources.shards.params.model_dump(mode="json"),
     }
-
-
-def _markdown(card: dict[str, Any]) -> str:
-    lines = [f"# {markdown(card['method'])}", "", f"Weights: `{card['checkpoint']}`.", ""]
-    lines += ["| | |", "|---|---|"]
-    for name, value in card.items():
-        if isinstance(value, dict):
-            lines += [f"| {name}.{key} | {_shown(inner)} |" for key, inner in value.items()]
-        else:
-            lines.append(f"| {name} | {_shown(value)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        # A value that is a mapping itself, in parentheses.
-        told = {k: f"({_shown(v)})" if isinstance(v, dict) else _shown(v) for k, v in value.items()}
-        return ", ".join(f"{markdown(str(key))} {text}" for key, text in told.items()) or "–"
-    return "–" if value in (None, "", []) else markdown(str(value))
 
 
 def _manifest_hash(dataset: Path) -> str | None:

@@ -12,13 +12,15 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.maps import INDEX
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder, maps_of, vgg19
 from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.training.losses import CAFFE_SCALE
 
 
 class LossFeatures(nn.Module):
     """Images to their maps on `layers`, with a gradient to the images.
 
     `encoder` gives the standardisation; `features` begin with its parameters. `sha256`: of all of
-    these, while the encoder's identity covers those up to conv3_1.
+    these, while the encoder's identity covers those up to conv3_1; `caffe_scale`: how many times
+    as large the maps of Caffe's VGG19 are.
     """
 
     mean: Tensor
@@ -28,6 +30,7 @@ class LossFeatures(nn.Module):
         super().__init__()
         self.features = features
         self.sha256 = sha256(save({k: v.cpu() for k, v in features.state_dict().items()}))
+        self.caffe_scale = 1.0 if encoder.identity.is_caffe else CAFFE_SCALE
         self._layers = tuple(layers)
         self.register_buffer("mean", encoder.mean)
         self.register_buffer("std", encoder.std)

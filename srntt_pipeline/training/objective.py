@@ -43,6 +43,12 @@ class Context:
     features: LossFeatures | None = None
     judge: Judge | None = None
 
+    @property
+    def caffe_scale(self) -> float:
+        """How many times as large as `sr_maps` those of Caffe's VGG19 are."""
+        assert self.features is not None
+        return self.features.caffe_scale
+
     @functools.cached_property
     def sr_maps(self) -> dict[str, Tensor]:
         """VGG19's maps of SR by layer, on all layers that losses of the run name."""
@@ -82,15 +88,18 @@ def _reconstruction(context: Context, told: Loss) -> Tensor:
 def _perceptual(context: Context, told: Loss) -> Tensor:
     (layer,) = told.layers
     of_sr = context.sr_maps[layer]
-    form = perceptual_loss if told.options["form"] == "paper" else squared_perceptual_loss
-    return form(of_sr, context.hr_maps[layer])
+    if told.options["form"] == "paper":
+        return perceptual_loss(of_sr, context.hr_maps[layer])
+    return squared_perceptual_loss(of_sr, context.hr_maps[layer], context.caffe_scale)
 
 
 @loss("texture")
 def _texture(context: Context, told: Loss) -> Tensor:
     swapped = {layer: context.batch[layer] for layer in told.layers}
-    form = texture_loss if told.options["form"] == "paper" else squared_texture_loss
-    return form(context.sr_maps, swapped, context.batch["weight"])
+    if told.options["form"] == "paper":
+        return texture_loss(context.sr_maps, swapped, context.batch["weight"])
+    weight = context.batch["weight"]
+    return squared_texture_loss(context.sr_maps, swapped, weight, context.caffe_scale)
 
 
 @loss("adversarial")

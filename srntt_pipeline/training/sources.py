@@ -1,5 +1,6 @@
 """What a job trains on, opened and checked: pairs, swaps, references, what it starts from."""
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from srntt_pipeline.checkpoints import Checkpoint, load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.models import entry
 from srntt_pipeline.recipes import Inputs, RawReferences, Recipe, Start, WantedSwaps
 from srntt_pipeline.swaps.dataset import SwappedPairs, check_swapped, encoder_of
 from srntt_pipeline.swaps.shards import Shards
@@ -133,10 +135,11 @@ def load_start(path: Path, params: Recipe) -> Checkpoint:
 
 
 def _check_start(checkpoint: Checkpoint, wanted: Start) -> None:
-    has = checkpoint.info.sizes
+    takes = inspect.signature(entry(wanted.model).build).parameters
     for key, value in wanted.sizes.items():
-        if has.get(key, False) != value:
+        has = checkpoint.info.sizes.get(key, takes[key].default)
+        if has != value:
             raise InputError(
-                f"--content {checkpoint.path}: its {key} is {has.get(key, False)}, that of the "
-                f"network's part `{wanted.part}` is {value}; train one of equal size"
+                f"--content {checkpoint.path}: its {key} is {has}, that of the network's part "
+                f"`{wanted.part}` is {value}; train one of equal size"
             )

@@ -255,7 +255,8 @@ def test_the_gate_is_a_sigmoid_of_the_weight_map() -> None:
     plain, gated = build_model("srntt-l2", sizes), build_model("srntt-l2", {**sizes, "gate": True})
     gated.load_state_dict(plain.state_dict(), strict=False)
     with torch.no_grad():
-        gated.gate.copy_(torch.tensor([3.0, -1.0]))
+        for gate in gated.gate.values():
+            gate.copy_(torch.tensor([3.0, -1.0]))
     lr = torch.rand(1, 3, 4, 5)
     maps = {
         layer: torch.rand(1, depth, 4 * cell, 5 * cell)
@@ -269,8 +270,9 @@ def test_the_gate_is_a_sigmoid_of_the_weight_map() -> None:
 
 def test_the_gate_is_learnt(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path, variant="srntt-l2", gate=True)
-    gate = load_file(tmp_path / "srntt-l2.safetensors")["gate"]
-    assert not torch.equal(gate, torch.tensor([1.0, 0.0]))
+    tensors = load_file(tmp_path / "srntt-l2.safetensors")
+    for layer in LAYERS:
+        assert not torch.equal(tensors[f"gate.{layer}"], torch.tensor([1.0, 0.0])), layer
 
 
 def test_one_way_to_weigh_maps() -> None:

@@ -399,6 +399,8 @@ def test_the_upscaler_learns_from_hr_alone_and_starts_srntt(folder: Path, tmp_pa
     assert card["content_sha256"] == loaded.info.weights_sha256
     with pytest.raises(InputError, match="its blocks is 1, that of the network's part"):
         run(folder, tmp_path / "no", content=tmp_path / "up", blocks=(2, 1, 1, 1))
+    with pytest.raises(InputError, match="its architecture is paper, that of"):
+        run(folder, tmp_path / "no", content=tmp_path / "up", architecture="released")
     with pytest.raises(InputError, match="expected a sisr checkpoint"):
         run(folder, tmp_path / "no", content=tmp_path / "on")
 
