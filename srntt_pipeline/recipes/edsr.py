@@ -33,7 +33,7 @@ class EdsrRecipe(Recipe):
     patch_px: int = Field(
         192, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (192: LR 48)."
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) patches at random.")
+    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
 
     @model_validator(mode="after")
     def _sizes(self) -> "EdsrRecipe":
