@@ -321,6 +321,16 @@ def test_swaps_of_another_encoder(shared: Path, folder: Path, tmp_path: Path) ->
         train(PARAMS, folder, tmp_path, folder / "swaps", device="cpu", encoder_weights=weights)
 
 
+def test_stored_maps_are_not_turned_or_recoloured(folder: Path, tmp_path: Path) -> None:
+    two = copy_pairs(folder, tmp_path / "two", 2)
+    maps = SWAPS.model_copy(update={"store": "maps"})
+    precompute_swaps(two, two / "swaps", maps, workers=1, device="cpu")
+    for change in ({"augment": True}, {"colour": 0.1}):
+        with pytest.raises(InputError, match=r"swaps holds maps, .* augment: false and colour: 0"):
+            run(two, tmp_path / "out", **change)
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_swaps(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"index\.json is missing; run precompute-swaps"):
         train(PARAMS, folder, tmp_path / "out", tmp_path, device="cpu")
