@@ -68,11 +68,11 @@ def split_validation(dataset: Path, pairs: Sequence[TrainPair], params: Recipe) 
     """Return the split of all `pairs` of `dataset`, by its manifest and the seed.
 
     About `validation_pairs` of them are kept from training, at most a fifth. The manifest tells
-    albums and photos: whole albums are kept, so many that they have half of the pairs wanted or
-    more; where none is small enough, all pairs of photos that are connected by pairs; where all
-    are, as few pairs as can be are dropped. Without a manifest equal files count as one photo: that
-    is all that is known. Where pairs share photos so that none would be left, they are drawn by
-    seed alone, with a warning. Raises InputError for less than two pairs.
+    albums and photos: whole albums are kept; where those that fit have not half of the pairs
+    wanted, all pairs of photos that are connected by pairs; where these have not either, as few
+    pairs as can be are dropped. Without a manifest equal files count as one photo: that is all that
+    is known. Where pairs share photos so that none would be left, they are drawn by seed alone,
+    with a warning. Raises InputError for less than two pairs.
     """
     if len(pairs) < 2:
         raise InputError("training needs at least two pairs: one to train on, one to validate on")
@@ -81,25 +81,28 @@ def split_validation(dataset: Path, pairs: Sequence[TrainPair], params: Recipe) 
     seed = params.seed
     origins = read_origins(dataset)
     photos = _photos(pairs, origins)
+    whole = []  # what can be kept as a whole, without dropping any
     if origins:
         albums = [origins[pair.name].album for pair in pairs]
         of_album = [(("album", album), *both) for album, both in zip(albums, photos, strict=True)]
         held = _held(_connected(of_album), wanted, most, seed)
-        if 2 * len(held) >= wanted:
-            named = tuple(sorted({albums[number] for number in held}))
-            count = f"{len(named)} album{'s' if len(named) > 1 else ''}"
-            return _split(pairs, held, [], f"by album: all pairs of {count}", named)
-    held = _held(_connected(photos), wanted, most, seed)
-    if 2 * len(held) >= wanted:
-        if origins:
-            told = "by photos: pairs that share no photo with those trained on"
-        else:
-            told = "at random: no manifest tells the photos; pairs of equal files are kept together"
-        return _split(pairs, held, [], told)
+        named = tuple(sorted({albums[number] for number in held}))
+        count = f"{len(named)} album{'s' if len(named) > 1 else ''}"
+        whole.append(_split(pairs, held, [], f"by album: all pairs of {count}", named))
+        told = "by photos: pairs that share no photo with those trained on"
+    else:
+        told = "at random: no manifest tells the photos; pairs of equal files are kept together"
+    whole.append(_split(pairs, _held(_connected(photos), wanted, most, seed), [], told))
+    for split in whole:
+        if 2 * len(split.validation) >= wanted:
+            return split
     held, dropped = _cut(photos, wanted, most, seed)
+    for split in whole:
+        if split.validation and len(split.validation) >= len(held):
+            return split
     if held:
-        told = "by photos: pairs that share photos with these are left out of training"
-        return _split(pairs, held, dropped, told)
+        more = "; pairs that share photos with these are left out of training" if dropped else ""
+        return _split(pairs, held, dropped, told + more)
     drawn = generator(seed, "validation").permutation(len(pairs))[:wanted].tolist()
     log.warning(
         "%s: its pairs share photos so that none can be kept apart; validation shows what is "
