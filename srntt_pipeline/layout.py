@@ -50,6 +50,14 @@ class TrainPair:
 
 
 @dataclass(frozen=True)
+class PairOrigin:
+    """What a training pair was cut from: its album, and the SHA-256 of HR's and Ref's photo."""
+
+    album: str
+    photos: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Group:
     """A test group: an HR image and its references by level (`{"L1": path, …}`), or none.
 
@@ -154,6 +162,18 @@ def read_train_pairs(dataset: Path) -> list[TrainPair]:
             "reference of the same name"
         )
     return pairs
+
+
+def read_origins(dataset: Path) -> dict[str, PairOrigin] | None:
+    """Return what each training pair was cut from, by its name; None where no manifest tells it.
+
+    Raises InputError for a manifest that is none.
+    """
+    columns = ["name", "album", "hr_sha256", "ref_sha256"]
+    rows = _read_table(dataset / _MANIFESTS / "train.csv", columns, optional=True)
+    if rows is None:
+        return None
+    return {name: PairOrigin(album, (hr, ref)) for name, album, hr, ref in rows}
 
 
 def read_test_set(dataset: Path, layout: SetLayout = "auto") -> EvaluationSet:
@@ -270,16 +290,10 @@ def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: P
     Their names are what `columns` hold, joined by `_`. Without the table there is nothing to check.
     """
     manifest = dataset / _MANIFESTS / table
-    if not manifest.is_file():
+    rows = _read_table(manifest, columns)
+    if rows is None:
         return
-    try:
-        (_, header), *rows = read_csv(manifest)
-        places = [header.index(column) for column in columns]
-        named = {"_".join(row[place] for place in places) + ".png" for _, row in rows}
-    except (OSError, ValueError, IndexError, csv.Error):
-        raise InputError(
-            f"{manifest}: not a manifest of images; restore it, or move {manifest.parent} away"
-        ) from None
+    named = {"_".join(cells) + ".png" for cells in rows}
     found = {path.name for path in _images(folder)[0]}
     if missing := sorted(named - found):
         raise InputError(
@@ -291,6 +305,27 @@ def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: P
             f"{folder / stray[0]} is not in {manifest} ({len(stray)} such); move it out, or, if "
             f"the data set is meant to be another, {manifest.parent}"
         )
+
+
+def _read_table(
+    manifest: Path, columns: Sequence[str], *, optional: bool = False
+) -> list[list[str]] | None:
+    """Return these columns of a table of the manifest, row by row; None without the table.
+
+    Where it lacks a column: None if they are `optional`; else raises InputError.
+    """
+    if not manifest.is_file():
+        return None
+    try:
+        (_, header), *rows = read_csv(manifest)
+        if optional and not set(columns) <= set(header):
+            return None
+        places = [header.index(column) for column in columns]
+        return [[row[place] for place in places] for _, row in rows]
+    except (OSError, ValueError, IndexError, csv.Error):
+        raise InputError(
+            f"{manifest}: not a manifest of images; restore it, or move {manifest.parent} away"
+        ) from None
 
 
 def _groups(

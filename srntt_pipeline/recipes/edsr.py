@@ -42,7 +42,7 @@ class EdsrRecipe(Recipe):
     rate_drop: float = Field(
         0.5, gt=0, lt=1, description="What the rate is multiplied by at each drop."
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) patches at random.")
+    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
 
     @model_validator(mode="after")
     def _sizes(self) -> "EdsrRecipe":

@@ -152,7 +152,15 @@ class Recipe(Section):
     patch_px: int = Field(160, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
     augment: bool = Field(
         False,
-        description="Flip and turn (by 90°) patches at random, what belongs to them with them.",
+        description="Flip and turn (by 90°) pairs at random: HR and references. LR and maps are "
+        "then made of these.",
+    )
+    colour: float = Field(
+        0,
+        ge=0,
+        le=0.5,
+        description="Recolour pairs at random, HR and references alike: factors of brightness and "
+        "saturation and the exponent γ lie within 1 ± this; 0: leave colours as they are.",
     )
     learning_rate: float = Field(
         1e-4, gt=0, le=1, description="Adam's learning rate: about how far a weight moves a step."
@@ -187,7 +195,11 @@ class Recipe(Section):
         "32-true", description="Arithmetic of the network; losses are in float32 in any case."
     )
     validation_pairs: int = Field(
-        32, ge=1, le=MOST_COUNT, description="Pairs kept from training to validate on."
+        32,
+        ge=1,
+        le=MOST_COUNT,
+        description="About how many pairs are kept from training "
+        "to validate on: whole albums, or pairs of photos that are not trained on.",
     )
     validate_every: int = Field(1000, ge=1, le=MOST_COUNT, description="Steps between validations.")
     checkpoint_every: int = Field(

@@ -18,7 +18,9 @@ from srntt_pipeline.swaps.references import ref_file, ref_image, versions
 from srntt_pipeline.swaps.shards import Shards, StoredSwap
 from srntt_pipeline.swaps.stored import check_lr, check_ref
 from srntt_pipeline.swaps.swap import weight_map
+from srntt_pipeline.swaps.turning import turned_correspondence
 from srntt_pipeline.swaps.windowed import swap_features
+from srntt_pipeline.views import AS_IT_IS, View, turned_size
 
 
 class SwappedPair(TypedDict):
@@ -41,8 +43,8 @@ class SwappedPairs(Dataset[SwappedPair]):
     Stored maps are read. Others are rebuilt by encoding the reference versions in use, on the
     encoder's device, and gathering: `encoder` must be the one that made the shards; it may be None
     where maps are stored. Up to `cache_bytes` of pairs are kept in memory, shared evenly by the
-    workers of a DataLoader, which may start them in any way. Raises InputError when encoder or
-    images are not those that the swaps were made with.
+    workers of a DataLoader, which may start them in any way; a pair turned is another pair there.
+    Raises InputError when encoder or images are not those that the swaps were made with.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class SwappedPairs(Dataset[SwappedPair]):
         self.pairs = pairs
         self._shards, self._encoder = shards, encoder
         self._versions = versions(shards.params)
-        self._cache: dict[int, SwappedPair] = {}
+        self._cache: dict[tuple[int, int], SwappedPair] = {}  # by index and way
         self._cached_bytes, self._cache_bytes = 0, cache_bytes
 
     def __getstate__(self) -> dict[str, Any]:
@@ -71,39 +73,53 @@ class SwappedPairs(Dataset[SwappedPair]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> SwappedPair:
-        if index in self._cache:
-            return self._cache[index]
+        return self.seen(index, AS_IT_IS)
+
+    def seen(self, index: int, view: View) -> SwappedPair:
+        """Return a pair in a view: LR is made of the view of HR, maps of that of the reference.
+
+        The correspondence is that of the pair as it is, turned. Pairs in other colours are not kept
+        in memory: hardly any is asked for twice. Raises InputError for a view of stored maps.
+        """
+        key = index, view.way
+        if view.colour is None and key in self._cache:
+            return self._cache[key]
         pair = self.pairs[index]
         stored = self._shards[pair.name]
-        lr, hr = self._lr_hr(pair, stored)
-        check_lr(stored, self._shards.folder, lr.shape[1:])
-        maps, weight = self._swapped(pair, stored)
+        lr, hr = self._lr_hr(pair, stored, view)
+        check_lr(stored, self._shards.folder, turned_size(lr.shape[1], lr.shape[2], view.way))
+        maps, weight = self._swapped(pair, stored, view)
         item = SwappedPair(name=pair.name, lr=lr, hr=hr, maps=maps, weight=weight)
         size = sum(tensor.nbytes for tensor in (lr, hr, weight, *maps.values()))
         # Pairs come in random order, so the first that fit are as good to keep as any.
         worker = get_worker_info()
-        if self._cached_bytes + size <= self._cache_bytes // (worker.num_workers if worker else 1):
+        room = self._cache_bytes // (worker.num_workers if worker else 1)
+        if view.colour is None and self._cached_bytes + size <= room:
             self._cached_bytes += size
-            self._cache[index] = item
+            self._cache[key] = item
         return item
 
-    def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
+    def lr_hr(self, index: int, view: View = AS_IT_IS) -> tuple[Tensor, Tensor]:
         """Return LR and HR of a pair without its maps, which take far longer."""
         pair = self.pairs[index]
-        return self._lr_hr(pair, self._shards[pair.name])
+        return self._lr_hr(pair, self._shards[pair.name], view)
 
-    def _swapped(self, pair: TrainPair, stored: StoredSwap) -> tuple[Maps, Tensor]:
+    def _swapped(self, pair: TrainPair, stored: StoredSwap, view: View) -> tuple[Maps, Tensor]:
         if self._shards.has_maps:
+            if view != AS_IT_IS:
+                raise no_views(self._shards)
             return self._shards.maps(pair.name), weight_map(stored.correspondence)
         assert self._encoder is not None  # as __init__ saw to
         params = self._shards.params
-        ref = ref_image(self._image(ref_file(pair, params), stored.ref_sha256[0]), params)
+        image = self._image(ref_file(pair, params), stored.ref_sha256[0])
+        ref = ref_image(view.recoloured(image), params)
         check_ref(stored, self._shards.folder, ref.shape[:2], self._versions)
-        swapped = swap_features(stored.correspondence, [ref], self._versions, self._encoder)
+        found = turned_correspondence(stored.correspondence, view.way)
+        swapped = swap_features(found, [ref], self._versions, self._encoder, view.way)
         return {layer: maps.cpu() for layer, maps in swapped.maps.items()}, swapped.weight.cpu()
 
-    def _lr_hr(self, pair: TrainPair, stored: StoredSwap) -> tuple[Tensor, Tensor]:
-        hr = crop_to_multiple(self._image(pair.hr, stored.hr_sha256))
+    def _lr_hr(self, pair: TrainPair, stored: StoredSwap, view: View) -> tuple[Tensor, Tensor]:
+        hr = view.of(crop_to_multiple(self._image(pair.hr, stored.hr_sha256)))
         return to_tensor(downscale(hr)), to_tensor(hr)
 
     def _image(self, path: Path, made_from: str) -> RGB:
@@ -148,6 +164,15 @@ def encoder_of_maps(
     if encoder.identity.sha256 != shards.encoder.sha256:
         raise InputError(f"{shards.folder} was made with {shards.encoder}, not {encoder.identity}")
     return encoder
+
+
+def no_views(shards: Shards) -> InputError:
+    """Return what is told of stored maps that are asked for turned or in other colours."""
+    return InputError(
+        f"{shards.folder} holds maps, and those of a turned or recoloured image are others: they "
+        "must be made anew. Store correspondences (`shards convert … --store correspondence`), or "
+        "train with augment: false and colour: 0"
+    )
 
 
 def check_swapped(shards: Shards, dataset: Path, pairs: Sequence[TrainPair]) -> None:

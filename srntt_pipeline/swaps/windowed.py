@@ -35,6 +35,7 @@ from srntt_pipeline.swaps.patches import HALO, CellNumbers, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, every_version
 from srntt_pipeline.swaps.swap import GridMaps, RawMaps, Swapped, swap_layers, weight_map
 from srntt_pipeline.swaps.windows import AROUND, SIDE, Window
+from srntt_pipeline.views import turned_image
 
 BLOCKS = (SIDE - HALO, 48)  # patches along each side of a block, by the memory there is
 
@@ -62,14 +63,16 @@ def swap_features(
     refs: Sequence[RGB],
     versions: Sequence[Augmentation],
     encoder: Encoder,
+    way: int = 0,
 ) -> Swapped:
     """Return swapped maps and weight map from a correspondence made with the same arguments.
 
-    Only versions that something was matched in are encoded, block by block.
+    Only versions that something was matched in are encoded, block by block. `way`: how versions
+    are turned before (`views`); `found` is then the turned one, of `turning`.
     """
     height, width = (side + HALO for side in found.index.shape)
     whole = dict.fromkeys(LAYERS, Window(0, height, 0, width))
-    return WindowedSwap(found, refs, versions, encoder, room=0).swap(whole)
+    return WindowedSwap(found, refs, versions, encoder, room=0, way=way).swap(whole)
 
 
 class KeptMaps:
@@ -104,7 +107,7 @@ class WindowedSwap:
 
     `room`: bytes of raw maps of reference blocks that are kept for the next window; `block`:
     patches along each side of a block; `kept`: maps of this correspondence and these references
-    that another WindowedSwap may have made.
+    that another WindowedSwap may have made; `way`: as `swap_features` has it.
     """
 
     def __init__(
@@ -116,10 +119,12 @@ class WindowedSwap:
         room: int,
         block: int = BLOCKS[0],
         kept: KeptMaps | None = None,
+        way: int = 0,
     ) -> None:
         self._found, self._tried = found, every_version(refs, versions)
         self._whole = Window(0, found.index.shape[0], 0, found.index.shape[1])
         self._encoder = CachedEncoder(encoder, room)
+        self._way = way
         self._image: tuple[int, RGB] | None = None
         self._grid = _Grid(found.shapes, block)
         self._kept = kept or KeptMaps(0)
@@ -170,7 +175,7 @@ class WindowedSwap:
     def _version(self, number: int) -> RGB:
         """Return the image of a version; blocks of one version follow each other."""
         if self._image is None or self._image[0] != number:
-            self._image = number, augment(*self._tried[number])
+            self._image = number, turned_image(augment(*self._tried[number]), self._way)
         return self._image[1]
 
 

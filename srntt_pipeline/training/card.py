@@ -17,8 +17,19 @@ from srntt_pipeline.training.job import Job, described
 _PACKAGE = Path(srntt_pipeline.__file__).parent
 
 
-def write_card(out: Path, checkpoint: Path, job: Job, info: CheckpointInfo, **facts: Any) -> None:
-    """Write `card.json` and `card.md` to `out`; `facts` are shown as they are."""
+def write_card(
+    out: Path,
+    checkpoint: Path,
+    job: Job,
+    info: CheckpointInfo,
+    best: tuple[Path, CheckpointInfo],
+    **facts: Any,
+) -> None:
+    """Write `card.json` and `card.md` to `out`.
+
+    `checkpoint` and `info`: of the last step; `best`: the same of the best validation; `facts` are
+    shown as they are.
+    """
     card = {
         "method": entry(job.model).row,
         "model": job.model,
@@ -30,8 +41,13 @@ def write_card(out: Path, checkpoint: Path, job: Job, info: CheckpointInfo, **fa
         "step": info.step,
         "phases_end_at_step": {phase.name: phase.stop for phase in job.phases},
         "phases": described(job.phases),
-        "training_pairs": len(job.sources.training),
-        "validation_pairs": len(job.sources.validation),
+        "best": {
+            "checkpoint": best[0].relative_to(out).as_posix(),
+            "weights_sha256": file_sha256(best[0]),
+            "step": best[1].step,
+            **best[1].metrics,
+        },
+        **job.sources.split.card,
         "made_from": job.made_from_sha256,
         "manifest_sha256": _manifest_hash(job.dataset),
         "data_sha256": job.sources.data_hash,

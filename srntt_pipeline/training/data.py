@@ -26,6 +26,7 @@ from srntt_pipeline.recipes import Inputs, Phase, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
 from srntt_pipeline.training.raw_references import ReferenceImages, collate
+from srntt_pipeline.views import AS_IT_IS, View, draw_view, turned_corner, turned_size
 
 Draw = tuple[int, int, int]  # step, place in the batch, index of the pair
 
@@ -39,8 +40,11 @@ class Source(Protocol):
 
     def __getitem__(self, index: int) -> SwappedPair: ...
 
-    def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1]."""
+    def seen(self, index: int, view: View) -> SwappedPair:
+        """Return a pair in a view, with its maps."""
+
+    def lr_hr(self, index: int, view: View = AS_IT_IS) -> tuple[Tensor, Tensor]:
+        """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1], in a view."""
 
 
 class HrImages:
@@ -56,15 +60,19 @@ class HrImages:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> SwappedPair:
+        return self.seen(index, AS_IT_IS)
+
+    def seen(self, index: int, view: View) -> SwappedPair:
+        """Raise TypeError: there are none."""
         raise TypeError("HR images alone have no swapped maps")
 
-    def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1]."""
+    def lr_hr(self, index: int, view: View = AS_IT_IS) -> tuple[Tensor, Tensor]:
+        """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1], in a view."""
         pair = self.pairs[index]
         content = read_bytes(pair.hr)
         if sha256(content) != self._hashes[pair.name]:
             raise InputError(f"{pair.hr} has changed since training started; start it again")
-        hr = crop_to_multiple(decode(content, pair.hr, grey=True))
+        hr = view.of(crop_to_multiple(decode(content, pair.hr, grey=True)))
         return to_tensor(downscale(hr)), to_tensor(hr)
 
 
@@ -109,12 +117,13 @@ class StepSampler(Sampler[list[Draw]]):
 class Patches(Dataset[dict[str, Tensor]]):
     """Random patches of `pairs`, cut at the same place from LR, HR, maps and weight map.
 
-    `patch` is the HR side, px, and falls on whole LR pixels. With `augment`, each patch is turned
-    and flipped in one of the eight ways, its tensors alike. Keys: `lr` and `hr`; with `inputs` of
-    `maps`, `weight` and the layers' names, but for steps of `phases` on the maps of HR itself; with
-    `images`, `refs`, as `references` gives it; with `mixes`, `mix`, so many numbers in [0, 1), at
-    which the critic's gradient is taken. Raises
-    InputError for a smaller pair.
+    `patch` is the HR side, px, and falls on whole LR pixels. With `augment`, each is of the pair
+    turned and flipped in one of the eight ways; with `colour`, of the pair in other colours, whose
+    factors are within 1 ± `colour`: images are, LR and maps are made of them. Keys: `lr` and `hr`;
+    with `inputs` of `maps`, `weight` and the layers' names, but for steps of `phases` on the maps
+    of HR itself; with `images`, `refs`, as `references` gives it; with `mixes`, `mix`, so many
+    numbers in [0, 1), at which the critic's gradient is taken. Raises InputError for a smaller
+    pair.
     """
 
     def __init__(
@@ -126,42 +135,45 @@ class Patches(Dataset[dict[str, Tensor]]):
         augment: bool = False,
         mixes: int = 0,
         references: ReferenceImages | None = None,
+        colour: float = 0,
         phases: Sequence[Phase] = (),
     ) -> None:
         self._pairs, self._side, self._seed = pairs, patch // SCALE, seed
         self._inputs, self._augment, self._mixes = inputs, augment, mixes
-        self._references, self._phases = references, phases
+        self._references, self._colour, self._phases = references, colour, phases
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         step, place, index = draw
+        view = draw_view(
+            generator(self._seed, "view", step, place), turn=self._augment, colour=self._colour
+        )
         inputs = "lr" if is_on_truth(self._phases, step + 1) else self._inputs
-        tensors = whole_pair(self._pairs, index, inputs)
-        height, width = tensors["lr"].shape[1:]
-        side = self._side
+        tensors = whole_pair(self._pairs, index, inputs, view)
+        side, rows = self._side, tensors["lr"].shape[1]
+        # Places are drawn in the pair as it is: whether it is turned changes none of them.
+        height, width = turned_size(rows, tensors["lr"].shape[2], view.way)
         file = self._pairs.pairs[index].hr
         if min(height, width) < side:
             raise _too_small(file, side * SCALE)
         rng = generator(self._seed, "patch", step, place)
-        top, left = rng.integers(0, [height - side, width - side], endpoint=True)
+        top, left = map(int, rng.integers(0, [height - side, width - side], endpoint=True))
+        corner = turned_corner(top, left, height, width, side, view.way)
         patch = {
-            name: _cut(tensor, int(top), int(left), side, tensor.shape[1] // height)
+            name: _cut(tensor, *corner, side, tensor.shape[1] // rows)
             for name, tensor in tensors.items()
         }
         if self._inputs == "images":
             assert self._references is not None
-            box = (SCALE * int(top), SCALE * int(left), SCALE * side, SCALE * side)
-            patch["refs"] = self._references.beside(self._pairs.pairs[index], box)
+            box = (SCALE * top, SCALE * left, SCALE * side, SCALE * side)
+            patch["refs"] = self._references.beside(self._pairs.pairs[index], box, view)
         for name, tensor in patch.items():
             if not _is_finite(tensor):
                 raise InputError(
                     f"{file}: {name} of this pair holds NaN or infinity; run precompute-swaps again"
                 )
-        if self._augment:
-            turns, flip = divmod(int(rng.integers(8)), 2)
-            patch = {name: _turned(tensor, turns, bool(flip)) for name, tensor in patch.items()}
         if self._mixes:
             shares = generator(self._seed, "mix", step, place).random(self._mixes, np.float32)
             patch["mix"] = torch.from_numpy(shares)
@@ -174,12 +186,14 @@ def is_on_truth(phases: Sequence[Phase], step: int) -> bool:
     return phase is not None and phase.is_on_truth(step)
 
 
-def whole_pair(pairs: Source, index: int, inputs: Inputs) -> dict[str, Tensor]:
+def whole_pair(
+    pairs: Source, index: int, inputs: Inputs, view: View = AS_IT_IS
+) -> dict[str, Tensor]:
     """Return `lr` and `hr` of a pair, and for `inputs` of `maps` its `weight` and maps by layer."""
     if inputs == "maps":
-        pair = pairs[index]
+        pair = pairs.seen(index, view)
         return {"lr": pair["lr"], "hr": pair["hr"], "weight": pair["weight"], **pair["maps"]}
-    lr, hr = pairs.lr_hr(index)
+    lr, hr = pairs.lr_hr(index, view)
     return {"lr": lr, "hr": hr}
 
 
@@ -251,8 +265,9 @@ def step_batches(
 ) -> DataLoader[dict[str, Tensor]]:
     """Return the loader of the batches of `steps`, a process's share, as `params` cut them."""
     patches = Patches(
-        pairs, params.patch_px, params.seed, inputs, params.augment, mixes, references, phases
-    )
+        pairs, params.patch_px, params.seed, inputs, params.augment, mixes, references,
+        params.colour, phases,
+    )  # fmt: skip
     sampler = StepSampler(
         len(patches), params.batch_size, steps.start, steps.stop, params.seed, rank, world
     )
@@ -280,9 +295,3 @@ def _cut(tensor: Tensor, top: int, left: int, side: int, factor: int) -> Tensor:
     rows = slice(top * factor, (top + side) * factor)
     columns = slice(left * factor, (left + side) * factor)
     return tensor[:, rows, columns]
-
-
-def _turned(tensor: Tensor, turns: int, flip: bool) -> Tensor:
-    """Turn [C, H, W] counter-clockwise by `turns` · 90°, then flip it left to right or not."""
-    turned = torch.rot90(tensor, turns, (1, 2))
-    return turned.flip(2) if flip else turned

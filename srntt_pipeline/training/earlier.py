@@ -11,9 +11,11 @@ from srntt_pipeline.files import read_json
 from srntt_pipeline.models import model_names
 from srntt_pipeline.outputs import ours_in
 from srntt_pipeline.training.job import CODE, LOSS_NETWORK, NETWORK, PHASES, Job, Schedule
+from srntt_pipeline.training.split import SPLIT
 from srntt_pipeline.training.state import RESUME, Found, State, read_state, states_in
 
 CARD = "card.json"
+BEST = Path("best")  # where the checkpoint of the best validation lies
 _TOLD = 6  # differences in one line
 
 
@@ -81,8 +83,13 @@ def checkpoints(out: Path) -> list[str]:
 
 
 def remove_checkpoints(out: Path, models: Iterable[str]) -> None:
-    """Remove the checkpoints of these models from `out`."""
-    files = [out / f"{name}{suffix}" for name in models for suffix in (".json", ".safetensors")]
+    """Remove the checkpoints of these models from `out`, the last and the best."""
+    files = [
+        out / place / f"{name}{suffix}"
+        for name in models
+        for place in (Path(), BEST)
+        for suffix in (".json", ".safetensors")
+    ]
     for path in ours_in(out, files):
         path.unlink(missing_ok=True)
 
@@ -136,10 +143,10 @@ def _differences(state: State, job: Job) -> list[str]:
         before, now = state.made_from.get(name), job.made_from.get(name)
         if name in (LOSS_NETWORK, CODE) and None in (before, now):
             continue  # no step has used it, or nobody asks which code it was
-        if name in (NETWORK, PHASES) and told:
+        if name in (NETWORK, PHASES, *SPLIT) and told:
             continue  # what follows from the rest
-        if name in ("pairs", "references"):
-            told += _pairs_told(name, before, now)
+        if name in ("pairs", "references", *SPLIT):
+            told += _pairs_told(name.replace("_", " "), before, now)
         elif isinstance(before, dict) and isinstance(now, dict):
             told += _told(before, now)
         else:

@@ -35,7 +35,8 @@ def train(
     """Train by a recipe on the pairs of `dataset`; return the validation metrics.
 
     `swaps`: for recipes whose network is fed with swapped maps, kept in memory up to `cache_bytes`.
-    Writes `out/MODEL.safetensors` and `.json`, its card (`card.json`, `card.md`), `loss.csv`,
+    Writes `out/MODEL.safetensors` and `.json` of the last step, the same of the best validation in
+    `out/best/`, their card (`card.json`, `card.md`), `loss.csv`,
     `validation.csv`, `metrics.json`, curves and pictures in `dvclive/`, and under `resume/` the
     state from which a killed run, or one with more steps, goes on. `content`: a checkpoint to start
     from. `encoder_weights`: where VGG19's lie now. `overwrite`: replace what another run left in

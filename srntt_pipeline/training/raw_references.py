@@ -12,6 +12,7 @@ from srntt_pipeline.images import SCALE, decode, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import to_tensor
 from srntt_pipeline.recipes import RawReferences
+from srntt_pipeline.views import AS_IT_IS, View, turned
 
 Box = tuple[int, int, int, int]  # top, left, height, width of an HR patch, px
 
@@ -25,21 +26,23 @@ class ReferenceImages:
     def __init__(self, params: RawReferences, hashes: Mapping[str, str]) -> None:
         self._how, self._side, self._hashes = params.references, params.reference_px, hashes
 
-    def beside(self, pair: TrainPair, box: Box) -> Tensor:
+    def beside(self, pair: TrainPair, box: Box, view: View = AS_IT_IS) -> Tensor:
         """Return the reference of a pair, [3, H, W] in [0, 1], for the patch of HR in `box`.
 
         `whole`: all of it; `cut`: what lies in the box; `pad`: what lies in a square from its
-        upper left. Where the reference ends before, there are zeros.
+        upper left. Where the reference ends before, there are zeros. `box` is of the pair as it is;
+        what is cut is turned as `view` has it.
         """
         content = read_bytes(pair.ref)
         if sha256(content) != self._hashes[pair.name]:
             raise InputError(f"{pair.ref} has changed since training started; start it again")
-        reference = to_tensor(decode(content, pair.ref, grey=True))
+        reference = to_tensor(view.recoloured(decode(content, pair.ref, grey=True)))
         if self._how == "whole":
-            return reference
+            return turned(reference, view.way)
         top, left, height, width = box if self._how == "cut" else (0, 0, self._side, self._side)
         seen = reference[:, top : top + height, left : left + width]
-        return F.pad(seen, (0, width - seen.shape[2], 0, height - seen.shape[1]))
+        seen = F.pad(seen, (0, width - seen.shape[2], 0, height - seen.shape[1]))
+        return turned(seen, view.way)
 
 
 def check_references(pairs: Sequence[TrainPair], params: RawReferences) -> None:

@@ -14,22 +14,24 @@ from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.layout import TrainPair, read_train_pairs
 from srntt_pipeline.models import entry
 from srntt_pipeline.recipes import Inputs, RawReferences, Recipe, Start, WantedSwaps
-from srntt_pipeline.swaps.dataset import SwappedPairs, check_swapped, encoder_of
+from srntt_pipeline.swaps.dataset import SwappedPairs, check_swapped, encoder_of, no_views
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import HrImages, Source, check_sizes
 from srntt_pipeline.training.raw_references import ReferenceImages, check_references
-from srntt_pipeline.training.validation import split_validation
+from srntt_pipeline.training.split import Split, split_validation
 
 
 @dataclass(frozen=True)
 class Sources:
     """The pairs of a job, and where their maps and references come from, or None.
 
-    `made_from`: hashes of all that is read of them; `data_hash`: one of the pairs in use.
+    `made_from`: hashes of all that is read of them, and how they are split; `data_hash`: one of the
+    pairs in use.
     """
 
     training: Source
     validation: Source
+    split: Split
     made_from: dict[str, Any]
     data_hash: str
     shards: Shards | None = None
@@ -53,21 +55,25 @@ def open_sources(
     pairs = read_train_pairs(dataset)
     if shards:
         check_swapped(shards, dataset, pairs)
-    train, kept = split_validation(pairs, params)
+        if shards.has_maps and (params.augment or params.colour):
+            raise no_views(shards)
+    split = split_validation(dataset, pairs, params)
+    train, kept = split.training, split.validation
     check_sizes(train, params.patch_px)
     references = None
-    beside: dict[str, Any] = {}
+    beside: dict[str, Any] = {**split.made_from}
     if "images" in inputs:
-        references, beside = _references(params, pairs)
+        references, beside["references"] = _references(params, pairs)
     if shards is None:
         hashes = {pair.name: file_sha256(pair.hr) for pair in pairs}
         images = HrImages(train, hashes), HrImages(kept, hashes)
         data_hash = fingerprint([*hashes.items(), *beside.get("references", {}).items()])
-        return Sources(*images, {"pairs": hashes, **beside}, data_hash, None, references)
+        return Sources(*images, split, {"pairs": hashes, **beside}, data_hash, None, references)
     encoder = encoder_of(shards, encoder_device, encoder_weights)
     return Sources(
         SwappedPairs(train, shards, encoder, cache_bytes * 3 // 4),
         SwappedPairs(kept, shards, encoder, cache_bytes // 4),
+        split,
         {"pairs": [pair.name for pair in pairs], "swaps": shards.made_from, **beside},
         shards.made_from,
         shards,
@@ -77,12 +83,12 @@ def open_sources(
 
 def _references(
     params: Recipe, pairs: Sequence[TrainPair]
-) -> tuple[ReferenceImages, dict[str, Any]]:
+) -> tuple[ReferenceImages, dict[str, str]]:
     if not isinstance(params, RawReferences):
         raise TypeError(f"recipe {params.recipe}: a phase on images needs a RawReferences")
     check_references(pairs, params)
     hashes = {pair.name: file_sha256(pair.ref) for pair in pairs}
-    return ReferenceImages(params, hashes), {"references": hashes}
+    return ReferenceImages(params, hashes), hashes
 
 
 def _open_swaps(params: Recipe, swaps: Path | None, wanted: bool) -> Shards | None:

@@ -34,7 +34,7 @@ Part = nn.Module | torch.optim.Optimizer
 Row = dict[str, int | float | str | None]
 
 RESUME = "resume"
-PARTS = ("model", "optimiser", "critic", "critic_optimiser", "average")
+PARTS = ("model", "optimiser", "critic", "critic_optimiser", "average", "best")
 STATE, LOSSES, VALIDATIONS = "state.json", "losses.csv", "validations.csv"
 VALIDATION_COLUMNS = ["step", "phase", "psnr_db"]
 _NAME = re.compile(r"step-(\d{8,18})")
@@ -48,6 +48,15 @@ class Progress:
     step: int
     losses: list[Row]
     validations: list[Row]
+
+    @property
+    def best(self) -> Row | None:
+        """The first validation of the highest PSNR in the phase of the last one; None before any.
+
+        Phases are not compared: one on more losses is not meant to have the higher PSNR.
+        """
+        here = [row for row in self.validations if row["phase"] == self.validations[-1]["phase"]]
+        return max(here, key=lambda row: float(str(row["psnr_db"])), default=None)
 
 
 class State(BaseModel):

@@ -1,5 +1,6 @@
 """One training run: phases, steps, validation, states (paper sections 3.3–3.4)."""
 
+import copy
 import itertools
 import logging
 import time
@@ -92,10 +93,13 @@ class Trainer:
             network.parameters(), params.learning_rate, betas=(params.beta1, 0.999)
         )
         self.network: nn.Module = network
+        self.best = copy.deepcopy(network).requires_grad_(False)  # as it was best validated
         self.model, self.optimiser = fabric.setup(network, adam)
         for name in {phase.forward for phase in job.phases} - {"forward"}:
             self.model.mark_forward_method(name)
-        self.parts: dict[str, Part] = {"model": network, "optimiser": self.optimiser.optimizer}
+        self.parts: dict[str, Part] = {
+            "model": network, "optimiser": self.optimiser.optimizer, "best": self.best,
+        }  # fmt: skip
         self.critic: CriticTrainer | None = None
         if plans := [phase.objective.critic for phase in job.phases if phase.objective.critic]:
             self.critic = CriticTrainer(fabric, plans[-1], params)
@@ -176,6 +180,8 @@ class Trainer:
             raise Diverged(f"{phase.name}, step {state.step}: {error}") from None
         row: Row = {"step": state.step, "phase": phase.name, "psnr_db": round(value, 4)}
         state.validations.append(row)
+        if state.best is row:
+            self.best.load_state_dict(self.kept.state_dict())
         curves.validation(row)
         bar.set_postfix_str(f"{phase.name}, validation {value:.2f} dB")
 
@@ -330,6 +336,6 @@ class Trainer:
             "validation_psnr_db": round(self.validate(phase), 4),
             "validation_bicubic_psnr_db": round(bicubic_psnr(job.sources.validation), 4),
         }
-        write_results(self.out, job, self.kept, state, metrics, self.fabric.device)
+        write_results(self.out, job, self.kept, self.best, state, metrics, self.fabric.device)
         remove_checkpoints(self.out, self.earlier.other_models)
         return metrics

@@ -1,7 +1,7 @@
-"""Pairs that are kept from training, and PSNR on them."""
+"""PSNR on the pairs that are kept from training."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,28 +10,13 @@ from lightning_fabric import Fabric
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
-from srntt_pipeline.errors import InputError
-from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.models.content import bicubic
-from srntt_pipeline.recipes import Inputs, Recipe
-from srntt_pipeline.seeds import generator
+from srntt_pipeline.recipes import Inputs
 from srntt_pipeline.training.data import Source, whole_pair
 from srntt_pipeline.training.objective import Diverged
 from srntt_pipeline.training.raw_references import ReferenceImages
 
 EXACT_DB = 100.0  # of an image without any error: JSON has no number for its infinite PSNR
-
-
-def split_validation(
-    pairs: Sequence[TrainPair], params: Recipe
-) -> tuple[list[TrainPair], list[TrainPair]]:
-    """Return pairs for training and, drawn by seed, for validation: at most a fifth of them."""
-    if len(pairs) < 2:
-        raise InputError("training needs at least two pairs: one to train on, one to validate on")
-    count = max(1, min(params.validation_pairs, len(pairs) // 5))
-    held = set(generator(params.seed, "validation").permutation(len(pairs))[:count].tolist())
-    training = [pair for i, pair in enumerate(pairs) if i not in held]
-    return training, [pair for i, pair in enumerate(pairs) if i in held]
 
 
 def psnr(sr: Tensor, hr: Tensor) -> float:

@@ -11,6 +11,8 @@ from torch import Tensor
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.training.data import Patches, StepSampler, map_deviations
+from srntt_pipeline.views import AS_IT_IS, View, turned
+from tests.naive_views import naive
 
 some = settings(max_examples=60, deadline=None)
 counts, batches, seeds = st.integers(1, 12), st.integers(1, 9), st.integers(0, 1000)
@@ -66,13 +68,17 @@ class Places:
         places = 1000 * rows[:, None] + columns
         return places.repeat_interleave(scale, 0).repeat_interleave(scale, 1).repeat(channels, 1, 1)
 
-    def lr_hr(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.map(3, 1), self.map(3, 4)
+    def lr_hr(self, index: int, view: View = AS_IT_IS) -> tuple[Tensor, Tensor]:
+        return turned(self.map(3, 1), view.way), turned(self.map(3, 4), view.way)
+
+    def seen(self, index: int, view: View) -> dict:
+        lr, hr = self.lr_hr(index, view)
+        maps = {layer: turned(self.map(2, scale), view.way) for layer, scale in LAYERS.items()}
+        weight = turned(self.map(1, 1), view.way)
+        return {"name": "", "lr": lr, "hr": hr, "maps": maps, "weight": weight}
 
     def __getitem__(self, index: int) -> dict:
-        lr, hr = self.lr_hr(index)
-        maps = {layer: self.map(2, scale) for layer, scale in LAYERS.items()}
-        return {"name": "", "lr": lr, "hr": hr, "maps": maps, "weight": self.map(1, 1)}
+        return self.seen(index, AS_IT_IS)
 
 
 @some
@@ -123,11 +129,8 @@ def test_a_pair_smaller_than_the_patch_is_named(size: tuple[int, int], inputs: s
 
 
 def as_numpy_turns_and_flips(values: Tensor, way: int) -> np.ndarray:
-    """One of the eight ways, by transposition and reversal instead of rotation."""
-    array = values.numpy()
-    for _ in range(way // 2):  # counter-clockwise: transpose, then upside down
-        array = array.transpose(0, 2, 1)[:, ::-1]
-    return array[:, :, ::-1] if way % 2 else array
+    """One of the eight ways, of [C, H, W]."""
+    return naive(values.numpy().transpose(1, 2, 0), way).transpose(2, 0, 1)
 
 
 def test_augmented_patches_are_plain_ones_turned_and_flipped_all_alike() -> None:
@@ -157,6 +160,38 @@ def test_augmentation_depends_on_seed_step_and_place_alone() -> None:
     assert len({patch(s, t, n) for s in range(2) for t in range(3) for n in range(3)}) > 12
 
 
+class Views(Places):
+    """Pairs that tell which view they are asked for in."""
+
+    def __init__(self) -> None:
+        super().__init__(9, 9)
+        self.asked: list[View] = []
+
+    def lr_hr(self, index: int, view: View = AS_IT_IS) -> tuple[Tensor, Tensor]:
+        self.asked.append(view)
+        return super().lr_hr(index, view)
+
+
+def test_colours_depend_on_seed_step_and_place_alone() -> None:
+    def asked(seed: int, inputs: str, augment: bool = False) -> list[View]:
+        pairs = Views()
+        patches = Patches(pairs, 16, seed, inputs, augment, colour=0.25)
+        for draw in ((0, 0, 0), (0, 1, 1), (1, 0, 0), (0, 0, 2)):
+            patches[draw]
+        return pairs.asked
+
+    first, second, third, again = asked(0, "lr")
+    assert first == again
+    assert len({first, second, third}) == 3
+    assert asked(0, "maps") == [first, second, third, again]
+    assert first not in asked(1, "lr")
+    assert all(view.way == 0 and view.colour for view in (first, second, third))
+    assert len({view.way for seed in range(9) for view in asked(seed, "lr", augment=True)}) > 4
+    pairs = Views()
+    Patches(pairs, 16, 0, "lr")[0, 0, 0]
+    assert pairs.asked == [AS_IT_IS]
+
+
 class Spoilt(Places):
     """Pairs with one value that is no number."""
 
@@ -164,8 +199,8 @@ class Spoilt(Places):
         super().__init__(4, 4)
         self.name, self.value = name, value
 
-    def __getitem__(self, index: int) -> dict:
-        pair = super().__getitem__(index)
+    def seen(self, index: int, view: View) -> dict:
+        pair = super().seen(index, view)
         tensor = pair["maps"].get(self.name, pair.get(self.name))
         tensor[0, 0, 0] = self.value
         return pair

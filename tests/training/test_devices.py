@@ -122,15 +122,17 @@ def test_each_device_gets_its_share_of_the_batch() -> None:
         assert all(len(share[step]) == 2 for share in shares)
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_batches_are_the_same_with_loader_workers(folder: Path, context: str) -> None:
+@pytest.mark.parametrize(("context", "colour"), [("fork", 0), ("spawn", 0.2)])
+def test_batches_are_the_same_with_loader_workers(
+    folder: Path, context: str, colour: float
+) -> None:
     pairs = read_train_pairs(folder)
     encoder = load_encoder("random", 0, torch.device("cpu"))
     room = 3 << 20  # a pair takes 1.8 MB: some are kept, some rebuilt
 
     def drawn(workers: int) -> list[dict[str, torch.Tensor]]:
         data = SwappedPairs(pairs, Shards(folder / "swaps"), encoder, room)
-        patches = Patches(data, 32, 0, inputs="maps", augment=True, mixes=2)
+        patches = Patches(data, 32, 0, inputs="maps", augment=True, mixes=2, colour=colour)
         return list(batches(patches, StepSampler(6, 4, 0, 5, seed=0), workers, context))
 
     alone, shared = drawn(0), drawn(2)

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 from skimage.metrics import peak_signal_noise_ratio
@@ -23,7 +21,7 @@ from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
-from srntt_pipeline.layout import TrainPair, read_train_pairs
+from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.models import SRNTT
 from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.dataset import SwappedPairs
@@ -32,7 +30,7 @@ from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.data import Patches, StepSampler
 from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.validation import split_validation
+from srntt_pipeline.training.split import split_validation
 
 SWAPS = SwapParams(encoder_weights="random", scales=(1.0,), rotations_deg=(0.0,))
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1)}
@@ -67,7 +65,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def straight_run(folder: Path, params: SrnttRecipe) -> tuple[SRNTT, list[float]]:
     """The same training by a plain PyTorch loop: no Fabric, no data loader, no checkpoints."""
     encoder = load_encoder("random", 0, torch.device("cpu"))
-    pairs, _ = split_validation(read_train_pairs(folder), params)
+    pairs = split_validation(folder, read_train_pairs(folder), params).training
     data = SwappedPairs(pairs, Shards(folder / "swaps"), encoder, cache_bytes=1 << 28)
     torch.manual_seed(params.seed)
     model = SRNTT(**SIZES, bicubic_skip=params.bicubic_skip, weight_maps=params.weight_maps)
@@ -107,7 +105,8 @@ def test_a_plain_adam_loop_gives_the_same(folder: Path, tmp_path: Path, options:
         torch.testing.assert_close(weights[name], expected, rtol=1e-4, atol=1e-6)
 
     encoder = load_encoder("random", 0, torch.device("cpu"))
-    _, (pair,) = split_validation(read_train_pairs(folder), PARAMS.model_copy(update=options))
+    params = PARAMS.model_copy(update=options)
+    (pair,) = split_validation(folder, read_train_pairs(folder), params).validation
     item = SwappedPairs([pair], Shards(folder / "swaps"), encoder)[0]
     maps = {layer: values[None] for layer, values in item["maps"].items()}
     with torch.no_grad():
@@ -134,7 +133,7 @@ def test_outputs(folder: Path, tmp_path: Path) -> None:
 
 def test_bicubic_psnr_is_that_of_pillow_and_scikit_image(folder: Path, tmp_path: Path) -> None:
     metrics = run(folder, tmp_path, warmup_steps=0, steps=0)
-    _, (pair,) = split_validation(read_train_pairs(folder), PARAMS)
+    (pair,) = split_validation(folder, read_train_pairs(folder), PARAMS).validation
     hr = Image.open(pair.hr)
     up = hr.resize((16, 16), Image.Resampling.BICUBIC).resize((64, 64), Image.Resampling.BICUBIC)
     expected = peak_signal_noise_ratio(np.asarray(hr), np.asarray(up))
@@ -244,7 +243,7 @@ loop.train(params, folder, out, folder / "swaps", device="cpu", cache_bytes=1 <<
     ("function", "calls", "resumes_at"),
     [
         ("step", 1, None),  # before any checkpoint
-        ("save_tensors", 5, 4),  # with half a state written
+        ("save_tensors", 7, 4),  # with half a state written
     ],
 )
 def test_killed_and_started_again(
@@ -269,17 +268,6 @@ def test_killed_and_started_again(
     run(folder, out)
     run(folder, tmp_path / "fresh")
     assert_same_run(contents, out, tmp_path / "fresh")
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 60), st.integers(1, 40), st.integers(0, 99))
-def test_validation_pairs_are_kept_from_training(count: int, wanted: int, seed: int) -> None:
-    pairs = [TrainPair(f"{number:03d}", Path("hr"), Path("ref")) for number in range(count)]
-    params = SrnttRecipe(validation_pairs=wanted, seed=seed)
-    training, validation = split_validation(pairs, params)
-    assert sorted([*training, *validation], key=lambda pair: pair.name) == pairs
-    assert len(validation) == max(1, min(wanted, count // 5))
-    assert (training, validation) == split_validation(pairs, params)
 
 
 def copy_pairs(folder: Path, target: Path, count: int) -> Path:
@@ -331,6 +319,16 @@ def test_swaps_of_another_encoder(shared: Path, folder: Path, tmp_path: Path) ->
     weights = str(shared / "weights" / "vgg19_relu3_1.pth")
     with pytest.raises(InputError, match="was made with VGG19, random, seed 0"):
         train(PARAMS, folder, tmp_path, folder / "swaps", device="cpu", encoder_weights=weights)
+
+
+def test_stored_maps_are_not_turned_or_recoloured(folder: Path, tmp_path: Path) -> None:
+    two = copy_pairs(folder, tmp_path / "two", 2)
+    maps = SWAPS.model_copy(update={"store": "maps"})
+    precompute_swaps(two, two / "swaps", maps, workers=1, device="cpu")
+    for change in ({"augment": True}, {"colour": 0.1}):
+        with pytest.raises(InputError, match=r"swaps holds maps, .* augment: false and colour: 0"):
+            run(two, tmp_path / "out", **change)
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_swaps(folder: Path, tmp_path: Path) -> None:

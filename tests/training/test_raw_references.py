@@ -13,6 +13,7 @@ from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.recipes import RawReferences
 from srntt_pipeline.training.data import HrImages, Patches, StepSampler, batches, drawn
 from srntt_pipeline.training.raw_references import ReferenceImages, check_references, collate
+from tests import naive_views
 
 
 def pictures(folder: Path, sizes: list[tuple[int, int]], hr: tuple[int, int] = (32, 24)) -> Path:
@@ -26,12 +27,12 @@ def pictures(folder: Path, sizes: list[tuple[int, int]], hr: tuple[int, int] = (
     return folder
 
 
-def patches(folder: Path, augment: bool, **params: object) -> Patches:
+def patches(folder: Path, augment: bool, colour: float = 0, **params: object) -> Patches:
     pairs = read_train_pairs(folder)
     images = HrImages(pairs, {pair.name: file_sha256(pair.hr) for pair in pairs})
     hashes = {pair.name: file_sha256(pair.ref) for pair in pairs}
     references = ReferenceImages(RawReferences(**params), hashes)
-    return Patches(images, 16, 3, "images", augment, references=references)
+    return Patches(images, 16, 3, "images", augment, references=references, colour=colour)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -61,12 +62,8 @@ def naive(reference: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
 
 
 def ways(array: np.ndarray) -> list[np.ndarray]:
-    """The eight ways that a picture can be turned and flipped, by transposition and reversal."""
-    found = []
-    for _ in range(4):
-        found += [array, array[:, :, ::-1]]
-        array = array.transpose(0, 2, 1)[:, ::-1]
-    return found
+    """The eight ways that a picture [3, H, W] can be turned and flipped."""
+    return [naive_views.naive(array.transpose(1, 2, 0), way).transpose(2, 0, 1) for way in range(8)]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +103,22 @@ def test_a_reference_is_cut_or_padded_and_then_turned_as_hr_is(
         np.testing.assert_array_equal(after["refs"].numpy(), ways(expected)[way])
         drawn[way] += 1
     assert set(drawn) == set(range(8))
+
+
+@pytest.mark.parametrize("references", ["whole", "cut", "pad"])
+def test_a_reference_is_recoloured_as_hr_is(tmp_path: Path, references: str) -> None:
+    folder = pictures(tmp_path, [(16, 16)], hr=(16, 16))
+    for side in ("input", "ref"):  # one picture, twice
+        Image.open(folder / "train" / "input" / "0.png").save(folder / "train" / side / "0.png")
+    made = patches(folder, True, 0.5, references=references, reference_px=16)
+    plain = patches(folder, True, references=references, reference_px=16)
+    for step in range(8):
+        item = made[step, 0, 0]
+        np.testing.assert_array_equal(item["refs"], item["hr"])
+        assert not np.array_equal(item["hr"], plain[step, 0, 0]["hr"])
+        lr = Image.fromarray((item["hr"] * 255).round().byte().permute(1, 2, 0).numpy())
+        lr = np.asarray(lr.resize((4, 4), Image.Resampling.BICUBIC))
+        np.testing.assert_array_equal((item["lr"] * 255).round().byte().permute(1, 2, 0), lr)
 
 
 def test_whole_references_of_several_sizes_are_no_batch(tmp_path: Path) -> None:

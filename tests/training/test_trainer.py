@@ -40,7 +40,7 @@ from srntt_pipeline.training.launch import launch
 from srntt_pipeline.training.loop import train
 from srntt_pipeline.training.losses import perceptual_loss, texture_loss
 from srntt_pipeline.training.sources import check_swaps
-from srntt_pipeline.training.validation import split_validation
+from srntt_pipeline.training.split import split_validation
 from srntt_pipeline.variants import VARIANTS
 
 SIZES = {"channels": 4, "blocks": (1, 1, 1, 1)}
@@ -84,7 +84,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_a_plain_loop_gives_the_same(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path)
     params = PARAMS
-    pairs, _ = split_validation(read_train_pairs(folder), params)
+    pairs = split_validation(folder, read_train_pairs(folder), params).training
     shards = Shards(folder / "swaps")
     cpu = torch.device("cpu")
     data = SwappedPairs(pairs, shards, load_encoder("random", 0, cpu), 1 << 28)
@@ -210,7 +210,7 @@ def test_killed_and_started_again(
     assert one.keys() == two.keys()
     assert [name for name in one if one[name] != two[name]] == []
     parts = {name.split("/")[-1] for name in one if name.startswith("resume")}
-    expected = {"model", "optimiser", "critic", "critic_optimiser"}
+    expected = {"model", "optimiser", "best", "critic", "critic_optimiser"}
     expected |= set() if changes.get("ema_decay") == 0 else {"average"}
     curves = {"losses.csv", "validations.csv"}
     assert parts == {"state.json", *curves, *(f"{part}.safetensors" for part in expected)}
@@ -283,7 +283,7 @@ def test_card_and_curves(folder: Path, tmp_path: Path) -> None:
     assert float(texture[1].split()[1]) == float(losses[9]["texture"])
     shown = sorted((curves / "images" / "sample").iterdir())
     assert {path.stem for path in shown} == {"4", "8", "12", "16", "20", "23"}
-    _, (pair,) = split_validation(read_train_pairs(folder), PARAMS)
+    (pair,) = split_validation(folder, read_train_pairs(folder), PARAMS).validation
     picture, hr = np.asarray(Image.open(shown[0])), np.asarray(Image.open(pair.hr))
     np.testing.assert_array_equal(picture[:, -hr.shape[1] :], hr)
 
