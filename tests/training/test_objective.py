@@ -256,7 +256,7 @@ def test_the_gate_is_a_sigmoid_of_the_weight_map() -> None:
     gated.load_state_dict(plain.state_dict(), strict=False)
     with torch.no_grad():
         for gate in gated.gate.values():
-            gate.copy_(torch.tensor([3.0, -1.0]))
+            gate.copy_(torch.tensor([3.0, -1.0]) / 20)
     lr = torch.rand(1, 3, 4, 5)
     maps = {
         layer: torch.rand(1, depth, 4 * cell, 5 * cell)
@@ -272,7 +272,7 @@ def test_the_gate_is_learnt(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path, variant="srntt-l2", gate=True)
     tensors = load_file(tmp_path / "srntt-l2.safetensors")
     for layer in LAYERS:
-        assert not torch.equal(tensors[f"gate.{layer}"], torch.tensor([1.0, 0.0])), layer
+        assert not torch.equal(tensors[f"gate.{layer}"], torch.tensor([1.0, 0.0]) / 20), layer
 
 
 def test_one_way_to_weigh_maps() -> None:
