@@ -32,7 +32,8 @@ CPU = torch.device("cpu")
 PARAMS = SrnttRecipe(
     variant="srntt", channels=4, blocks=(0, 0, 0, 0), warmup_steps=1, reconstruction_steps=0,
     steps=2, batch_size=2, patch_px=32, learning_rate=1e-3, critic_channels=2,
-    perceptual_layer="relu3_1", validation_pairs=1, validate_every=100, checkpoint_every=100,
+    perceptual_layer="relu3_1", truth_share=0, gate=False, validation_pairs=1,
+    validate_every=100, checkpoint_every=100,
 )  # fmt: skip
 
 
@@ -134,7 +135,7 @@ def test_each_loss_moves_the_network_in_the_default_form(folder: Path, tmp_path:
         ),
         ({"rate_warmup_steps": 10}, lambda step: min(1, step / 10)),
     ],
-    ids=str,
+    ids=["constant", "cosine", "drops", "warm-up"],
 )
 def test_rates(changes: dict[str, Any], expected: Any) -> None:
     params = changed(**changes)
