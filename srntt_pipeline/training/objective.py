@@ -65,6 +65,7 @@ class Context:
         return maps
 
 
+ADVERSARIAL = "adversarial"
 LossFunction = Callable[[Context, Loss], Tensor]
 LOSSES: dict[str, LossFunction] = {}
 
@@ -102,7 +103,7 @@ def _texture(context: Context, told: Loss) -> Tensor:
     return squared_texture_loss(context.sr_maps, swapped, weight, context.caffe_scale)
 
 
-@loss("adversarial")
+@loss(ADVERSARIAL)
 def _adversarial(context: Context, told: Loss) -> Tensor:
     assert context.judge is not None
     return adversarial_loss(context.judge, context.sr)
