@@ -47,11 +47,34 @@ def share_column(loss: str) -> str:
 
 @dataclass(frozen=True)
 class CriticPlan:
-    """A critic that is trained beside the network: its sizes, and how (WGAN-GP)."""
+    """A critic that is trained beside the network: its sizes, and how.
+
+    `kind`: `wasserstein`, with a gradient penalty of that weight (WGAN-GP), or `standard`, which
+    tells the log-odds of HR against SR (Goodfellow et al., NIPS 2014). `stages`: how often it
+    halves the image; `batch_norm`: after each convolution but the first, which a gradient penalty
+    does not allow.
+    """
 
     channels: int
     steps: int
-    gradient_penalty: float
+    gradient_penalty: float = 0
+    kind: Literal["wasserstein", "standard"] = "wasserstein"
+    stages: int = 5
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind == "wasserstein" and self.batch_norm:
+            raise ValueError("a gradient penalty is one sample's: no batch norm in such a critic")
+
+    @property
+    def mixes(self) -> int:
+        """How many points between HR and SR a batch needs for its gradient penalties."""
+        return self.steps if self.kind == "wasserstein" else 0
+
+    @property
+    def columns(self) -> list[str]:
+        """Its columns in loss.csv."""
+        return ["critic", *(["gradient_penalty"] if self.kind == "wasserstein" else [])]
 
 
 @dataclass(frozen=True)
@@ -79,7 +102,7 @@ class Objective:
         """Its columns in loss.csv beside `loss`; none where that is its only loss."""
         names = [loss.name for loss in self.losses] if len(self.losses) > 1 else []
         shares = [share_column(name) for name in names]
-        return [*names, *shares, *(["critic", "gradient_penalty"] if self.critic else [])]
+        return [*names, *shares, *(self.critic.columns if self.critic else [])]
 
 
 @dataclass(frozen=True)
@@ -89,7 +112,9 @@ class Phase:
     `inputs`: what the network is fed with: `lr`; `maps`, with LR, swapped maps and their weight;
     `images`, with LR and the references as they are. `forward`: its method that is called.
     `frozen`: its parts that learn nothing in this phase. `truth_share`: on which share of the
-    steps the maps are those of HR itself, and the weight is 1.
+    steps the maps are those of HR itself, and the weight is 1. `scales`: one of these is drawn for
+    each step, by which LR is smaller than HR, and `forward` takes it after LR; then LR's patch is
+    of one size, not HR's. None: always 4.
     """
 
     name: str
@@ -99,6 +124,7 @@ class Phase:
     forward: str = "forward"
     frozen: tuple[str, ...] = ()
     truth_share: float = 0
+    scales: tuple[int, ...] = ()
 
     def is_on_truth(self, step: int) -> bool:
         """Tell whether step number `step`, from 1 on, is made on the maps of HR itself."""

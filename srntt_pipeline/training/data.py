@@ -21,7 +21,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.maps import LAYERS, to_tensor
+from srntt_pipeline.maps import LAYERS, to_image, to_tensor
 from srntt_pipeline.recipes import Inputs, Phase, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
@@ -122,8 +122,9 @@ class Patches(Dataset[dict[str, Tensor]]):
     factors are within 1 ± `colour`: images are, LR and maps are made of them. Keys: `lr` and `hr`;
     with `inputs` of `maps`, `weight` and the layers' names, but for steps of `phases` on the maps
     of HR itself; with `images`, `refs`, as `references` gives it; with `mixes`, `mix`, so many
-    numbers in [0, 1), at which the critic's gradient is taken. Raises InputError for a smaller
-    pair.
+    numbers in [0, 1), at which the critic's gradient is taken. In steps of `phases` that draw a
+    scale, `lr` is HR smaller by that, of the side that it has at ×4, and `hr` is of another. Raises
+    InputError for a smaller pair.
     """
 
     def __init__(
@@ -152,6 +153,8 @@ class Patches(Dataset[dict[str, Tensor]]):
         )
         inputs = "lr" if is_on_truth(self._phases, step + 1) else self._inputs
         tensors = whole_pair(self._pairs, index, inputs, view)
+        if (scale := drawn_scale(self._phases, step + 1, self._seed)) != SCALE:
+            tensors = _at_scale(tensors["hr"], scale)
         side, rows = self._side, tensors["lr"].shape[1]
         # Places are drawn in the pair as it is: whether it is turned changes none of them.
         height, width = turned_size(rows, tensors["lr"].shape[2], view.way)
@@ -184,6 +187,20 @@ def is_on_truth(phases: Sequence[Phase], step: int) -> bool:
     """Tell whether step number `step` of a run, from 1 on, is made on the maps of HR itself."""
     phase = next((phase for phase in phases if step <= phase.stop), None)
     return phase is not None and phase.is_on_truth(step)
+
+
+def drawn_scale(phases: Sequence[Phase], step: int, seed: int) -> int:
+    """Return by how much LR is smaller in step number `step` of a run, from 1 on: 4, or drawn."""
+    phase = next((phase for phase in phases if step <= phase.stop), None)
+    if phase is None or not phase.scales:
+        return SCALE
+    return phase.scales[int(generator(seed, "scale", step).integers(len(phase.scales)))]
+
+
+def _at_scale(hr: Tensor, scale: int) -> dict[str, Tensor]:
+    """Return `lr` and `hr` of HR [3, H, W], which is cut to multiples of `scale`."""
+    image = crop_to_multiple(to_image(hr), scale)
+    return {"lr": to_tensor(downscale(image, scale)), "hr": to_tensor(image)}
 
 
 def whole_pair(

@@ -175,6 +175,7 @@ def described(phases: Sequence[Phase], *, stops: bool = True) -> dict[str, Any]:
             "critic": asdict(objective.critic) if objective.critic else None,
             "frozen": phase.frozen,
             "truth_share": phase.truth_share,
+            "scales": phase.scales,
         }
         if stops or phase is not phases[-1]:
             told[phase.name]["stop"] = phase.stop

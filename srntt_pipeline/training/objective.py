@@ -14,14 +14,17 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.recipes import Loss, Objective, share_column
+from srntt_pipeline.recipes import CriticPlan, Loss, Objective, share_column
 from srntt_pipeline.training.features import LossFeatures
 from srntt_pipeline.training.losses import (
     adversarial_loss,
+    normalised_perceptual_loss,
+    patch_texture_loss,
     perceptual_loss,
     reconstruction_loss,
     squared_perceptual_loss,
     squared_texture_loss,
+    standard_adversarial_loss,
     texture_loss,
 )
 
@@ -34,7 +37,7 @@ class Context:
 
     `sr`, `hr`: images [N, 3, H, W] in [-1, 1], the range of the paper's tanh, float32; `batch`:
     all that the batch holds, as `data.Patches` describes; `judge`: the critic's verdict on images,
-    with a gradient to these alone.
+    with a gradient to these alone, and `critic`: of which kind it is.
     """
 
     sr: Tensor
@@ -42,6 +45,7 @@ class Context:
     batch: Mapping[str, Tensor]
     features: LossFeatures | None = None
     judge: Judge | None = None
+    critic: CriticPlan | None = None
 
     @property
     def caffe_scale(self) -> float:
@@ -86,15 +90,25 @@ def _reconstruction(context: Context, told: Loss) -> Tensor:
 
 @loss("perceptual")
 def _perceptual(context: Context, told: Loss) -> Tensor:
-    (layer,) = told.layers
-    of_sr = context.sr_maps[layer]
-    if told.options["form"] == "paper":
-        return perceptual_loss(of_sr, context.hr_maps[layer])
-    return squared_perceptual_loss(of_sr, context.hr_maps[layer], context.caffe_scale)
+    weights = told.options.get("layer_weights", (1.0,) * len(told.layers))
+    terms = []
+    for layer, weight in zip(told.layers, weights, strict=True):
+        of_sr, of_hr = context.sr_maps[layer], context.hr_maps[layer]
+        if told.options["form"] == "paper":
+            found = perceptual_loss(of_sr, of_hr)
+        elif told.options["form"] == "enet":
+            found = normalised_perceptual_loss(of_sr, of_hr)
+        else:
+            found = squared_perceptual_loss(of_sr, of_hr, context.caffe_scale)
+        terms.append(weight * found)
+    return torch.stack(terms).sum()
 
 
 @loss("texture")
 def _texture(context: Context, told: Loss) -> Tensor:
+    if told.options["form"] == "enet":
+        weights = dict(zip(told.layers, told.options["layer_weights"], strict=True))
+        return patch_texture_loss(context.sr_maps, context.hr_maps, weights, told.options["patch"])
     swapped = {layer: context.batch[layer] for layer in told.layers}
     if told.options["form"] == "paper":
         return texture_loss(context.sr_maps, swapped, context.batch["weight"])
@@ -105,6 +119,8 @@ def _texture(context: Context, told: Loss) -> Tensor:
 @loss("adversarial")
 def _adversarial(context: Context, told: Loss) -> Tensor:
     assert context.judge is not None
+    if context.critic and context.critic.kind == "standard":
+        return standard_adversarial_loss(context.judge, context.sr)
     return adversarial_loss(context.judge, context.sr)
 
 
@@ -124,7 +140,9 @@ def losses(
 
     `sr`: [N, 3, H, W], about [0, 1]; `batch`: `hr`, and for the texture loss maps and `weight`.
     """
-    context = Context(2 * sr.float() - 1, 2 * batch["hr"] - 1, batch, features, judge)
+    context = Context(
+        2 * sr.float() - 1, 2 * batch["hr"] - 1, batch, features, judge, objective.critic
+    )
     found = {told.name: LOSSES[told.name](context, told) for told in objective.losses}
     weighted = [told.weight * found[told.name] for told in objective.losses]
     return {**found, "loss": torch.stack(weighted).sum()}

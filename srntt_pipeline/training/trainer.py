@@ -196,7 +196,7 @@ class Trainer:
             critics = [phase.objective.critic for phase in phases if phase.objective.critic]
             made = step_batches(
                 self.job.sources.training, self.params, range(start_of_group, stop), inputs,
-                critics[-1].steps if critics else 0, self.job.sources.references, self.job.phases,
+                critics[-1].mixes if critics else 0, self.job.sources.references, self.job.phases,
                 fabric.global_rank, fabric.world_size, self.loader_workers,
             )  # fmt: skip
             loader: Any = fabric.setup_dataloaders(made, use_distributed_sampler=False)
@@ -269,6 +269,8 @@ class Trainer:
             sr: Tensor = forward(batch["lr"], {k: batch[k] for k in LAYERS}, batch["weight"])
         elif phase.inputs == "images":
             sr = forward(batch["lr"], [batch["refs"]])
+        elif phase.scales and "hr" in batch:
+            sr = forward(batch["lr"], batch["hr"].shape[-1] // batch["lr"].shape[-1])
         else:
             sr = forward(batch["lr"])
         return sr
