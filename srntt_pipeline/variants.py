@@ -32,7 +32,8 @@ class Variant:
     `method`: its name in the paper's tables (manifests/paper_tables.csv); `layers`: where texture
     is transferred; `flow`: swaps by optical flow in place of matching; `references`: `ref`, or `lr`
     where the LR image is its own reference; then what params leave open (paper section 3.4): the
-    reconstruction loss and the weights of the others.
+    reconstruction loss and the weights of the others; `truth_share`: of the steps on the maps of HR
+    itself, as the released code has them (docs/training.md).
     """
 
     name: VariantName
@@ -44,6 +45,7 @@ class Variant:
     perceptual_weight: float = 1e-4
     adversarial_weight: float = 1e-6
     texture_weight: float = 1e-4
+    truth_share: float = 0.5
 
 
 def _l2(name: VariantName, method: str, references: Literal["ref", "lr"] = "ref") -> Variant:
@@ -55,6 +57,8 @@ def _l2(name: VariantName, method: str, references: Literal["ref", "lr"] = "ref"
         perceptual_weight=0,
         adversarial_weight=0,
         texture_weight=0,
+        # LR as reference never has the maps of HR.
+        truth_share=0 if references == "lr" else 0.5,
     )
 
 

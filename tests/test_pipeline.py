@@ -48,9 +48,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
     run, choices = content["vars"]
     run = json.loads(json.dumps(run).replace("outputs/demo", RUN))
-    for name in ("srntt", "srntt-flow"):
-        del choices["networks"][name]
-    del choices["kinds"]["flow"]
+    del choices["networks"]["srntt"]
     choices["networks"]["edsr-large"] = choices["networks"]["edsr"] | {"set": "channels=6 blocks=2"}
     run |= {"params": "my params.yaml", "albums": "outputs/demo/albums"}
     (folder / "dvc.yaml").write_text(yaml.safe_dump(content | {"vars": [run, choices]}))

@@ -28,7 +28,13 @@ from srntt_pipeline.sections import Steps
 from srntt_pipeline.variants import VARIANTS, Variant, VariantName
 
 RECONSTRUCTION, TRANSFER = "reconstruction", "texture transfer"
-_OF_VARIANT = ("reconstruction", "perceptual_weight", "texture_weight", "adversarial_weight")
+_OF_VARIANT = (
+    "reconstruction",
+    "perceptual_weight",
+    "texture_weight",
+    "adversarial_weight",
+    "truth_share",
+)
 
 _Weight = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -37,7 +43,7 @@ _Weight = Annotated[float, Field(ge=0, le=1e6)]
 class SrnttRecipe(ContentOptions, Recipe):
     """`train.srntt`: SRNTT, by its variant, sizes, losses and schedule (paper 3.2–3.4)."""
 
-    before: ClassVar[Mapping[str, Any]] = {"loss_form": "paper"}
+    before: ClassVar[Mapping[str, Any]] = {"loss_form": "paper", "truth_share": 0, "gate": False}
     counted = (*Recipe.counted, "warmup_steps", "reconstruction_steps")
 
     variant: VariantName = Field(
@@ -54,10 +60,10 @@ class SrnttRecipe(ContentOptions, Recipe):
     weight_maps: bool = Field(
         False, description="Multiply swapped maps by the weight map S* before transfer."
     )
-    gate: bool = Field(
-        False,
+    gate: bool | None = Field(
+        None,
         description="Multiply them by sigmoid(a·S* + b) instead, a and b being learnt, as the "
-        "released code can.",
+        "released code can; default: unless `weight_maps` is on.",
     )
     warmup_steps: Steps = Field(
         3058,
@@ -77,12 +83,11 @@ class SrnttRecipe(ContentOptions, Recipe):
         description="Train the texture transfer alone after the warm-up, as the released code; the "
         "content extractor stays what it was then.",
     )
-    truth_share: float = Field(
-        0,
-        ge=0,
-        le=1,
+    truth_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
         description="Share of the steps with swapped maps that have those of HR itself instead, "
-        "and a weight map of 1 (released code: 0.5; the paper: 0).",
+        "and a weight map of 1; default: the variant's (0.5 as the released code, with LR as "
+        "reference 0; the paper: 0).",
     )
     loss_form: Literal["paper", "released"] = Field(
         "released",
@@ -133,12 +138,14 @@ class SrnttRecipe(ContentOptions, Recipe):
         """Return this with the variant's losses and weights, where none are set here."""
         open_ = [key for key in _OF_VARIANT if getattr(self, key) is None]
         values = {key: getattr(self.defaults, key) for key in open_}
+        if self.gate is None:
+            values["gate"] = not self.weight_maps
         return self.model_validate({**self.model_dump(), **values})
 
     def network(self) -> tuple[str, dict[str, Any]]:
         """Return the variant's name and its sizes."""
         names = {"channels", "blocks", "bicubic_skip", "weight_maps", "gate", "batch_norm"}
-        chosen = self.model_dump(include={*names, "architecture"})
+        chosen = self.resolved().model_dump(include={*names, "architecture"})
         return self.variant, {**chosen, "layers": self.defaults.layers}
 
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
@@ -155,7 +162,7 @@ class SrnttRecipe(ContentOptions, Recipe):
         before = warm + self.reconstruction_steps
         of_maps: dict[str, Any] = {
             "frozen": ("content",) if self.freeze_content else (),
-            "truth_share": self.truth_share,
+            "truth_share": self.resolved().truth_share,
         }
         return (
             Phase(WARMUP, warm, "lr", alone, forward="sisr"),

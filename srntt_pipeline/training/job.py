@@ -97,9 +97,9 @@ class Job:
         """Return the phase that step number `step`, from 1 on, is made in."""
         return next(phase for phase in self.phases if step <= phase.stop)
 
-    def begins_phase(self, step: int) -> bool:
-        """Tell whether step number `step`, from 1 on, is the first of its phase."""
-        return step == 1 or step - 1 in {phase.stop for phase in self.phases}
+    def step_in_phase(self, step: int) -> int:
+        """Return which step of its phase step number `step` is, both from 1 on."""
+        return step - max((phase.stop for phase in self.phases if phase.stop < step), default=0)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of step number `step`, from 1 on."""

@@ -69,6 +69,7 @@ class Context:
         return maps
 
 
+ADVERSARIAL = "adversarial"
 LossFunction = Callable[[Context, Loss], Tensor]
 LOSSES: dict[str, LossFunction] = {}
 
@@ -116,7 +117,7 @@ def _texture(context: Context, told: Loss) -> Tensor:
     return squared_texture_loss(context.sr_maps, swapped, weight, context.caffe_scale)
 
 
-@loss("adversarial")
+@loss(ADVERSARIAL)
 def _adversarial(context: Context, told: Loss) -> Tensor:
     assert context.judge is not None
     if context.critic and context.critic.kind == "standard":

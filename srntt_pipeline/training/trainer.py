@@ -24,6 +24,7 @@ from srntt_pipeline.training.data import drawn, map_deviations, step_batches
 from srntt_pipeline.training.earlier import find_state, look, remove_checkpoints
 from srntt_pipeline.training.job import Job
 from srntt_pipeline.training.objective import (
+    ADVERSARIAL,
     Diverged,
     assert_finite,
     gradient_shares,
@@ -36,6 +37,7 @@ from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
 
 log = logging.getLogger(__name__)
 
+_CRITIC_LEARNS = 50  # steps of a phase after which a critic has a slope to speak of
 _IDLE = 0.01  # of the gradient: a loss below this share changes next to nothing
 _SCALE_PAIRS = 16  # pairs over which the deviation of swapped maps is taken
 
@@ -49,11 +51,14 @@ def check_shares(batch_size: int, devices: int) -> None:
         )
 
 
-def _warn_of_idle(phase: Phase, values: Mapping[str, float]) -> None:
-    """Warn of losses that have next to no share in the gradient, as `values` tell it."""
+def _warn_of_idle(phase: Phase, values: Mapping[str, float], *, judged: bool) -> None:
+    """Warn of losses that have next to no share in the gradient, as `values` tell it.
+
+    `judged`: of the critic's verdict, else of the others.
+    """
     for loss in phase.objective.losses:
         share = values.get(share_column(loss.name), 1.0)
-        if share < _IDLE:
+        if share < _IDLE and judged == (loss.name == ADVERSARIAL):
             log.warning(
                 "%s: the %s loss, weight %g, has %.2g %% of the gradient of SR: it changes next to "
                 "nothing (docs/training.md#losses)",
@@ -147,14 +152,14 @@ class Trainer:
             started = time.perf_counter()
             number = state.step + 1
             self._set_rate(self.job.rate(number))
-            begins = self.job.begins_phase(number)
+            asked = self.job.step_in_phase(number) in (1, _CRITIC_LEARNS)
             try:
-                values = self.step(phase, batch, shares=begins or number % LOSS_EVERY == 0)
+                values = self.step(phase, batch, shares=asked or number % LOSS_EVERY == 0)
             except Diverged as error:
                 raise Diverged(f"{phase.name}, step {number}: {error}") from None
             self.seconds += time.perf_counter() - started
-            if begins and curves:
-                _warn_of_idle(phase, values)
+            if asked and curves:
+                _warn_of_idle(phase, values, judged=self.job.step_in_phase(number) > 1)
             state.step = number
             shown = {name: float(f"{value:.6g}") for name, value in values.items()}
             row: Row = {"step": state.step, "phase": phase.name, **shown}

@@ -37,6 +37,8 @@ SIZES = {"channels": 4, "blocks": (1, 1, 1, 1)}
 PARAMS = SrnttRecipe(
     **SIZES,
     warmup_steps=3,
+    truth_share=0,
+    gate=False,
     reconstruction_steps=0,
     steps=5,
     batch_size=2,
