@@ -268,6 +268,10 @@ class Recipe(Section):
         """Return the phases in order; `started`: from a checkpoint, as `start` allows."""
         raise NotImplementedError
 
+    def least_scale(self) -> float:
+        """Return by how much HR is made smaller at most before patches are cut; 1: not at all."""
+        return 1.0
+
     def optimiser_plan(self) -> OptimiserPlan:
         """Return how weights are moved: by Adam, if a recipe says nothing else."""
         return OptimiserPlan()
