@@ -115,10 +115,10 @@ class ContentExtractor(nn.Module):
         return self.body(x) + x
 
 
-def bicubic(lr: Tensor) -> Tensor:
-    """Return LR↑ [N, 3, 4h, 4w] of LR [N, 3, h, w]."""
+def bicubic(lr: Tensor, scale: float = SCALE) -> Tensor:
+    """Return LR↑ [N, C, s·h, s·w] of LR [N, C, h, w]; with a scale s below 1 it is made smaller."""
     # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑.
-    return F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
+    return F.interpolate(lr, scale_factor=scale, mode="bicubic", antialias=True)
 
 
 def from_tail(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:

@@ -35,9 +35,17 @@ class Loss:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def reconstruction(kind: str, weight: float = 1.0) -> Loss:
-    """Return the reconstruction loss of that kind: `l1` or `mse`."""
-    return Loss("reconstruction", weight, options={"kind": kind})
+def reconstruction(
+    kind: str, weight: float = 1.0, *, channel: str = "rgb", border: int = 0
+) -> Loss:
+    """Return the reconstruction loss of that kind: `l1` or `mse`.
+
+    `channel`: `rgb` or `luma`; `border`: px of SR that are left out on each side.
+    """
+    options: dict[str, Any] = {"kind": kind}
+    if (channel, border) != ("rgb", 0):
+        options |= {"channel": channel, "border": border}
+    return Loss("reconstruction", weight, options=options)
 
 
 def share_column(loss: str) -> str:
@@ -78,6 +86,25 @@ class CriticPlan:
 
 
 @dataclass(frozen=True)
+class OptimiserPlan:
+    """How weights are moved: by `adam`, or by `sgd` with `momentum`.
+
+    `weight_decay`: of the squared norm of the weights, whose half is minimised too. `rates`: by
+    which factor the learning rate of a parameter is multiplied, for each end of its name, such as
+    `bias`; all that fit.
+    """
+
+    kind: Literal["adam", "sgd"] = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+    def rate_of(self, name: str) -> float:
+        """Return the factor of the parameter of that name."""
+        return math.prod(rate for end, rate in self.rates.items() if name.endswith(end))
+
+
+@dataclass(frozen=True)
 class Objective:
     """What a phase minimises: the sum of its losses by their weights, each loss once.
 
@@ -110,7 +137,8 @@ class Phase:
     """Steps of a run up to `stop`, on one objective.
 
     `inputs`: what the network is fed with: `lr`; `maps`, with LR, swapped maps and their weight;
-    `images`, with LR and the references as they are. `forward`: its method that is called.
+    `images`, with LR and the references as they are. `forward`: its method that is called; one
+    that returns several images by name, SR as `sr`, gives the others to losses.
     `frozen`: its parts that learn nothing in this phase. `truth_share`: on which share of the
     steps the maps are those of HR itself, and the weight is 1. `scales`: one of these is drawn for
     each step, by which LR is smaller than HR, and `forward` takes it after LR; then LR's patch is
@@ -266,6 +294,14 @@ class Recipe(Section):
         """Return the phases in order; `started`: from a checkpoint, as `start` allows."""
         raise NotImplementedError
 
+    def least_scale(self) -> float:
+        """Return by how much HR is made smaller at most before patches are cut; 1: not at all."""
+        return 1.0
+
+    def optimiser_plan(self) -> OptimiserPlan:
+        """Return how weights are moved: by Adam, if a recipe says nothing else."""
+        return OptimiserPlan()
+
     def resolved(self) -> "Recipe":
         """Return this with a value for all that is left to a default of another place."""
         return self
@@ -306,6 +342,29 @@ class RawReferences(Recipe):
     reference_px: int = Field(
         160, ge=4, le=4096, description="Side of a reference in a batch, px, with `pad`."
     )
+
+
+class WithMomentum(Recipe):
+    """A recipe whose paper moves weights by stochastic gradient descent with momentum."""
+
+    slower: ClassVar[Mapping[str, float]] = {}  # factors of rates with `sgd`, by ends of names
+
+    optimiser: Literal["adam", "sgd"] = Field(
+        "sgd", description="What moves the weights: `sgd` with momentum, as the paper, or `adam`."
+    )
+    momentum: float = Field(0.9, gt=0, lt=1, description="Momentum of `sgd`.")
+    weight_decay: float = Field(
+        0, ge=0, le=1, description="Weight decay: this times half the squared norm of the weights."
+    )
+    learning_rate: float = Field(
+        1e-4, gt=0, le=1, description="Learning rate, of `sgd` by the gradient as it is."
+    )
+
+    def optimiser_plan(self) -> OptimiserPlan:
+        """Return the optimiser chosen; rates that differ are of `sgd` alone."""
+        if self.optimiser == "adam":
+            return OptimiserPlan("adam", weight_decay=self.weight_decay)
+        return OptimiserPlan("sgd", self.momentum, self.weight_decay, self.slower)
 
 
 def check_memory(params: Recipe, channels: int, blocks: int) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import srntt_pipeline
 from srntt_pipeline.checkpoints import Checkpoint
 from srntt_pipeline.files import fingerprint
-from srntt_pipeline.recipes import Phase, Recipe
+from srntt_pipeline.recipes import OptimiserPlan, Phase, Recipe
 from srntt_pipeline.swaps.dataset import encoder_of_maps
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.training.features import LossFeatures, load_features
@@ -21,7 +21,7 @@ from srntt_pipeline.training.sources import Sources, load_start, open_sources
 
 # What `Job.made_from` calls them.
 CODE, LOSS_NETWORK, NETWORK, PHASES = "code", "loss_network", "network", "phases"
-ALL_STEPS = "all_steps"
+ALL_STEPS, OPTIMISER = "all_steps", "optimiser"
 # What may change between a run and its continuation without changing any step already made.
 _SCHEDULE = {"steps", "validate_every", "checkpoint_every"}
 
@@ -155,6 +155,8 @@ def make_job(
         NETWORK: _as_json({"model": model, **sizes}),
         PHASES: described(phases, stops=False),
     }
+    if (plan := params.optimiser_plan()) != OptimiserPlan():
+        made_from[OPTIMISER] = _as_json(asdict(plan))
     if params.rate_schedule != "constant":  # else a longer run makes the same steps first
         made_from[ALL_STEPS] = phases[-1].stop
     return Job(dataset, params, model, sizes, phases, sources, made_from, features, start, encoder)

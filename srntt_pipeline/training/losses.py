@@ -28,6 +28,11 @@ def reconstruction_loss(sr: Tensor, hr: Tensor, kind: str) -> Tensor:
     return F.l1_loss(sr, hr) if kind == "l1" else F.mse_loss(sr, hr)
 
 
+def charbonnier_loss(sr: Tensor, hr: Tensor, epsilon: float) -> Tensor:
+    """Return the mean of √((SR − HR)² + ε²) (LapSRN, Eq. 2); images [N, C, H, W] of any range."""
+    return ((sr - hr).square() + epsilon**2).sqrt().mean()
+
+
 def perceptual_loss(sr: Tensor, hr: Tensor) -> Tensor:
     """Return the mean over the batch of 1/V Σ_i ‖φ_i(HR) − φ_i(SR)‖_F (Eq. 8).
 

@@ -77,7 +77,7 @@ def test_shares_are_norms_of_gradients(folder: Path, batch: dict[str, Tensor]) -
     sr = batch["sr"].clone().requires_grad_()
     objective = Objective(tuple(told.values()))
     found = losses(objective, sr, batch, features, None)
-    shares = gradient_shares(objective, found, sr)
+    shares = gradient_shares(objective, found, [sr])
     assert list(shares) == [share_column(name) for name in told]
     for name, norm in norms.items():
         assert float(shares[share_column(name)]) == pytest.approx(
