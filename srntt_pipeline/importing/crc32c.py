@@ -11,7 +11,7 @@ _ONES = 0xFFFFFFFF
 def _table() -> np.ndarray:
     values = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        values = (values >> 1) ^ np.where(values & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
+        values = (values >> np.uint32(1)) ^ (values & np.uint32(1)) * np.uint32(_POLYNOMIAL)
     return values
 
 

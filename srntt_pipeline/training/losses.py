@@ -13,7 +13,7 @@ ENet's form compares maps that are scaled so that HR's have a mean of 1 (Sajjadi
 section 5.3): neither does it matter to that whose VGG19 made them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -31,6 +31,15 @@ def reconstruction_loss(sr: Tensor, hr: Tensor, kind: str) -> Tensor:
 def charbonnier_loss(sr: Tensor, hr: Tensor, epsilon: float) -> Tensor:
     """Return the mean of √((SR − HR)² + ε²) (LapSRN, Eq. 2); images [N, C, H, W] of any range."""
     return ((sr - hr).square() + epsilon**2).sqrt().mean()
+
+
+def recursive_loss(sr: Tensor, depths: Sequence[Tensor], hr: Tensor, alpha: float) -> Tensor:
+    """Return α times the mean of the squared errors of all depths, and 1 − α times that of SR.
+
+    DRCN, Eq. 11, without its weight decay; images [N, C, H, W] of any range.
+    """
+    of_depths = torch.stack([F.mse_loss(image, hr) for image in depths]).mean()
+    return alpha * of_depths + (1 - alpha) * F.mse_loss(sr, hr)
 
 
 def perceptual_loss(sr: Tensor, hr: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from srntt_pipeline.training.losses import (
     patch_texture_loss,
     perceptual_loss,
     reconstruction_loss,
+    recursive_loss,
     squared_perceptual_loss,
     squared_texture_loss,
     standard_adversarial_loss,
@@ -139,6 +140,16 @@ def _charbonnier(context: Context, told: Loss) -> Tensor:
         reduced = bicubic(hr, level.shape[-1] / hr.shape[-1])
         total = total + weight * charbonnier_loss(level, reduced, epsilon)
     return total
+
+
+@loss("recursive")
+def _recursive(context: Context, told: Loss) -> Tensor:
+    # Luma of images in [0, 1].
+    hr = unsigned(context.hr_luma)
+    depths = [unsigned(image) for image in context.others.values()]
+    fading = told.options["fading_steps"]
+    alpha = max(0.0, 1 - context.step / fading) if fading else 0.0
+    return recursive_loss(unsigned(context.sr_luma), depths, hr, alpha)
 
 
 @loss("perceptual")
