@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints of version 1, written byte by byte as LevelDB and protocol buffers say."""
+"""TensorFlow's checkpoints of version 1, written byte by byte by LevelDB's format."""
 
 import struct
 from collections.abc import Iterable, Mapping
