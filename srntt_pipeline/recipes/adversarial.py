@@ -28,6 +28,12 @@ class AdversarialOptions(Section):
     pretraining_steps: Steps = Field(
         0, description="Steps on the mean squared error alone, before `steps` on all losses."
     )
+    encoder_weights: str = Field(
+        "imagenet",
+        min_length=1,
+        description="VGG19 of the losses: `imagenet`, `random`, or a file of its weights, as of "
+        "swaps.encoder_weights.",
+    )
     reconstruction_weight: Weight = Field(0, description="Weight of the mean squared error.")
     adversarial_weight: Weight = Field(1e-3, description="Weight of the adversarial loss.")
     critic_channels: int = Field(
@@ -39,6 +45,10 @@ class AdversarialOptions(Section):
     critic_steps: int = Field(
         1, ge=1, le=1000, description="Steps of the critic for each of the network."
     )
+
+    def loss_encoder(self) -> str | None:
+        """Return which VGG19 the losses compare maps of."""
+        return self.encoder_weights
 
     def adversarial_phases(
         self, others: tuple[Loss, ...], steps: int, *, stages: int, batch_norm: bool, started: bool

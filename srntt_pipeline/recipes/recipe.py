@@ -298,6 +298,10 @@ class Recipe(Section):
         """Return by how much HR is made smaller at most before patches are cut; 1: not at all."""
         return 1.0
 
+    def loss_encoder(self) -> str | None:
+        """Return which VGG19 losses compare maps of; None: that of the swaps."""
+        return None
+
     def optimiser_plan(self) -> OptimiserPlan:
         """Return how weights are moved: by Adam, if a recipe says nothing else."""
         return OptimiserPlan()

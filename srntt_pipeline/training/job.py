@@ -24,6 +24,7 @@ CODE, LOSS_NETWORK, NETWORK, PHASES = "code", "loss_network", "network", "phases
 ALL_STEPS, OPTIMISER = "all_steps", "optimiser"
 # What may change between a run and its continuation without changing any step already made.
 _SCHEDULE = {"steps", "validate_every", "checkpoint_every"}
+_PLACES = {"encoder_weights"}  # where they lie; LOSS_NETWORK tells which they are
 
 
 class Schedule(BaseModel):
@@ -134,14 +135,15 @@ def make_job(
     params = params.in_steps(len(sources.training))
     phases = params.phases(started=bool(start))
     layers = _layers(phases)
-    features = load_features(sources.shards, encoder_weights, layers, device) if layers else None
+    of_losses = encoder_weights or params.loss_encoder()
+    features = load_features(sources.shards, of_losses, layers, device) if layers else None
     encoder = None
     if sources.shards and any(phase.truth_share for phase in phases):
         encoder = encoder_of_maps(sources.shards, device, encoder_weights)
     model, sizes = params.network()
     made_from = {
         "recipe": params.recipe,
-        "params": params.model_dump(mode="json", exclude=_SCHEDULE),
+        "params": params.model_dump(mode="json", exclude=_SCHEDULE | _PLACES),
         **sources.made_from,
         "start": start.info.weights_sha256 if start else None,
         LOSS_NETWORK: features.sha256 if features else None,
