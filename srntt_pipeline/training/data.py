@@ -121,10 +121,10 @@ class Patches(Dataset[dict[str, Tensor]]):
     turned and flipped in one of the eight ways; with `colour`, of the pair in other colours, whose
     factors are within 1 ± `colour`; with `least_scale` below 1, HR made smaller by a factor above
     it, which only pairs without references are: images are, LR and maps are made of them. Keys:
-    `lr` and `hr`; with `inputs` of `maps`, `weight` and the layers' names, but for steps of `phases` on the maps
-    of HR itself; with `images`, `refs`, as `references` gives it; with `mixes`, `mix`, so many
-    numbers in [0, 1), at which the critic's gradient is taken. Raises InputError for a smaller
-    pair.
+    `lr` and `hr`; with `inputs` of `maps`, `weight` and the layers' names, but for steps of
+    `phases` on the maps of HR itself; with `images`, `refs`, as `references` gives it; with
+    `mixes`, `mix`, so many numbers in [0, 1), at which the critic's gradient is taken. Raises
+    InputError for a smaller pair.
     """
 
     def __init__(
