@@ -63,6 +63,10 @@ def test_within_the_border_it_is_the_network_without_padding() -> None:
 def test_a_patch_of_nothing_but_border_is_refused() -> None:
     with pytest.raises(InputError, match=r"patch_px 16: of kernels \(9, 5, 5\) nothing is left"):
         validate(SrcnnRecipe, {"patch_px": 16}, "train.srcnn")
+    with pytest.raises(InputError, match=r"kernels \(9, 4, 5\) are not odd"):
+        validate(SrcnnRecipe, {"kernels": [9, 4, 5]}, "train.srcnn")
+    with pytest.raises(ValueError, match="not odd"):
+        build_model("srcnn", {"kernels": (9, 4, 5)})
 
 
 def test_rates_are_smaller_for_biases_and_the_last_layer() -> None:
