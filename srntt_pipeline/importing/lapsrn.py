@@ -36,7 +36,7 @@ def lapsrn(file: Path) -> Weights:
         image = array_of(file, values, f"{level}_img_up_f", (4, 4, 1, 1))
         arrays[f"{ours}.image.weight"] = image.transpose(3, 2, 0, 1)
     recipe = recipe_of(file, LapsrnRecipe, channels=channels, blocks=depths[0])
-    return Weights(recipe, contiguous(arrays))
+    return Weights(recipe, contiguous(arrays), trained_on="matlab-replicate")
 
 
 def _by_name(file: Path, net: Mapping[str, Any]) -> dict[str, Any]:

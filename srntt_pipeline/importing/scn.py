@@ -31,11 +31,15 @@ def scn(first: Path, second: Path) -> Weights:
         if name.endswith(("encode.weight", "again.weight", "decode.weight")):
             named[name] = values[:, :, None, None]
     recipe = recipe_of(first, ScnRecipe, features=features, codes=codes)
-    return Weights(recipe, contiguous(named))
+    return Weights(recipe, contiguous(named), trained_on="matlab-replicate")
 
 
 def _stage(file: Path) -> dict[str, np.ndarray]:
-    """Return the parameters of one ×2; its patches are column by column, ours row by row."""
+    """Return the parameters of one ×2.
+
+    Theirs are convolutions, ours correlations: so windows and patches are turned by half. Pixels
+    of a window are column by column, those of a patch row by row.
+    """
     model = struct_of(file, read_mat(file), "model")
     windows = array_of(file, model, "conv", (_WINDOW**2, None))
     features = windows.shape[1]
@@ -46,13 +50,13 @@ def _stage(file: Path) -> dict[str, np.ndarray]:
     shares = array_of(file, model, "addp", (_PATCH**2, 1))[:, 0]
     _check_fixed(file, array_of(file, model, "diffms", (_WINDOW**2, _PATCH**2)),
                  array_of(file, model, "mean2", (_MEAN**2, 1))[:, 0])  # fmt: skip
-    by_rows = np.arange(_PATCH**2).reshape(_PATCH, _PATCH).T.ravel()
+    turned = windows.T[:, ::-1].reshape(features, 1, _WINDOW, _WINDOW)
     return {
-        "features": windows.T.reshape(features, 1, _WINDOW, _WINDOW).swapaxes(2, 3),
+        "features": turned.swapaxes(2, 3),
         "encode": encode.T,
         "again": again.T,
-        "decode": decode.T[by_rows],
-        "shares": shares[by_rows],
+        "decode": decode.T[::-1],
+        "shares": shares[::-1],
     }
 
 

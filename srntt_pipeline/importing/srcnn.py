@@ -35,4 +35,4 @@ def srcnn(file: Path) -> Weights:
     arrays = {f"layers.{2 * n}.weight": kernel for n, kernel in enumerate(kernels)}
     arrays |= {f"layers.{2 * n}.bias": bias for n, bias in enumerate(biases)}
     recipe = recipe_of(file, SrcnnRecipe, kernels=(one, two, three), channels=(many, few))
-    return Weights(recipe, contiguous(arrays))
+    return Weights(recipe, contiguous(arrays), trained_on="matlab-replicate")

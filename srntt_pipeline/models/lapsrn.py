@@ -23,9 +23,15 @@ class Level(nn.Module):
         self.activate = nn.LeakyReLU(_SLOPE)
         self.residual = conv(channels, 1)
         self.image = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
+
+    def start(self) -> None:
+        """Set first weights with which the level enlarges the image, and adds next to nothing."""
         line = torch.tensor([0.25, 0.75, 0.75, 0.25])
         with torch.no_grad():
             self.image.weight.copy_(line[:, None] * line)  # bilinear interpolation
+        nn.init.normal_(self.residual.weight, std=1e-3)
+        assert self.residual.bias is not None
+        nn.init.zeros_(self.residual.bias)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Map features [N, C, h, w] and Y [N, 1, h, w] to those of twice the size."""
@@ -51,7 +57,8 @@ class LapSRN(OnLuma):
                 nn.init.kaiming_normal_(module.weight, _SLOPE)
                 nn.init.zeros_(module.bias)
         for level in self.levels:
-            nn.init.normal_(level.residual.weight, std=1e-3)  # at first, images are enlarged
+            assert isinstance(level, Level)
+            level.start()
 
     def luma_of(self, y: Tensor) -> Tensor:
         """Return Y of SR, [N, 1, 4h, 4w], of Y of LR, [N, 1, h, w]."""

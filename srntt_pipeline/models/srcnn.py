@@ -8,7 +8,14 @@ from srntt_pipeline.models.registry import register
 
 
 def _conv(channels_in: int, channels_out: int, size: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, size, padding=size // 2, padding_mode="replicate")
+    """Return a convolution that keeps the size, of first weights as the paper's (section 3.3)."""
+    made = nn.Conv2d(
+        channels_in, channels_out, size, padding=size // 2, padding_mode="replicate"
+    )  # fmt: skip
+    nn.init.normal_(made.weight, std=1e-3)
+    assert made.bias is not None
+    nn.init.zeros_(made.bias)
+    return made
 
 
 @register("srcnn", inputs="lr", row="SRCNN")
@@ -37,10 +44,6 @@ class SRCNN(OnLuma):
             _conv(1, many, first), nn.ReLU(), _conv(many, few, second), nn.ReLU(),
             _conv(few, 1, third),
         )  # fmt: skip
-
-        for layer in self.layers[::2]:
-            nn.init.normal_(layer.weight, std=1e-3)
-            nn.init.zeros_(layer.bias)
 
     def luma_of(self, y: Tensor) -> Tensor:
         """Return Y of SR, [N, 1, 4h, 4w], of Y of LR, [N, 1, h, w]."""

@@ -1,7 +1,7 @@
 """SRCNN: the mean squared error of luma, SGD, no augmentation (Dong et al., PAMI 2016)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ from srntt_pipeline.recipes.recipe import (
 )
 from srntt_pipeline.sections import Steps
 
-Kernel = Literal[1, 3, 5, 7, 9, 11, 13, 15]
+Kernel = Annotated[int, Field(ge=1, le=15)]
 Channels = Annotated[int, Field(ge=1, le=1024)]
 
 
@@ -44,6 +44,8 @@ class SrcnnRecipe(WithMomentum):
     @model_validator(mode="after")
     def _sizes(self) -> "SrcnnRecipe":
         check_memory(self, max(self.channels), 1)
+        if not all(kernel % 2 for kernel in self.kernels):
+            raise ValueError(f"kernels {self.kernels} are not odd")
         if self._valid_px < 1:
             raise ValueError(
                 f"patch_px {self.patch_px}: of kernels {self.kernels} nothing is left within "
