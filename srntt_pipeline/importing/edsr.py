@@ -53,7 +53,7 @@ def edsr(weights: Path) -> Weights:
     arrays = take(weights, state, entries, _shifts(state))
     scale = 0.1 if channels == _LARGE else 1.0
     recipe = recipe_of(weights, EdsrRecipe, channels=channels, blocks=blocks, res_scale=scale)
-    return Weights(recipe, arrays)
+    return Weights(recipe, arrays, trained_on="matlab")
 
 
 @importer("mdsr", ("WEIGHTS.pth",))
@@ -79,7 +79,7 @@ def mdsr(weights: Path) -> Weights:
             entries += convolution(ours, theirs, channels, steps * channels)
     arrays = take(weights, state, entries, _shifts(state))
     recipe = recipe_of(weights, MdsrRecipe, channels=channels, blocks=blocks, scales=scales)
-    return Weights(recipe, arrays)
+    return Weights(recipe, arrays, trained_on="matlab")
 
 
 def _authors_names(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

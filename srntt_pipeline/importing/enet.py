@@ -35,4 +35,5 @@ def enet(weights: Path) -> Weights:
     if missing := [name for name in names if name not in tensors]:
         raise InputError(f"{weights}: {missing[0]} is missing: not ENet as its authors saved it")
     recipe = EnetRecipe(channels=CHANNELS, blocks=BLOCKS, architecture="released")
-    return Weights(recipe, name_in_order(weights, [tensors[name] for name in names], order()))
+    arrays = name_in_order(weights, [tensors[name] for name in names], order())
+    return Weights(recipe, arrays, trained_on="pillow-lanczos")

@@ -40,7 +40,7 @@ def _read(path: Path, kind: type[SrresnetRecipe] | type[SrganRecipe]) -> Weights
     blocks = count_of(state, "trunk.", ".rcb.0.weight")
     arrays = take(path, state, _entries(channels, blocks), ())
     sizes = {"channels": channels, "blocks": blocks, "architecture": "paper", "tanh": False}
-    return Weights(recipe_of(path, kind, **sizes), arrays)
+    return Weights(recipe_of(path, kind, **sizes), arrays, trained_on="matlab")
 
 
 def _entries(channels: int, blocks: int) -> list[Entry]:

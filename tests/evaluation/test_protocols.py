@@ -9,7 +9,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from srntt_pipeline.degradation import bicubic, kernel_of, make_hr, make_lr
+from srntt_pipeline.degradation import Making, bicubic, kernel_of, make_hr, make_lr
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.paths import image_path
 from srntt_pipeline.evaluation.protocols import (
@@ -223,6 +223,10 @@ def test_lr_and_bicubic_are_made_by_the_kernel_of_the_protocol(shared):
         # Inside, the two kernels are one but for rounding; at the borders they differ.
         apart = np.abs(ours.astype(int) - matlabs)
         assert apart[8:-8, 8:-8].max() <= 4
+    lanczos = make_lr(hr, Making("pillow-lanczos", 4))
+    assert np.array_equal(lanczos, Image.fromarray(hr).resize((50, 40), Image.Resampling.LANCZOS))
+    assert kernel_of(lanczos, hr) == "pillow-lanczos"
+    assert np.array_equal(bicubic(lr, Making("pillow-lanczos", 4)), bicubic(lr, Making("pillow", 4)))
         assert apart.max() > 0
 
 
