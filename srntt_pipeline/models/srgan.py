@@ -25,7 +25,8 @@ class SRResNet(nn.Module):
     `architecture`: `paper`, 9×9 convolutions at both ends and PReLU, fed with LR in [0, 1]; or
     `released`, the implementation that SRNTT names, 3×3 and 1×1 and ReLU, fed with LR in [-1, 1],
     which is the network of SRNTT's `sisr`. `tanh`: bound the image so; without, it is what the last
-    convolution gives, as in common implementations.
+    convolution gives, as in common implementations. `bicubic_skip`: predict what LR↑ lacks, as
+    `SRNTT` can.
 
     The defaults have 1,547,350 weights. Others count 1,549,462, with biases of the convolutions
     before batch norm, which takes them out again.
@@ -37,15 +38,17 @@ class SRResNet(nn.Module):
         blocks: int = 16,
         architecture: str = "paper",
         tanh: bool = True,
+        bicubic_skip: bool = False,
     ) -> None:
         super().__init__()
         if architecture not in LAYOUTS:
             raise ValueError(f"architecture {architecture}: not one of {', '.join(LAYOUTS)}")
-        self.architecture, self.tanh = architecture, tanh
+        self.architecture, self.bicubic_skip = architecture, bicubic_skip
+        self.plain = not (tanh or bicubic_skip)
         self.content = ContentExtractor(channels, blocks, LAYOUTS[architecture])
 
     def forward(self, lr: Tensor) -> Tensor:
         """Return SR [N, 3, 4h, 4w], about [0, 1], of LR [N, 3, h, w] in [0, 1]."""
         seen = lr if self.architecture == "paper" else lr * 2 - 1
         output: Tensor = self.content.sisr_tail(self.content(seen))
-        return from_tail(output, lr, bicubic_skip=False) if self.tanh else output
+        return output if self.plain else from_tail(output, lr, self.bicubic_skip)

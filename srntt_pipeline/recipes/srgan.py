@@ -38,6 +38,9 @@ class ResNetOptions(Section):
         "`released`, as in the implementation that SRNTT names: 3×3, 1×1 and ReLU.",
     )
     tanh: bool = Field(True, description="Bound the image by tanh.")
+    bicubic_skip: bool = Field(
+        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+    )
     batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
     patch_px: int = Field(
         96, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (96: LR 24)."
@@ -46,7 +49,8 @@ class ResNetOptions(Section):
 
     def sizes(self) -> dict[str, Any]:
         """Return the network's sizes."""
-        return self.model_dump(include={"channels", "blocks", "architecture", "tanh"})
+        names = {"channels", "blocks", "architecture", "tanh", "bicubic_skip"}
+        return self.model_dump(include=names)
 
 
 @recipe("srresnet")

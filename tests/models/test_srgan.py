@@ -1,17 +1,20 @@
 """SRResNet and SRGAN against published sizes, a plain computation, and SRNTT's upscaler."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from naive_networks import Array, conv_of, normed, prelu, randomised, relu, shuffled
+from naive_networks import Array, conv_of, normed, pillows, prelu, randomised, relu, shuffled
 
 from srntt_pipeline.models import build_model, entry
 
 
 @pytest.mark.parametrize("architecture", ["paper", "released"])
-@pytest.mark.parametrize("tanh", [True, False])
-def test_plain_convolutions_give_the_same(architecture: str, tanh: bool) -> None:
-    sizes = {"channels": 3, "blocks": 2, "architecture": architecture, "tanh": tanh}
+@pytest.mark.parametrize("end", ["tanh", "plain", "bicubic_skip"])
+def test_plain_convolutions_give_the_same(architecture: str, end: str) -> None:
+    ends: dict[str, Any] = {"tanh": end == "tanh", "bicubic_skip": end == "bicubic_skip"}
+    sizes: dict[str, Any] = {"channels": 3, "blocks": 2, "architecture": architecture, **ends}
     model = build_model("srgan", sizes)
     state = randomised(model)
     conv = conv_of(state)
@@ -32,13 +35,15 @@ def test_plain_convolutions_give_the_same(architecture: str, tanh: bool) -> None
         name = f"sisr_tail.{number}"
         x = active(f"{name}.2", shuffled(conv(f"content.{name}.0", x)))
     x = conv("content.sisr_tail.2", x)
-    expected = (np.tanh(x) + 1) / 2 if tanh else x
+    expected = {"tanh": (np.tanh(x) + 1) / 2, "plain": x, "bicubic_skip": pillows(lr) + x / 2}[end]
     with torch.no_grad():
         found = model(torch.from_numpy(lr)[None])[0].numpy()
     assert found.shape == (3, 16, 20)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
-    ends = state["content.head.0.weight"].shape[-1], state["content.sisr_tail.2.weight"].shape[-1]
-    assert ends == ((9, 9) if architecture == "paper" else (3, 1))
+    outer = ("content.head.0.weight", "content.sisr_tail.2.weight")
+    assert tuple(state[name].shape[-1] for name in outer) == (
+        (9, 9) if architecture == "paper" else (3, 1)
+    )
 
 
 def test_sizes_are_the_published() -> None:
