@@ -1,6 +1,6 @@
 """ENet: squared error (E), or VGG19's maps, texture and a critic (PAT) (ICCV 2017, section 4)."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,7 @@ from srntt_pipeline.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import ONE_OR_MORE, Steps
 from srntt_pipeline.variants import Architecture
 
 _NAMES = {"pat": "enet", "e": "enet-e"}
@@ -45,7 +45,7 @@ class EnetRecipe(AdversarialOptions, Recipe):
         description="Which LR↑ the output is added to: `paper`, bicubic, or `released`, that of "
         "TensorFlow 1, which the published weights need.",
     )
-    perceptual_layers: tuple[Layer, ...] = Field(
+    perceptual_layers: Annotated[tuple[Layer, ...], ONE_OR_MORE] = Field(
         ("pool2", "pool5"),
         description="VGG19 layers of the perceptual loss; the encoder's weights must reach them.",
     )
