@@ -1,13 +1,12 @@
 """ENet: squared error (E), or VGG19's maps, texture and a critic (PAT) (ICCV 2017, section 4)."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.adversarial import (
     RECONSTRUCTION,
     AdversarialOptions,
-    Layer,
     Weight,
 )
 from srntt_pipeline.recipes.recipe import (
@@ -19,10 +18,11 @@ from srntt_pipeline.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.sections import ONE_OR_MORE, Steps
+from srntt_pipeline.sections import Steps
 from srntt_pipeline.variants import Architecture
 
 _NAMES = {"pat": "enet", "e": "enet-e"}
+_PERCEPTUAL = ("pool2", "pool5")
 _TEXTURE = ("relu1_1", "relu2_1", "relu3_1")
 _STAGES = 5  # of the critic (Table 2)
 
@@ -45,12 +45,10 @@ class EnetRecipe(AdversarialOptions, Recipe):
         description="Which LR↑ the output is added to: `paper`, bicubic, or `released`, that of "
         "TensorFlow 1, which the published weights need.",
     )
-    perceptual_layers: Annotated[tuple[Layer, ...], ONE_OR_MORE] = Field(
-        ("pool2", "pool5"),
-        description="VGG19 layers of the perceptual loss; the encoder's weights must reach them.",
-    )
-    perceptual_weights: tuple[Weight, ...] = Field(
-        (0.2, 0.02), description="Weights of the perceptual loss, one for each of its layers."
+    perceptual_weights: tuple[Weight, Weight] = Field(
+        (0.2, 0.02),
+        description="Weights of the perceptual loss on VGG19's pool2 and pool5; 0 leaves a layer "
+        "out, which the encoder's weights need not reach then.",
     )
     texture_weights: tuple[Weight, Weight, Weight] = Field(
         (3e-7, 1e-6, 1e-6),
@@ -75,10 +73,6 @@ class EnetRecipe(AdversarialOptions, Recipe):
 
     @model_validator(mode="after")
     def _sizes(self) -> "EnetRecipe":
-        if len(self.perceptual_layers) != len(self.perceptual_weights):
-            raise ValueError("perceptual_layers and perceptual_weights: one weight for each layer")
-        if len(set(self.perceptual_layers)) < len(self.perceptual_layers):
-            raise ValueError("perceptual_layers: each once")
         check_memory(self, self.channels, self.blocks)
         return self
 
@@ -93,7 +87,7 @@ class EnetRecipe(AdversarialOptions, Recipe):
             objective = Objective((reconstruction("mse"),))
             return (Phase(RECONSTRUCTION, self.steps, "lr", objective),)
         others = (
-            _weighed("perceptual", self.perceptual_layers, self.perceptual_weights),
+            _weighed("perceptual", _PERCEPTUAL, self.perceptual_weights),
             _weighed("texture", _TEXTURE, self.texture_weights, patch=self.texture_patch),
         )
         return self.adversarial_phases(

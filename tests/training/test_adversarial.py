@@ -42,9 +42,7 @@ SRGAN = SrganRecipe(
     perceptual_layer="relu2_1", perceptual_weight=1e-6, reconstruction_weight=0.5,
     adversarial_weight=0.25, rate_schedule="constant",
 )  # fmt: skip
-ENET = EnetRecipe(
-    **LOOP, channels=4, blocks=1, steps=2, perceptual_layers=("pool2",), perceptual_weights=(0.2,)
-)
+ENET = EnetRecipe(**LOOP, channels=4, blocks=1, steps=2, perceptual_weights=(0.2, 0))
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -255,16 +253,14 @@ def test_losses_of_weight_0_are_left_out() -> None:
     names = {loss.name: loss for loss in phase.objective.losses}
     assert list(names) == ["perceptual", "texture"]
     assert names["texture"].layers == ("relu2_1",)
+    assert names["perceptual"].layers == ("pool2",)
     assert phase.objective.critic is None
-    with pytest.raises(ValueError, match="one weight for each layer"):
-        EnetRecipe(perceptual_layers=("pool2",))
 
 
 def test_weights_that_end_too_early_are_told(shared: Path, folder: Path, tmp_path: Path) -> None:
     weights = str(shared / "weights" / "vgg19_relu3_1.pth")
     params = EnetRecipe.model_validate({
-        **ENET.model_dump(), "encoder_weights": weights, "perceptual_layers": ("pool2", "pool5"),
-        "perceptual_weights": (0.2, 0.02),
+        **ENET.model_dump(), "encoder_weights": weights, "perceptual_weights": (0.2, 0.02),
     })  # fmt: skip
     with pytest.raises(InputError, match=r"ends before pool5") as caught:
         train(params, folder, tmp_path, device="cpu")

@@ -161,7 +161,7 @@ def test_losses_see_what_the_network_made_beside_sr(
 def test_steps_are_counted_within_their_phase(folder: Path) -> None:
     job = make_job(PARAMS, folder, folder / "swaps", CPU)
     assert [phase.stop for phase in job.phases if phase.stop] == [1, 1, 3]
-    assert [job.steps_before(step) for step in (1, 2, 3)] == [0, 0, 1]
+    assert [job.step_in_phase(step) for step in (1, 2, 3)] == [1, 1, 2]
 
 
 # Learning rates
