@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import srntt_pipeline
 from srntt_pipeline.config import SwapParams, as_stored
+from srntt_pipeline.degradation import Kernel
 from srntt_pipeline.errors import InputError, first_problem, one_line
 from srntt_pipeline.files import (
     file_sha256,
@@ -62,7 +63,8 @@ class CheckpointInfo(BaseModel):
     matched with (`Matcher.networks`); `train`: the parameters of `recipe`; `dataset`: fingerprint
     of the training pairs; `metrics`: of the last validation, None for an infinite PSNR. `imported`:
     name and SHA-256 of each file that the weights were imported from; then `train` is a recipe that
-    makes such a network, and nothing was trained here.
+    makes such a network, and nothing was trained here. `trained_on`: the kernel that made the LR
+    that it was trained on.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -80,6 +82,7 @@ class CheckpointInfo(BaseModel):
     dataset: str
     metrics: dict[str, float | None]
     imported: tuple[tuple[str, str], ...] = ()
+    trained_on: Kernel = "pillow"
     weights_sha256: str = ""
 
     @field_validator("train", mode="plain")

@@ -3,15 +3,17 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from srntt_pipeline.images import RGB, SCALE, crop_to_multiple, downscale, upscale
+from srntt_pipeline.images import RGB, SCALE, crop_to_multiple, downscale, resize, upscale
 from srntt_pipeline.imresize import Border, imresize
 
-Kernel = Literal["pillow", "matlab", "matlab-replicate"]
+Kernel = Literal["pillow", "matlab", "matlab-replicate", "pillow-lanczos"]
 KERNELS: dict[Kernel, str] = {
     "pillow": "Pillow bicubic",
     "matlab": "MATLAB bicubic (mirrored borders)",
     "matlab-replicate": "MATLAB bicubic (replicated borders)",
+    "pillow-lanczos": "Pillow Lanczos",  # ENet's; LR↑ is bicubic here too
 }
 _BORDERS: dict[Kernel, Border] = {"matlab": "mirror", "matlab-replicate": "replicate"}
 
@@ -42,6 +44,8 @@ def make_lr(hr: RGB, making: Making) -> RGB:
     if making.kernel == "pillow":
         return downscale(hr)
     height, width = (side // SCALE for side in hr.shape[:2])
+    if making.kernel == "pillow-lanczos":
+        return resize(hr, height, width, Image.Resampling.LANCZOS)
     return imresize(hr, height, width, _BORDERS[making.kernel])
 
 
@@ -58,7 +62,7 @@ def kernel_of(lr: RGB, hr: RGB) -> Kernel | None:
 
 def bicubic(lr: RGB, making: Making) -> RGB:
     """Return the baseline: `lr`, uint8 [h, w, 3], by bicubic ↑4."""
-    if making.kernel == "pillow":
+    if making.kernel in ("pillow", "pillow-lanczos"):
         return upscale(lr)
     height, width = (side * SCALE for side in lr.shape[:2])
     return imresize(lr, height, width, _BORDERS[making.kernel])

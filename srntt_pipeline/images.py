@@ -324,10 +324,13 @@ def crop_to_multiple(image: RGB, multiple: int = SCALE) -> RGB:
     return image[: height - height % multiple, : width - width % multiple]
 
 
-def downscale(image: RGB) -> RGB:
-    """Return the LR of an HR image: bicubic ↓4. Sides must be multiples of 4 (paper section 5)."""
+def downscale(image: RGB, scale: int = SCALE) -> RGB:
+    """Return the LR of an HR image: bicubic ↓4, or ↓`scale` (paper section 5).
+
+    Sides must be multiples of that.
+    """
     height, width = image.shape[:2]
-    return resize(image, height // SCALE, width // SCALE)
+    return resize(image, height // scale, width // scale)
 
 
 def upscale(image: RGB) -> RGB:

@@ -109,6 +109,7 @@ def _write(
         dataset="",
         metrics={},
         imported=tuple((valid(file.name), file_sha256(file)) for file in files),
+        trained_on=weights.trained_on,
     )
     save_checkpoint(path, network, info)
     return info

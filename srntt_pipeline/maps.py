@@ -28,7 +28,10 @@ FLOAT_BYTES = 4  # of a value: maps are float32
 # Values of all layers under one position of relu3_1.
 VALUES = sum(CHANNELS[layer] * CELLS[layer] ** 2 for layer in LAYERS)
 # Index of each layer among torchvision's vgg19().features.
-INDEX = {"relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29}
+INDEX = {
+    "relu1_1": 1, "relu2_1": 6, "pool2": 9, "relu3_1": 11, "relu4_1": 20, "pool4": 27,
+    "relu5_1": 29, "relu5_4": 35, "pool5": 36,
+}  # fmt: skip
 
 
 CAFFE = "Caffe's"  # how the source of such an encoder begins

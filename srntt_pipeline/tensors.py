@@ -75,25 +75,26 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def read_weights(path: Path, option: str) -> dict[str, Any]:
-    """Read a state dict, .safetensors or what `torch.save` wrote; `option` named it.
+def read_weights(path: Path, option: str = "") -> dict[str, Any]:
+    """Read a state dict, .safetensors or what `torch.save` wrote; `option`, if any, named it.
 
     Values may be anything that such a file holds: `check_tensor` before use. Raises InputError.
     """
+    named = f"{option} {path}".strip()
     if path.suffix == ".safetensors":
         try:
             return dict(load_tensors(path))
         except InputError as error:
-            raise InputError(f"{option} {error}") from None
+            raise InputError(f"{option} {error}".strip()) from None
     try:
         content = _read_pth(path)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        raise InputError(f"{option} {path}: {reason}") from None
+        raise InputError(f"{named}: {reason}") from None
     except Exception:  # torch.load raises anything, from EOFError to UnpicklingError
-        raise InputError(f"{option} {path}: not a file of PyTorch weights") from None
+        raise InputError(f"{named}: not a file of PyTorch weights") from None
     if not isinstance(content, dict):
-        raise InputError(f"{option} {path}: not a file of PyTorch weights; it holds no state dict")
+        raise InputError(f"{named}: not a file of PyTorch weights; it holds no state dict")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Views of a training pair: turned and flipped in one of eight ways, and recoloured.
+"""Views of a training pair: turned and flipped in one of eight ways, recoloured, made smaller.
 
 A view is of images. VGG19's maps of a turned image are not the turned maps of the image, so what is
 made of images, such as LR and maps, is made of the view. `turned_corner` says where a box lies in
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srntt_pipeline.images import RGB
+from srntt_pipeline.images import RGB, SCALE, resize
 from srntt_pipeline.maps import to_image, to_tensor
 
 WAYS = 8  # a square on itself: four turns, each flipped or not
@@ -33,18 +33,33 @@ class Colour(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """How a pair is seen: recoloured, then turned and flipped.
+    """How a pair is seen: made smaller, recoloured, then turned and flipped.
 
     `way`, 0…7: `way // 2` turns by 90°, counter-clockwise; then, where it is odd, flipped left to
-    right.
+    right. `scale`: the factor of its sides, at most 1; the shorter one stays `least_px` or more.
+    Pairs with references are not made smaller.
     """
 
     way: int = 0
     colour: Colour | None = None
+    scale: float = 1.0
+    least_px: int = 0
 
     def of(self, image: RGB) -> RGB:
         """Return `image`, uint8 [H, W, 3], in this view."""
-        return turned_image(self.recoloured(image), self.way)
+        return turned_image(self.recoloured(self.smaller(image)), self.way)
+
+    def smaller(self, image: RGB) -> RGB:
+        """Return `image`, uint8 [H, W, 3], made smaller by Pillow's bicubic, not turned.
+
+        Its sides are then multiples of 4, as those of HR are.
+        """
+        height, width = image.shape[:2]
+        scale = min(1.0, max(self.scale, self.least_px / min(height, width)))
+        if scale == 1:
+            return image
+        sides = (max(SCALE, round(scale * side / SCALE) * SCALE) for side in (height, width))
+        return resize(image, *sides)
 
     def recoloured(self, image: RGB) -> RGB:
         """Return `image`, uint8 [H, W, 3], in the colours of this view, not turned."""
@@ -60,12 +75,26 @@ class View:
 AS_IT_IS = View()
 
 
-def draw_view(rng: np.random.Generator, *, turn: bool, colour: float) -> View:
-    """Return a random view: turned if `turn`; factors of colour within 1 ± `colour`."""
-    way = int(rng.integers(WAYS)) if turn else 0
-    if not colour:
-        return View(way)
-    return View(way, Colour(*rng.uniform(1 - colour, 1 + colour, len(Colour._fields)).tolist()))
+def draw_view(
+    rng: np.random.Generator,
+    *,
+    turn: bool,
+    colour: float,
+    least_scale: float = 1.0,
+    least_px: int = 0,
+) -> View:
+    """Return a random view.
+
+    Turned if `turn`; factors of colour within 1 ± `colour`; scale between `least_scale` and 1.
+    """
+    way, factors = 0, None
+    if turn:
+        way = int(rng.integers(WAYS))
+    if colour:
+        factors = Colour(*rng.uniform(1 - colour, 1 + colour, len(Colour._fields)).tolist())
+    if least_scale == 1:
+        return View(way, factors)
+    return View(way, factors, float(rng.uniform(least_scale, 1)), least_px)
 
 
 def turned(values: Tensor, way: int) -> Tensor:

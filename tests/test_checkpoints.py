@@ -17,6 +17,7 @@ from srntt_pipeline.checkpoints import (
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.models import build_model
+from srntt_pipeline.recipes import RECIPES
 from srntt_pipeline.recipes.sisr import SisrRecipe
 from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.training.sources import load_start
@@ -238,7 +239,7 @@ def test_a_file_of_before_refined_matches_means_matches_on_the_grid(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"recipe": "esrgan"}, r"train: .*esrgan: no such recipe; known: edsr, sisr, srntt"),
+        ({"recipe": "esrgan"}, rf"train: .*esrgan: no such recipe; known: {', '.join(RECIPES)}"),
         ({"recipe": "edsr"}, "train: .*blocks: Input should be a valid integer"),
         ({"recipe": 7}, "recipe: "),
         ({"train": {**SRNTT_OF_BEFORE, "variant": "x"}}, "train: .*variant: "),

@@ -312,7 +312,7 @@ def test_demo_range_the_wrong_way_round(params_file):
         ("train: {steps: 3}", "train.steps is now train.srntt.steps: below train, each recipe"),
         ("train: {srntt: {}, variant: srntt}", "train.variant is now train.srntt.variant"),
         ("upscaler: {steps: 3}", "the section upscaler is now train.sisr"),
-        ("train: {xyzzy: {}}", "train.xyzzy is not a parameter; known here: edsr, sisr, srntt"),
+        ("train: {xyzzy: {}}", f"train.xyzzy is not a parameter; known here: {', '.join(RECIPES)}"),
         ("train: {esdr: {}}", "train.esdr is not a parameter; did you mean train.edsr?"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from srntt_pipeline.views import (
     AS_IT_IS,
@@ -97,3 +98,27 @@ def test_views_are_drawn_from_the_generator_alone() -> None:
         assert view.colour is not None
         assert all(0.8 <= factor <= 1.2 for factor in view.colour)
         assert len(set(view.colour)) == 3
+
+
+def test_made_smaller_by_pillows_bicubic_to_multiples_of_4() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    for view, size in (
+        (View(scale=0.5), (20, 32)),  # 30 rounds to 32
+        (View(scale=0.5, least_px=32), (32, 48)),
+        (View(scale=1), (40, 60)),
+        (View(scale=0.2, least_px=64), (40, 60)),  # never larger
+    ):
+        expected = Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(view.of(image), np.asarray(expected))
+    turned_too = View(way=2, scale=0.5).of(image)
+    np.testing.assert_array_equal(turned_too, np.rot90(View(scale=0.5).of(image)))
+
+
+def test_scales_are_drawn_where_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    views = [draw_view(rng, turn=False, colour=0, least_scale=0.5, least_px=8) for _ in range(200)]
+    scales = [view.scale for view in views]
+    assert 0.5 <= min(scales) < 0.53
+    assert 0.97 < max(scales) <= 1
+    assert {view.least_px for view in views} == {8}
+    assert draw_view(rng, turn=False, colour=0, least_px=8) == AS_IT_IS

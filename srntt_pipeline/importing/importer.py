@@ -14,11 +14,13 @@ class Weights:
     """A network as it was read: `arrays` are its parameters by their names in our network.
 
     `recipe`: one that makes this network; its `network()` tells name and sizes. Each array has the
-    shape that the network wants, and is float32 and finite.
+    shape that the network wants, and is float32 and finite. `trained_on`: the kernel that made the
+    LR that its authors trained it on, as in `degradation.KERNELS`.
     """
 
     recipe: Recipe
     arrays: Mapping[str, np.ndarray]
+    trained_on: str = "pillow"
 
 
 Read = Callable[..., Weights]

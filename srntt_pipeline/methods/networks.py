@@ -88,12 +88,11 @@ class OfNetwork(Method):
 class TrainedNetwork(OfNetwork):
     """A checkpoint of such a network: `model`, its name in the registry, says how it is fed."""
 
-    trained_on = "pillow"
-
     def __init__(self, name: str, checkpoint: Path, info: CheckpointInfo) -> None:
         fed = entry(info.model)
         self.name, self.checkpoint = name, checkpoint
         self.inputs, self.references = fed.inputs, fed.references
+        self.trained_on = info.trained_on
         self._weights_sha256 = info.weights_sha256
 
     def identity(self, scene: Scene, reference: str) -> str:

@@ -5,6 +5,7 @@ Ref↓ instead of by bicubic interpolation (paper section 3.2).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,23 @@ class Layout:
 
     `batch_norm`: after each convolution of a residual block; `closing_norm`: after the convolution
     that closes a body too; `bias`: of convolutions before batch norm, which takes any bias out
-    again; `last`: kernel size of the convolution that makes the image.
+    again; `first`, `last`: kernel sizes of the convolutions that take LR and make the image;
+    `activation`: `relu`, or `prelu`, whose slope is learnt, one for each layer.
     """
 
     batch_norm: bool = False
     closing_norm: bool = False
     bias: bool = True
     last: int = 3
+    first: int = 3
+    activation: Literal["relu", "prelu"] = "relu"
+
+    def activate(self) -> nn.Module:
+        """Return a new activation."""
+        return nn.PReLU() if self.activation == "prelu" else nn.ReLU()
+
+
+PAPER = Layout()  # of SRNTT
 
 
 def layout_of(architecture: str, batch_norm: bool) -> Layout:
@@ -65,7 +76,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, layout: Layout) -> None:
         super().__init__()
         first, second = (_inner(channels, layout, layout.batch_norm) for _ in range(2))
-        self.body = nn.Sequential(*first, nn.ReLU(), *second)
+        self.body = nn.Sequential(*first, layout.activate(), *second)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, C, H, W]."""
@@ -80,9 +91,9 @@ def residual_body(channels: int, blocks: int, layout: Layout) -> nn.Sequential:
     )
 
 
-def upscale_2x(channels: int) -> nn.Sequential:
+def upscale_2x(channels: int, layout: Layout = PAPER) -> nn.Sequential:
     """Return ↑2× by sub-pixel convolution: [N, C, H, W] to [N, C, 2H, 2W]."""
-    return nn.Sequential(conv(channels, 4 * channels), nn.PixelShuffle(2), nn.ReLU())
+    return nn.Sequential(conv(channels, 4 * channels), nn.PixelShuffle(2), layout.activate())
 
 
 class ContentExtractor(nn.Module):
@@ -90,10 +101,12 @@ class ContentExtractor(nn.Module):
 
     def __init__(self, channels: int, blocks: int, layout: Layout) -> None:
         super().__init__()
-        self.head = nn.Sequential(conv(3, channels), nn.ReLU())
+        self.head = nn.Sequential(conv(3, channels, layout.first), layout.activate())
         self.body = residual_body(channels, blocks, layout)
         self.sisr_tail = nn.Sequential(
-            upscale_2x(channels), upscale_2x(channels), conv(channels, 3, layout.last)
+            upscale_2x(channels, layout),
+            upscale_2x(channels, layout),
+            conv(channels, 3, layout.last),
         )
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -102,10 +115,10 @@ class ContentExtractor(nn.Module):
         return self.body(x) + x
 
 
-def bicubic(lr: Tensor) -> Tensor:
-    """Return LR↑ [N, 3, 4h, 4w] of LR [N, 3, h, w]."""
+def bicubic(lr: Tensor, scale: float = SCALE) -> Tensor:
+    """Return LR↑ [N, C, s·h, s·w] of LR [N, C, h, w]; with a scale s below 1 it is made smaller."""
     # With antialias, PyTorch's bicubic kernel is Pillow's (a = -0.5), that of LR↑.
-    return F.interpolate(lr, scale_factor=SCALE, mode="bicubic", antialias=True)
+    return F.interpolate(lr, scale_factor=scale, mode="bicubic", antialias=True)
 
 
 def from_tail(output: Tensor, lr: Tensor, bicubic_skip: bool) -> Tensor:

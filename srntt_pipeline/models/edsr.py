@@ -10,11 +10,16 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.4040)  # RGB, of the photographs that the paper 
 
 
 class EdsrBlock(nn.Module):
-    """x + s · conv(ReLU(conv(x))): a residual block without batch norm (Figure 2c)."""
+    """x + s · conv(ReLU(conv(x))): a residual block without batch norm (Figure 2c).
 
-    def __init__(self, channels: int, res_scale: float) -> None:
+    `size`: of the kernels.
+    """
+
+    def __init__(self, channels: int, res_scale: float, size: int = 3) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(channels, channels), nn.ReLU(), conv(channels, channels))
+        self.body = nn.Sequential(
+            conv(channels, channels, size), nn.ReLU(), conv(channels, channels, size)
+        )
         self.res_scale = res_scale
 
     def forward(self, x: Tensor) -> Tensor:

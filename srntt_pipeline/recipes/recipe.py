@@ -35,9 +35,17 @@ class Loss:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def reconstruction(kind: str, weight: float = 1.0) -> Loss:
-    """Return the reconstruction loss of that kind: `l1` or `mse`."""
-    return Loss("reconstruction", weight, options={"kind": kind})
+def reconstruction(
+    kind: str, weight: float = 1.0, *, channel: str = "rgb", border: int = 0
+) -> Loss:
+    """Return the reconstruction loss of that kind: `l1` or `mse`.
+
+    `channel`: `rgb` or `luma`; `border`: px of SR that are left out on each side.
+    """
+    options: dict[str, Any] = {"kind": kind}
+    if (channel, border) != ("rgb", 0):
+        options |= {"channel": channel, "border": border}
+    return Loss("reconstruction", weight, options=options)
 
 
 def share_column(loss: str) -> str:
@@ -47,11 +55,53 @@ def share_column(loss: str) -> str:
 
 @dataclass(frozen=True)
 class CriticPlan:
-    """A critic that is trained beside the network: its sizes, and how (WGAN-GP)."""
+    """A critic that is trained beside the network: its sizes, and how.
+
+    `kind`: `wasserstein`, with a gradient penalty of that weight (WGAN-GP), or `standard`, which
+    tells the log-odds of HR against SR (Goodfellow et al., NIPS 2014). `stages`: how often it
+    halves the image; `batch_norm`: after each convolution but the first, which a gradient penalty
+    does not allow.
+    """
 
     channels: int
     steps: int
-    gradient_penalty: float
+    gradient_penalty: float = 0
+    kind: Literal["wasserstein", "standard"] = "wasserstein"
+    stages: int = 5
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind == "wasserstein" and self.batch_norm:
+            raise ValueError("a gradient penalty is one sample's: no batch norm in such a critic")
+
+    @property
+    def mixes(self) -> int:
+        """How many points between HR and SR a batch needs for its gradient penalties."""
+        return self.steps if self.kind == "wasserstein" else 0
+
+    @property
+    def columns(self) -> list[str]:
+        """Its columns in loss.csv."""
+        return ["critic", *(["gradient_penalty"] if self.kind == "wasserstein" else [])]
+
+
+@dataclass(frozen=True)
+class OptimiserPlan:
+    """How weights are moved: by `adam`, or by `sgd` with `momentum`.
+
+    `weight_decay`: of the squared norm of the weights, whose half is minimised too. `rates`: by
+    which factor the learning rate of a parameter is multiplied, for each end of its name, such as
+    `bias`; all that fit.
+    """
+
+    kind: Literal["adam", "sgd"] = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+    def rate_of(self, name: str) -> float:
+        """Return the factor of the parameter of that name."""
+        return math.prod(rate for end, rate in self.rates.items() if name.endswith(end))
 
 
 @dataclass(frozen=True)
@@ -79,7 +129,7 @@ class Objective:
         """Its columns in loss.csv beside `loss`; none where that is its only loss."""
         names = [loss.name for loss in self.losses] if len(self.losses) > 1 else []
         shares = [share_column(name) for name in names]
-        return [*names, *shares, *(["critic", "gradient_penalty"] if self.critic else [])]
+        return [*names, *shares, *(self.critic.columns if self.critic else [])]
 
 
 @dataclass(frozen=True)
@@ -87,9 +137,12 @@ class Phase:
     """Steps of a run up to `stop`, on one objective.
 
     `inputs`: what the network is fed with: `lr`; `maps`, with LR, swapped maps and their weight;
-    `images`, with LR and the references as they are. `forward`: its method that is called.
+    `images`, with LR and the references as they are. `forward`: its method that is called; one
+    that returns several images by name, SR as `sr`, gives the others to losses.
     `frozen`: its parts that learn nothing in this phase. `truth_share`: on which share of the
-    steps the maps are those of HR itself, and the weight is 1.
+    steps the maps are those of HR itself, and the weight is 1. `scales`: one of these is drawn for
+    each step, by which LR is smaller than HR, and `forward` takes it after LR; then LR's patch is
+    of one size, not HR's. None: always 4.
     """
 
     name: str
@@ -99,6 +152,7 @@ class Phase:
     forward: str = "forward"
     frozen: tuple[str, ...] = ()
     truth_share: float = 0
+    scales: tuple[int, ...] = ()
 
     def is_on_truth(self, step: int) -> bool:
         """Tell whether step number `step`, from 1 on, is made on the maps of HR itself."""
@@ -240,6 +294,18 @@ class Recipe(Section):
         """Return the phases in order; `started`: from a checkpoint, as `start` allows."""
         raise NotImplementedError
 
+    def least_scale(self) -> float:
+        """Return by how much HR is made smaller at most before patches are cut; 1: not at all."""
+        return 1.0
+
+    def loss_encoder(self) -> str | None:
+        """Return which VGG19 losses compare maps of; None: that of the swaps."""
+        return None
+
+    def optimiser_plan(self) -> OptimiserPlan:
+        """Return how weights are moved: by Adam, if a recipe says nothing else."""
+        return OptimiserPlan()
+
     def resolved(self) -> "Recipe":
         """Return this with a value for all that is left to a default of another place."""
         return self
@@ -280,6 +346,29 @@ class RawReferences(Recipe):
     reference_px: int = Field(
         160, ge=4, le=4096, description="Side of a reference in a batch, px, with `pad`."
     )
+
+
+class WithMomentum(Recipe):
+    """A recipe whose paper moves weights by stochastic gradient descent with momentum."""
+
+    slower: ClassVar[Mapping[str, float]] = {}  # factors of rates with `sgd`, by ends of names
+
+    optimiser: Literal["adam", "sgd"] = Field(
+        "sgd", description="What moves the weights: `sgd` with momentum, as the paper, or `adam`."
+    )
+    momentum: float = Field(0.9, gt=0, lt=1, description="Momentum of `sgd`.")
+    weight_decay: float = Field(
+        0, ge=0, le=1, description="Weight decay: this times half the squared norm of the weights."
+    )
+    learning_rate: float = Field(
+        1e-4, gt=0, le=1, description="Learning rate, of `sgd` by the gradient as it is."
+    )
+
+    def optimiser_plan(self) -> OptimiserPlan:
+        """Return the optimiser chosen; rates that differ are of `sgd` alone."""
+        if self.optimiser == "adam":
+            return OptimiserPlan("adam", weight_decay=self.weight_decay)
+        return OptimiserPlan("sgd", self.momentum, self.weight_decay, self.slower)
 
 
 def check_memory(params: Recipe, channels: int, blocks: int) -> None:

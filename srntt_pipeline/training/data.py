@@ -21,7 +21,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
-from srntt_pipeline.maps import LAYERS, to_tensor
+from srntt_pipeline.maps import LAYERS, to_image, to_tensor
 from srntt_pipeline.recipes import Inputs, Phase, Recipe
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
@@ -119,11 +119,13 @@ class Patches(Dataset[dict[str, Tensor]]):
 
     `patch` is the HR side, px, and falls on whole LR pixels. With `augment`, each is of the pair
     turned and flipped in one of the eight ways; with `colour`, of the pair in other colours, whose
-    factors are within 1 ± `colour`: images are, LR and maps are made of them. Keys: `lr` and `hr`;
-    with `inputs` of `maps`, `weight` and the layers' names, but for steps of `phases` on the maps
-    of HR itself; with `images`, `refs`, as `references` gives it; with `mixes`, `mix`, so many
-    numbers in [0, 1), at which the critic's gradient is taken. Raises InputError for a smaller
-    pair.
+    factors are within 1 ± `colour`; with `least_scale` below 1, HR made smaller by a factor above
+    it, which only pairs without references are: images are, LR and maps are made of them. Keys:
+    `lr` and `hr`; with `inputs` of `maps`, `weight` and the layers' names, but for steps of
+    `phases` on the maps of HR itself; with `images`, `refs`, as `references` gives it; with
+    `mixes`, `mix`, so many numbers in [0, 1), at which the critic's gradient is taken. In steps of
+    `phases` that draw a scale, `lr` is HR smaller by that, of the side that it has at ×4, and `hr`
+    is of another. Raises InputError for a smaller pair.
     """
 
     def __init__(
@@ -137,10 +139,12 @@ class Patches(Dataset[dict[str, Tensor]]):
         references: ReferenceImages | None = None,
         colour: float = 0,
         phases: Sequence[Phase] = (),
+        least_scale: float = 1.0,
     ) -> None:
         self._pairs, self._side, self._seed = pairs, patch // SCALE, seed
         self._inputs, self._augment, self._mixes = inputs, augment, mixes
         self._references, self._colour, self._phases = references, colour, phases
+        self._least_scale = least_scale
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -148,10 +152,13 @@ class Patches(Dataset[dict[str, Tensor]]):
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         step, place, index = draw
         view = draw_view(
-            generator(self._seed, "view", step, place), turn=self._augment, colour=self._colour
-        )
+            generator(self._seed, "view", step, place), turn=self._augment, colour=self._colour,
+            least_scale=self._least_scale, least_px=SCALE * self._side,
+        )  # fmt: skip
         inputs = "lr" if is_on_truth(self._phases, step + 1) else self._inputs
         tensors = whole_pair(self._pairs, index, inputs, view)
+        if (scale := drawn_scale(self._phases, step + 1, self._seed)) != SCALE:
+            tensors = _at_scale(tensors["hr"], scale)
         side, rows = self._side, tensors["lr"].shape[1]
         # Places are drawn in the pair as it is: whether it is turned changes none of them.
         height, width = turned_size(rows, tensors["lr"].shape[2], view.way)
@@ -184,6 +191,20 @@ def is_on_truth(phases: Sequence[Phase], step: int) -> bool:
     """Tell whether step number `step` of a run, from 1 on, is made on the maps of HR itself."""
     phase = next((phase for phase in phases if step <= phase.stop), None)
     return phase is not None and phase.is_on_truth(step)
+
+
+def drawn_scale(phases: Sequence[Phase], step: int, seed: int) -> int:
+    """Return by how much LR is smaller in step number `step` of a run, from 1 on: 4, or drawn."""
+    phase = next((phase for phase in phases if step <= phase.stop), None)
+    if phase is None or not phase.scales:
+        return SCALE
+    return phase.scales[int(generator(seed, "scale", step).integers(len(phase.scales)))]
+
+
+def _at_scale(hr: Tensor, scale: int) -> dict[str, Tensor]:
+    """Return `lr` and `hr` of HR [3, H, W], which is cut to multiples of `scale`."""
+    image = crop_to_multiple(to_image(hr), scale)
+    return {"lr": to_tensor(downscale(image, scale)), "hr": to_tensor(image)}
 
 
 def whole_pair(
@@ -266,7 +287,7 @@ def step_batches(
     """Return the loader of the batches of `steps`, a process's share, as `params` cut them."""
     patches = Patches(
         pairs, params.patch_px, params.seed, inputs, params.augment, mixes, references,
-        params.colour, phases,
+        params.colour, phases, params.least_scale(),
     )  # fmt: skip
     sampler = StepSampler(
         len(patches), params.batch_size, steps.start, steps.stop, params.seed, rank, world

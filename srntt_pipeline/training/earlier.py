@@ -10,7 +10,15 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import read_json
 from srntt_pipeline.models import model_names
 from srntt_pipeline.outputs import ours_in
-from srntt_pipeline.training.job import CODE, LOSS_NETWORK, NETWORK, PHASES, Job, Schedule
+from srntt_pipeline.training.job import (
+    CODE,
+    LOSS_NETWORK,
+    NETWORK,
+    OPTIMISER,
+    PHASES,
+    Job,
+    Schedule,
+)
 from srntt_pipeline.training.split import SPLIT
 from srntt_pipeline.training.state import RESUME, Found, State, read_state, states_in
 
@@ -143,7 +151,7 @@ def _differences(state: State, job: Job) -> list[str]:
         before, now = state.made_from.get(name), job.made_from.get(name)
         if name in (LOSS_NETWORK, CODE) and None in (before, now):
             continue  # no step has used it, or nobody asks which code it was
-        if name in (NETWORK, PHASES, *SPLIT) and told:
+        if name in (NETWORK, PHASES, OPTIMISER, *SPLIT) and told:
             continue  # what follows from the rest
         if name in ("pairs", "references", *SPLIT):
             told += _pairs_told(name.replace("_", " "), before, now)

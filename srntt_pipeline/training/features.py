@@ -62,7 +62,7 @@ def load_features(
         reached = [layer for layer in INDEX if INDEX[layer] <= INDEX["relu3_1"]]
         raise InputError(
             f"--encoder-weights {weights}: ends before {deepest}, which the perceptual loss needs; "
-            f"name a whole VGG19, or set perceptual_layer to {reached[-1]}, or perceptual_weight "
-            "to 0"
+            f"name a whole VGG19, or set perceptual_layer to {reached[-1]}, or its weight to 0 "
+            "(perceptual_weight; of enet perceptual_weights)"
         ) from None
     return LossFeatures(encoder, features.to(device), layers)

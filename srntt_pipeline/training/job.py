@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import srntt_pipeline
 from srntt_pipeline.checkpoints import Checkpoint
 from srntt_pipeline.files import fingerprint
-from srntt_pipeline.recipes import Phase, Recipe
+from srntt_pipeline.recipes import OptimiserPlan, Phase, Recipe
 from srntt_pipeline.swaps.dataset import encoder_of_maps
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.training.features import LossFeatures, load_features
@@ -21,9 +21,10 @@ from srntt_pipeline.training.sources import Sources, load_start, open_sources
 
 # What `Job.made_from` calls them.
 CODE, LOSS_NETWORK, NETWORK, PHASES = "code", "loss_network", "network", "phases"
-ALL_STEPS = "all_steps"
+ALL_STEPS, OPTIMISER = "all_steps", "optimiser"
 # What may change between a run and its continuation without changing any step already made.
 _SCHEDULE = {"steps", "validate_every", "checkpoint_every"}
+_PLACES = {"encoder_weights"}  # where they lie; LOSS_NETWORK tells which they are
 
 
 class Schedule(BaseModel):
@@ -134,14 +135,15 @@ def make_job(
     params = params.in_steps(len(sources.training))
     phases = params.phases(started=bool(start))
     layers = _layers(phases)
-    features = load_features(sources.shards, encoder_weights, layers, device) if layers else None
+    of_losses = encoder_weights or params.loss_encoder()
+    features = load_features(sources.shards, of_losses, layers, device) if layers else None
     encoder = None
     if sources.shards and any(phase.truth_share for phase in phases):
         encoder = encoder_of_maps(sources.shards, device, encoder_weights)
     model, sizes = params.network()
     made_from = {
         "recipe": params.recipe,
-        "params": params.model_dump(mode="json", exclude=_SCHEDULE),
+        "params": params.model_dump(mode="json", exclude=_SCHEDULE | _PLACES),
         **sources.made_from,
         "start": start.info.weights_sha256 if start else None,
         LOSS_NETWORK: features.sha256 if features else None,
@@ -155,6 +157,8 @@ def make_job(
         NETWORK: _as_json({"model": model, **sizes}),
         PHASES: described(phases, stops=False),
     }
+    if (plan := params.optimiser_plan()) != OptimiserPlan():
+        made_from[OPTIMISER] = _as_json(asdict(plan))
     if params.rate_schedule != "constant":  # else a longer run makes the same steps first
         made_from[ALL_STEPS] = phases[-1].stop
     return Job(dataset, params, model, sizes, phases, sources, made_from, features, start, encoder)
@@ -175,6 +179,7 @@ def described(phases: Sequence[Phase], *, stops: bool = True) -> dict[str, Any]:
             "critic": asdict(objective.critic) if objective.critic else None,
             "frozen": phase.frozen,
             "truth_share": phase.truth_share,
+            "scales": phase.scales,
         }
         if stops or phase is not phases[-1]:
             told[phase.name]["stop"] = phase.stop

@@ -8,9 +8,12 @@ Perceptual and texture loss have two forms: as the paper prints them, and as its
 them, `squared_…`. The released code takes its maps from Caffe's VGG19, which is fed with 0…255 and
 not standardised, so its maps are `CAFFE_SCALE` times ours; squares, and squares of squares, make
 that a factor of thousands and millions. docs/training.md has what each form does.
+
+ENet's form compares maps that are scaled so that HR's have a mean of 1 (Sajjadi et al., ICCV 2017,
+section 5.3): neither does it matter to that whose VGG19 made them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +26,20 @@ CAFFE_SCALE = 255 * (0.229 + 0.224 + 0.225) / 3
 def reconstruction_loss(sr: Tensor, hr: Tensor, kind: str) -> Tensor:
     """Return the mean of |SR − HR| (`l1`, Eq. 7) or of its square (`mse`); images [N, 3, H, W]."""
     return F.l1_loss(sr, hr) if kind == "l1" else F.mse_loss(sr, hr)
+
+
+def charbonnier_loss(sr: Tensor, hr: Tensor, epsilon: float) -> Tensor:
+    """Return the mean of √((SR − HR)² + ε²) (LapSRN, Eq. 2); images [N, C, H, W] of any range."""
+    return ((sr - hr).square() + epsilon**2).sqrt().mean()
+
+
+def recursive_loss(sr: Tensor, depths: Sequence[Tensor], hr: Tensor, alpha: float) -> Tensor:
+    """Return α times the mean of the squared errors of all depths, and 1 − α times that of SR.
+
+    DRCN, Eq. 11, without its weight decay; images [N, C, H, W] of any range.
+    """
+    of_depths = torch.stack([F.mse_loss(image, hr) for image in depths]).mean()
+    return alpha * of_depths + (1 - alpha) * F.mse_loss(sr, hr)
 
 
 def perceptual_loss(sr: Tensor, hr: Tensor) -> Tensor:
@@ -41,6 +58,19 @@ def squared_perceptual_loss(sr: Tensor, hr: Tensor, scale: float = CAFFE_SCALE) 
     `sr`, `hr`: maps of one layer, [N, C, h, w]; `scale`: s, how many times larger Caffe's are.
     """
     return scale**2 * F.mse_loss(sr, hr)
+
+
+def normalised_perceptual_loss(sr: Tensor, hr: Tensor) -> Tensor:
+    """Return the mean of (φ(HR) − φ(SR))² / m², m being the mean of φ(HR) in the batch (ENet).
+
+    `sr`, `hr`: maps of one layer, [N, C, h, w], not negative.
+    """
+    return F.mse_loss(sr, hr) / _mean(hr).square()
+
+
+def _mean(maps: Tensor) -> Tensor:
+    """Return the mean of maps, or the least number above 0 where there is nothing in them."""
+    return maps.mean().clamp_min(torch.finfo(maps.dtype).tiny ** 0.25)
 
 
 def texture_loss(sr: Mapping[str, Tensor], maps: Mapping[str, Tensor], weight: Tensor) -> Tensor:
@@ -79,6 +109,33 @@ def squared_texture_loss(
     return total
 
 
+def patch_texture_loss(
+    sr: Mapping[str, Tensor], hr: Mapping[str, Tensor], weights: Mapping[str, float], patch: int
+) -> Tensor:
+    """Return Σ_l w_l of the mean over patches of ‖G(φ_l(SR) / m) − G(φ_l(HR) / m)‖² (ENet).
+
+    `sr`, `hr`: maps by layer, [N, C, h, w]; `weights`: w_l; m: the mean of φ_l(HR) in the batch.
+    Patches are of `patch` positions a side, or of the whole map where that is smaller, side by
+    side; what is left over at the end is not looked at. G: Gram matrices over the number of
+    positions; the norm sums over the C×C entries. The paper does not say which of these are means:
+    with its weights, and sums over positions, this loss has 99.99 % of the gradient of SR.
+    """
+    terms = []
+    for layer, weight in weights.items():
+        mean = _mean(hr[layer])
+        of_sr, of_hr = (_patches(maps[layer] / mean, patch) for maps in (sr, hr))
+        difference = (gram(of_sr) - gram(of_hr)) / (of_sr.shape[2] * of_sr.shape[3])
+        terms.append(weight * difference.square().sum((1, 2)).mean())
+    return torch.stack(terms).sum()
+
+
+def _patches(maps: Tensor, patch: int) -> Tensor:
+    """Return the patches [M, C, patch, patch] that lie side by side in maps [N, C, h, w]."""
+    side = min(patch, *maps.shape[2:])
+    parts = maps.unfold(2, side, side).unfold(3, side, side)  # [N, C, rows, columns, side, side]
+    return parts.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+
+
 def gram(maps: Tensor) -> Tensor:
     """Return the Gram matrices [N, C, C] of maps [N, C, H, W]: sums over positions."""
     flat = maps.flatten(2)
@@ -104,3 +161,17 @@ def critic_loss(
 def adversarial_loss(critic: Callable[[Tensor], Tensor], sr: Tensor) -> Tensor:
     """Return −E D(SR), which the network minimises (Eq. 9)."""
     return -critic(sr).mean()
+
+
+def standard_critic_loss(critic: Callable[[Tensor], Tensor], sr: Tensor, hr: Tensor) -> Tensor:
+    """Return −E log σ(D(HR)) − E log(1 − σ(D(SR))), which the critic of a standard GAN minimises.
+
+    D gives log-odds (Goodfellow et al., NIPS 2014, Eq. 1). Both go through the critic in one pass.
+    """
+    of_hr, of_sr = critic(torch.cat([hr, sr.detach()])).chunk(2)
+    return F.softplus(-of_hr).mean() + F.softplus(of_sr).mean()
+
+
+def standard_adversarial_loss(critic: Callable[[Tensor], Tensor], sr: Tensor) -> Tensor:
+    """Return −E log σ(D(SR)), which the network minimises (Ledig et al., CVPR 2017, Eq. 6)."""
+    return F.softplus(-critic(sr)).mean()

@@ -6,22 +6,29 @@ is one function under `@loss(NAME)`.
 
 import functools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.recipes import Loss, Objective, share_column
+from srntt_pipeline.models.content import bicubic
+from srntt_pipeline.models.luma import luma
+from srntt_pipeline.recipes import CriticPlan, Loss, Objective, share_column
 from srntt_pipeline.training.features import LossFeatures
 from srntt_pipeline.training.losses import (
     adversarial_loss,
+    charbonnier_loss,
+    normalised_perceptual_loss,
+    patch_texture_loss,
     perceptual_loss,
     reconstruction_loss,
+    recursive_loss,
     squared_perceptual_loss,
     squared_texture_loss,
+    standard_adversarial_loss,
     texture_loss,
 )
 
@@ -34,7 +41,9 @@ class Context:
 
     `sr`, `hr`: images [N, 3, H, W] in [-1, 1], the range of the paper's tanh, float32; `batch`:
     all that the batch holds, as `data.Patches` describes; `judge`: the critic's verdict on images,
-    with a gradient to these alone.
+    with a gradient to these alone, and `critic`: of which kind it is. `others`: what the network
+    made beside SR, by name, in [-1, 1], float32: smaller images, earlier ones, or luma alone;
+    `step`: how many steps of the phase are made before this one.
     """
 
     sr: Tensor
@@ -42,6 +51,28 @@ class Context:
     batch: Mapping[str, Tensor]
     features: LossFeatures | None = None
     judge: Judge | None = None
+    critic: CriticPlan | None = None
+    others: Mapping[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+
+    def compared(self, told: Loss) -> tuple[Tensor, Tensor]:
+        """Return SR and HR as a loss compares them by its options `channel` and `border`."""
+        sr, hr = self.sr, self.hr
+        if told.options.get("channel", "rgb") == "luma":
+            sr, hr = self.sr_luma, self.hr_luma
+        border = told.options.get("border", 0)
+        inner = slice(border, -border or None)
+        return sr[..., inner, inner], hr[..., inner, inner]
+
+    @functools.cached_property
+    def sr_luma(self) -> Tensor:
+        """Luma of SR, [N, 1, H, W], between [-1, 1]'s black and white."""
+        return signed(luma(unsigned(self.sr)))
+
+    @functools.cached_property
+    def hr_luma(self) -> Tensor:
+        """The same of HR."""
+        return signed(luma(unsigned(self.hr)))
 
     @property
     def caffe_scale(self) -> float:
@@ -66,6 +97,18 @@ class Context:
 
 
 ADVERSARIAL = "adversarial"
+
+
+def signed(image: Tensor) -> Tensor:
+    """Return an image in [0, 1] in [-1, 1]."""
+    return 2 * image - 1
+
+
+def unsigned(image: Tensor) -> Tensor:
+    """Return an image in [-1, 1] in [0, 1]."""
+    return (image + 1) / 2
+
+
 LossFunction = Callable[[Context, Loss], Tensor]
 LOSSES: dict[str, LossFunction] = {}
 
@@ -82,20 +125,54 @@ def loss(name: str) -> Callable[[LossFunction], LossFunction]:
 
 @loss("reconstruction")
 def _reconstruction(context: Context, told: Loss) -> Tensor:
-    return reconstruction_loss(context.sr, context.hr, told.options["kind"])
+    return reconstruction_loss(*context.compared(told), told.options["kind"])
+
+
+@loss("charbonnier")
+def _charbonnier(context: Context, told: Loss) -> Tensor:
+    # Its ε is of images in [0, 1]. `levels`: of images beside SR, their weight by name; HR is made
+    # as small as each of them.
+    sr, hr = map(unsigned, context.compared(told))
+    epsilon = told.options["epsilon"]
+    total = charbonnier_loss(sr, hr, epsilon)
+    for name, weight in told.options["levels"].items():
+        level = unsigned(context.others[name])
+        reduced = bicubic(hr, level.shape[-1] / hr.shape[-1])
+        total = total + weight * charbonnier_loss(level, reduced, epsilon)
+    return total
+
+
+@loss("recursive")
+def _recursive(context: Context, told: Loss) -> Tensor:
+    # Luma of images in [0, 1].
+    hr = unsigned(context.hr_luma)
+    depths = [unsigned(image) for image in context.others.values()]
+    fading = told.options["fading_steps"]
+    alpha = max(0.0, 1 - context.step / fading) if fading else 0.0
+    return recursive_loss(unsigned(context.sr_luma), depths, hr, alpha)
 
 
 @loss("perceptual")
 def _perceptual(context: Context, told: Loss) -> Tensor:
-    (layer,) = told.layers
-    of_sr = context.sr_maps[layer]
-    if told.options["form"] == "paper":
-        return perceptual_loss(of_sr, context.hr_maps[layer])
-    return squared_perceptual_loss(of_sr, context.hr_maps[layer], context.caffe_scale)
+    weights = told.options.get("layer_weights", (1.0,) * len(told.layers))
+    terms = []
+    for layer, weight in zip(told.layers, weights, strict=True):
+        of_sr, of_hr = context.sr_maps[layer], context.hr_maps[layer]
+        if told.options["form"] == "paper":
+            found = perceptual_loss(of_sr, of_hr)
+        elif told.options["form"] == "enet":
+            found = normalised_perceptual_loss(of_sr, of_hr)
+        else:
+            found = squared_perceptual_loss(of_sr, of_hr, context.caffe_scale)
+        terms.append(weight * found)
+    return torch.stack(terms).sum()
 
 
 @loss("texture")
 def _texture(context: Context, told: Loss) -> Tensor:
+    if told.options["form"] == "enet":
+        weights = dict(zip(told.layers, told.options["layer_weights"], strict=True))
+        return patch_texture_loss(context.sr_maps, context.hr_maps, weights, told.options["patch"])
     swapped = {layer: context.batch[layer] for layer in told.layers}
     if told.options["form"] == "paper":
         return texture_loss(context.sr_maps, swapped, context.batch["weight"])
@@ -106,6 +183,8 @@ def _texture(context: Context, told: Loss) -> Tensor:
 @loss(ADVERSARIAL)
 def _adversarial(context: Context, told: Loss) -> Tensor:
     assert context.judge is not None
+    if context.critic and context.critic.kind == "standard":
+        return standard_adversarial_loss(context.judge, context.sr)
     return adversarial_loss(context.judge, context.sr)
 
 
@@ -120,34 +199,47 @@ def losses(
     batch: Mapping[str, Tensor],
     features: LossFeatures | None,
     judge: Judge | None,
+    others: Mapping[str, Tensor] | None = None,
+    step: int = 0,
 ) -> dict[str, Tensor]:
     """Return the losses of SR by name, unweighted, and as `loss` their weighted sum.
 
-    `sr`: [N, 3, H, W], about [0, 1]; `batch`: `hr`, and for the texture loss maps and `weight`.
+    `sr`: [N, 3, H, W], about [0, 1]; `batch`: `hr`, and for the texture loss maps and `weight`;
+    `others`: what the network made beside SR, about [0, 1]; `step`: as `Context` has it.
     """
-    context = Context(2 * sr.float() - 1, 2 * batch["hr"] - 1, batch, features, judge)
+    beside = {name: signed(image.float()) for name, image in (others or {}).items()}
+    context = Context(
+        signed(sr.float()), signed(batch["hr"]), batch, features, judge, objective.critic,
+        beside, step,
+    )  # fmt: skip
     found = {told.name: LOSSES[told.name](context, told) for told in objective.losses}
     weighted = [told.weight * found[told.name] for told in objective.losses]
     return {**found, "loss": torch.stack(weighted).sum()}
 
 
 def gradient_shares(
-    objective: Objective, found: Mapping[str, Tensor], sr: Tensor
+    objective: Objective, found: Mapping[str, Tensor], images: Sequence[Tensor]
 ) -> dict[str, Tensor]:
     """Return which share each loss has in the gradient that SR gets, by its column in loss.csv.
 
     The share of a loss is ‖λ ∂L/∂SR‖₂ over the sum of these norms of all losses, λ being its
-    weight. `found`: as `losses` returns them; `sr`: what they were computed of.
+    weight. `found`: as `losses` returns them; `images`: what they were computed of, SR and what
+    the network made beside it; the gradient is then that of all together.
     """
-    slopes = [
-        torch.autograd.grad(told.weight * found[told.name], sr, retain_graph=True)[0]
-        for told in objective.losses
-    ]
-    norms = torch.stack([torch.linalg.vector_norm(slope.detach().float()) for slope in slopes])
+    norms = torch.stack(
+        [_slope(told.weight * found[told.name], images) for told in objective.losses]
+    )
     shares = norms / norms.sum().clamp_min(torch.finfo(norms.dtype).tiny)
     return {
         share_column(told.name): share for told, share in zip(objective.losses, shares, strict=True)
     }
+
+
+def _slope(loss: Tensor, images: Sequence[Tensor]) -> Tensor:
+    """Return the norm of a loss's gradient by images, of which it need not look at all."""
+    slopes = torch.autograd.grad(loss, images, retain_graph=True, allow_unused=True)
+    seen = [slope.detach().float().flatten() for slope in slopes if slope is not None]
+    return torch.linalg.vector_norm(torch.cat(seen))
 
 
 def mean_values(fabric: Fabric, losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -38,7 +38,8 @@ PARTS = ("model", "optimiser", "critic", "critic_optimiser", "average", "best")
 STATE, LOSSES, VALIDATIONS = "state.json", "losses.csv", "validations.csv"
 VALIDATION_COLUMNS = ["step", "phase", "psnr_db"]
 _NAME = re.compile(r"step-(\d{8,18})")
-_ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it holds of each weight
+# What an optimiser holds of each weight.
+_KEPT = {torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"}, torch.optim.SGD: {"momentum_buffer"}}
 
 
 @dataclass
@@ -231,7 +232,7 @@ def _fix(path: Path) -> str:
 
 
 def _tensors(part: Part) -> dict[str, Tensor]:
-    """Return a part's state as named tensors; of an optimiser, what Adam holds of each weight."""
+    """Return a part's state as named tensors; of an optimiser, what it holds of each weight."""
     if isinstance(part, nn.Module):
         return part.state_dict()
     state = part.state_dict()["state"]
@@ -240,15 +241,16 @@ def _tensors(part: Part) -> dict[str, Tensor]:
 
 def _unflatten(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    kept = _KEPT[type(optimiser)]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition(".")
         state.setdefault(int(number), {})[key] = value
     for index, values in state.items():
-        if not 0 <= index < len(weights) or values.keys() != _ADAM:
+        if not 0 <= index < len(weights) or values.keys() != kept:
             raise ValueError(f"no state of weight {index}")
-        if any(values[key].shape != weights[index].shape for key in _ADAM - {"step"}):
+        if any(values[key].shape != weights[index].shape for key in kept - {"step"}):
             raise ValueError(f"not of the shape of weight {index}")
-        if values["step"].numel() != 1:
+        if "step" in kept and values["step"].numel() != 1:
             raise ValueError(f"not the steps of weight {index}")
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

@@ -31,6 +31,7 @@ from srntt_pipeline.training.objective import (
     losses,
     mean_values,
 )
+from srntt_pipeline.training.optimisers import make_optimiser, set_rate
 from srntt_pipeline.training.products import write_results
 from srntt_pipeline.training.state import Part, Progress, Row, load_state, save_state
 from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
@@ -38,6 +39,7 @@ from srntt_pipeline.training.validation import bicubic_psnr, mean_psnr
 log = logging.getLogger(__name__)
 
 _CRITIC_LEARNS = 50  # steps of a phase after which a critic has a slope to speak of
+SR = "sr"  # what a network that makes several images calls that which is kept
 _IDLE = 0.01  # of the gradient: a loss below this share changes next to nothing
 _SCALE_PAIRS = 16  # pairs over which the deviation of swapped maps is taken
 
@@ -94,12 +96,9 @@ class Trainer:
             network.get_submodule(allowed.part).load_state_dict(given.state_dict())
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        adam = torch.optim.Adam(
-            network.parameters(), params.learning_rate, betas=(params.beta1, 0.999)
-        )
         self.network: nn.Module = network
         self.best = copy.deepcopy(network).requires_grad_(False)  # as it was best validated
-        self.model, self.optimiser = fabric.setup(network, adam)
+        self.model, self.optimiser = fabric.setup(network, make_optimiser(network, params))
         for name in {phase.forward for phase in job.phases} - {"forward"}:
             self.model.mark_forward_method(name)
         self.parts: dict[str, Part] = {
@@ -152,9 +151,11 @@ class Trainer:
             started = time.perf_counter()
             number = state.step + 1
             self._set_rate(self.job.rate(number))
-            asked = self.job.step_in_phase(number) in (1, _CRITIC_LEARNS)
+            before = self.job.step_in_phase(number) - 1
+            asked = before + 1 in (1, _CRITIC_LEARNS)
             try:
-                values = self.step(phase, batch, shares=asked or number % LOSS_EVERY == 0)
+                shares = asked or number % LOSS_EVERY == 0
+                values = self.step(phase, batch, shares=shares, before=before)
             except Diverged as error:
                 raise Diverged(f"{phase.name}, step {number}: {error}") from None
             self.seconds += time.perf_counter() - started
@@ -201,7 +202,7 @@ class Trainer:
             critics = [phase.objective.critic for phase in phases if phase.objective.critic]
             made = step_batches(
                 self.job.sources.training, self.params, range(start_of_group, stop), inputs,
-                critics[-1].steps if critics else 0, self.job.sources.references, self.job.phases,
+                critics[-1].mixes if critics else 0, self.job.sources.references, self.job.phases,
                 fabric.global_rank, fabric.world_size, self.loader_workers,
             )  # fmt: skip
             loader: Any = fabric.setup_dataloaders(made, use_distributed_sampler=False)
@@ -215,27 +216,30 @@ class Trainer:
             start_of_group = stop
 
     def step(
-        self, phase: Phase, batch: dict[str, Tensor], *, shares: bool = False
+        self, phase: Phase, batch: dict[str, Tensor], *, shares: bool = False, before: int = 0
     ) -> dict[str, float]:
         """Make one step; return its losses, and with `shares` their shares of the gradient.
 
-        Raises Diverged before a step that would spoil weights.
+        `before`: how many steps of the phase are made. Raises Diverged before a step that would
+        spoil weights.
         """
         if phase.inputs == "maps" and "weight" not in batch:
             batch = {**batch, **self._truth(batch["hr"])}
         for name in phase.frozen:
             self.network.get_submodule(name).eval()  # batch norm would go on learning
         made = self._restore(self.model, phase, batch)
-        sr = made.view_as(made)  # what Fabric returned itself asks for `fabric.backward`
+        # Views: what Fabric returned itself asks for `fabric.backward`.
+        others = {name: image.view_as(image) for name, image in made.items()}
+        sr = others.pop(SR)
         values: dict[str, float] = {}
         judge = None
         if self.critic and phase.objective.critic:
             values = self.critic.step(sr, batch)
             judge = self.critic.judge
-        found = losses(phase.objective, sr, batch, self.job.features, judge)
+        found = losses(phase.objective, sr, batch, self.job.features, judge, others, before)
         told = found
         if shares and len(phase.objective.losses) > 1:
-            told = {**found, **gradient_shares(phase.objective, found, sr)}
+            told = {**found, **gradient_shares(phase.objective, found, [sr, *others.values()])}
         values |= mean_values(self.fabric, told)
         assert_finite(values)
         self.optimiser.zero_grad(set_to_none=True)
@@ -264,19 +268,20 @@ class Trainer:
     def _set_rate(self, rate: float) -> None:
         """Set the learning rate of the network's steps and the critic's."""
         optimisers = [self.optimiser, *([self.critic.optimiser] if self.critic else [])]
-        for group in (group for one in optimisers for group in one.param_groups):
-            group["lr"] = rate
+        set_rate(optimisers, rate)
 
-    def _restore(self, model: Any, phase: Phase, batch: dict[str, Tensor]) -> Tensor:
-        """Return SR of a batch, as the phase feeds the network."""
+    def _restore(self, model: Any, phase: Phase, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return SR of a batch, as the phase feeds the network, and what else that makes."""
         forward = model if phase.forward == "forward" else getattr(model, phase.forward)
         if phase.inputs == "maps":
-            sr: Tensor = forward(batch["lr"], {k: batch[k] for k in LAYERS}, batch["weight"])
+            made = forward(batch["lr"], {k: batch[k] for k in LAYERS}, batch["weight"])
         elif phase.inputs == "images":
-            sr = forward(batch["lr"], [batch["refs"]])
+            made = forward(batch["lr"], [batch["refs"]])
+        elif phase.scales and "hr" in batch:
+            made = forward(batch["lr"], batch["hr"].shape[-1] // batch["lr"].shape[-1])
         else:
-            sr = forward(batch["lr"])
-        return sr
+            made = forward(batch["lr"])
+        return {SR: made} if isinstance(made, Tensor) else dict(made)
 
     def validate(self, phase: Phase, show: Any = None) -> float:
         """Return the mean PSNR over the validation pairs, dB: RGB, no border, values clipped.
@@ -289,7 +294,7 @@ class Trainer:
             self.job.sources.validation,
             phase.inputs,
             self.job.sources.references,
-            lambda batch: self._restore(model, phase, batch),
+            lambda batch: self._restore(model, phase, batch)[SR],
             show,
         )
         model.train()

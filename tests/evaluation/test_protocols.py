@@ -9,7 +9,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from srntt_pipeline.degradation import bicubic, kernel_of, make_hr, make_lr
+from srntt_pipeline.degradation import Making, bicubic, kernel_of, make_hr, make_lr
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.paths import image_path
 from srntt_pipeline.evaluation.protocols import (
@@ -224,6 +224,15 @@ def test_lr_and_bicubic_are_made_by_the_kernel_of_the_protocol(shared):
         apart = np.abs(ours.astype(int) - matlabs)
         assert apart[8:-8, 8:-8].max() <= 4
         assert apart.max() > 0
+
+
+def test_lanczos_makes_lr_alone(shared):
+    photo = np.asarray(Image.open(shared / "data" / "urban100" / "img_012.png").convert("RGB"))
+    hr, making = photo[:160, :200], Making("pillow-lanczos", 4)
+    lr = make_lr(hr, making)
+    assert np.array_equal(lr, Image.fromarray(hr).resize((50, 40), Image.Resampling.LANCZOS))
+    assert kernel_of(lr, hr) == "pillow-lanczos"
+    assert np.array_equal(bicubic(lr, making), bicubic(lr, Making("pillow", 4)))
 
 
 @EACH_PROTOCOL

@@ -14,6 +14,7 @@ from tensorlayer import Layers, save
 from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.import_weights import import_weights
+from srntt_pipeline.importing import IMPORTERS
 from srntt_pipeline.methods import Scene
 from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.swaps.encoder import vgg19
@@ -147,7 +148,7 @@ def test_files_that_do_not_fit_are_named(released: Released, tmp_path: Path) -> 
     told = one_line("srntt", [released.transfer], out, **encoder)
     assert told == "srntt is imported from UPSCALE.npz SRNTT.npz, in that order"
     assert "name it with --encoder-weights" in one_line("srntt", [released.upscale] * 2, out)
-    assert "known: sisr, srntt" in one_line("srcnn", [path], out)
+    assert f"known: {', '.join(IMPORTERS)}" in one_line("esdr", [path], out)
     assert "takes no swapped maps" in one_line("sisr", [path], out, **encoder)
     assert not out.exists()
 

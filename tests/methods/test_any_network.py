@@ -34,7 +34,19 @@ def run(files, checkpoint, *refs, **options):
 
 @pytest.mark.parametrize(
     ("model", "sizes"),
-    [("sisr", {"channels": 4, "blocks": 1}), ("edsr", {"channels": 8, "blocks": 2})],
+    [
+        ("sisr", {"channels": 4, "blocks": 1}),
+        ("edsr", {"channels": 8, "blocks": 2}),
+        ("srcnn", {"kernels": (3, 1, 3), "channels": (4, 3)}),
+        ("scn", {"features": 5, "codes": 6}),
+        ("lapsrn", {"channels": 4, "blocks": 1}),
+        ("drcn", {"channels": 4, "depth": 2}),
+        ("mdsr", {"channels": 4, "blocks": 1}),
+        ("enet", {"channels": 4, "blocks": 1, "architecture": "released"}),
+        ("enet-e", {"channels": 4, "blocks": 1}),
+        ("srresnet", {"channels": 4, "blocks": 1}),
+        ("srgan", {"channels": 4, "blocks": 1, "architecture": "released"}),
+    ],
 )
 def test_a_network_without_references_gives_what_it_gives(files, model, sizes):
     checkpoint = save_as(files / "model" / f"{model}.safetensors", model, sizes)

@@ -3,32 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from naive_networks import convolved, shuffled
 
 from srntt_pipeline.models import build_model, entry
 
 MEAN = (0.4488, 0.4371, 0.4040)
-
-
-def convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Convolve [C, h, w] by [D, C, 3, 3], zeros around."""
-    _, height, width = x.shape
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
-    out = np.zeros((len(weight), height, width))
-    for row in range(height):
-        for column in range(width):
-            window = padded[:, row : row + 3, column : column + 3]
-            for channel in range(len(weight)):
-                out[channel, row, column] = (window * weight[channel]).sum() + bias[channel]
-    return out
-
-
-def shuffled(x: np.ndarray) -> np.ndarray:
-    """[4C, h, w] to [C, 2h, 2w]: channel 4c + 2i + j to rows i, i+2, … and columns j, j+2, …"""
-    out = np.zeros((len(x) // 4, 2 * x.shape[1], 2 * x.shape[2]))
-    for number, values in enumerate(x):
-        channel, place = divmod(number, 4)
-        out[channel, place // 2 :: 2, place % 2 :: 2] = values
-    return out
 
 
 @pytest.mark.parametrize("res_scale", [1.0, 0.1])

@@ -21,6 +21,7 @@ from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.features import INDEX, LossFeatures, load_features
 from srntt_pipeline.training.losses import (
     adversarial_loss,
+    charbonnier_loss,
     critic_loss,
     perceptual_loss,
     reconstruction_loss,
@@ -60,6 +61,12 @@ def test_reconstruction(batch: Batch) -> None:
     mse = reconstruction_loss(batch["sr"], batch["hr"], "mse")
     assert float(l1) == pytest.approx(np.abs(sr - hr).mean(), rel=1e-5)
     assert float(mse) == pytest.approx(((sr - hr) ** 2).mean(), rel=1e-5)
+
+
+def test_charbonnier(batch: Batch) -> None:
+    sr, hr = (batch[name].double().numpy() for name in ("sr", "hr"))
+    expected = np.sqrt((sr - hr) ** 2 + 0.01**2).mean()
+    assert float(charbonnier_loss(batch["sr"], batch["hr"], 0.01)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("layer", ["relu5_1", "relu2_1"])

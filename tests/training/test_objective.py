@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from skimage.color import rgb2ycbcr
 from torch import Tensor
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import LAYERS
 from srntt_pipeline.models import build_model
-from srntt_pipeline.recipes import Loss, Objective, Phase, share_column
+from srntt_pipeline.recipes import Loss, Objective, Phase, reconstruction, share_column
 from srntt_pipeline.recipes.edsr import EdsrRecipe
 from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.dataset import SwappedPairs
@@ -26,7 +27,7 @@ from srntt_pipeline.training.data import Patches
 from srntt_pipeline.training.features import load_features
 from srntt_pipeline.training.job import make_job
 from srntt_pipeline.training.loop import train
-from srntt_pipeline.training.objective import gradient_shares, losses
+from srntt_pipeline.training.objective import LOSSES, Context, gradient_shares, losses
 
 CPU = torch.device("cpu")
 PARAMS = SrnttRecipe(
@@ -77,7 +78,7 @@ def test_shares_are_norms_of_gradients(folder: Path, batch: dict[str, Tensor]) -
     sr = batch["sr"].clone().requires_grad_()
     objective = Objective(tuple(told.values()))
     found = losses(objective, sr, batch, features, None)
-    shares = gradient_shares(objective, found, sr)
+    shares = gradient_shares(objective, found, [sr])
     assert list(shares) == [share_column(name) for name in told]
     for name, norm in norms.items():
         assert float(shares[share_column(name)]) == pytest.approx(
@@ -120,6 +121,47 @@ def test_each_loss_moves_the_network_in_the_default_form(folder: Path, tmp_path:
     for part in parts[:2]:
         assert float((weights[""] - weights[part]).norm()) > 0.02 * whole, part
     assert not torch.equal(weights[""], weights["adversarial_weight"])
+
+
+# What a loss compares
+
+
+def test_luma_within_a_border(batch: dict[str, Tensor]) -> None:
+    sr, hr = batch["sr"], batch["hr"]
+    told = reconstruction("mse", channel="luma", border=3)
+    found = losses(Objective((told,)), sr, {"hr": hr}, None, None)
+    y = [
+        rgb2ycbcr(image[0].permute(1, 2, 0).double().numpy())[3:-3, 3:-3, 0] / 255
+        for image in (sr, hr)
+    ]
+    # Losses are of [-1, 1].
+    assert float(found["loss"]) == pytest.approx(4 * np.mean((y[0] - y[1]) ** 2), rel=1e-5)
+
+
+def test_losses_see_what_the_network_made_beside_sr(
+    batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_step(context: Context, told: Loss) -> Tensor:
+        return context.others["first"].mean() * context.step
+
+    monkeypatch.setitem(LOSSES, "of step", of_step)
+    sr, first = (batch["sr"].clone().requires_grad_() for _ in range(2))
+    objective = Objective((reconstruction("mse"), Loss("of step", 0.5)))
+    found = losses(objective, sr, {"hr": batch["hr"]}, None, None, {"first": first}, 3)
+    expected = 3 * (2 * first.detach() - 1).mean()
+    assert float(found["of step"]) == pytest.approx(float(expected))
+    shares = gradient_shares(objective, found, [sr, first])
+    slope = 4 * (sr.detach() - batch["hr"]) * 2 / sr.numel()
+    norms = float(slope.norm()), 0.5 * 3 * 2 / first.numel() ** 0.5
+    assert [float(share) for share in shares.values()] == pytest.approx(
+        [norm / sum(norms) for norm in norms], rel=1e-4
+    )
+
+
+def test_steps_are_counted_within_their_phase(folder: Path) -> None:
+    job = make_job(PARAMS, folder, folder / "swaps", CPU)
+    assert [phase.stop for phase in job.phases if phase.stop] == [1, 1, 3]
+    assert [job.step_in_phase(step) for step in (1, 2, 3)] == [1, 1, 2]
 
 
 # Learning rates

@@ -206,7 +206,7 @@ def test_a_network_learns_from_raw_references(
 
 
 def test_an_unknown_recipe_is_told_with_those_known() -> None:
-    with pytest.raises(InputError, match=r"^esdr: no such recipe; known: edsr, sisr, srntt$"):
+    with pytest.raises(InputError, match=f"^esdr: no such recipe; known: {', '.join(RECIPES)}$"):
         get_recipe("esdr")
     assert get_recipe("edsr") is EdsrRecipe
 

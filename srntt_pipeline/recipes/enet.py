@@ -1,0 +1,104 @@
+"""ENet: squared error (E), or VGG19's maps, texture and a critic (PAT) (ICCV 2017, section 4)."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from srntt_pipeline.recipes.adversarial import (
+    RECONSTRUCTION,
+    AdversarialOptions,
+    Weight,
+)
+from srntt_pipeline.recipes.recipe import (
+    Loss,
+    Objective,
+    Phase,
+    Recipe,
+    check_memory,
+    recipe,
+    reconstruction,
+)
+from srntt_pipeline.sections import Steps
+from srntt_pipeline.variants import Architecture
+
+_NAMES = {"pat": "enet", "e": "enet-e"}
+_PERCEPTUAL = ("pool2", "pool5")
+_TEXTURE = ("relu1_1", "relu2_1", "relu3_1")
+_STAGES = 5  # of the critic (Table 2)
+
+
+@recipe("enet")
+class EnetRecipe(AdversarialOptions, Recipe):
+    """`train.enet`: ENet-PAT or ENet-E, which take no references (Sajjadi et al., ICCV 2017)."""
+
+    counted = (*Recipe.counted, "pretraining_steps")
+
+    variant: Literal["pat", "e"] = Field(
+        "pat",
+        description="`pat`: perceptual, adversarial and texture loss, which the paper's tables "
+        "have; `e`: mean squared error.",
+    )
+    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    blocks: int = Field(10, ge=0, le=256, description="Residual blocks.")
+    architecture: Architecture = Field(
+        "paper",
+        description="Which LR↑ the output is added to: `paper`, bicubic, or `released`, that of "
+        "TensorFlow 1, which the published weights need.",
+    )
+    perceptual_weights: tuple[Weight, Weight] = Field(
+        (0.2, 0.02),
+        description="Weights of the perceptual loss on VGG19's pool2 and pool5; 0 leaves a layer "
+        "out, which the encoder's weights need not reach then.",
+    )
+    texture_weights: tuple[Weight, Weight, Weight] = Field(
+        (3e-7, 1e-6, 1e-6),
+        description="Weights of the texture loss on relu1_1, relu2_1, relu3_1; zeros: none.",
+    )
+    texture_patch: int = Field(
+        16, ge=1, le=4096, description="Side of the patches whose textures are compared, positions."
+    )
+    adversarial_weight: Weight = Field(2.0, description="Weight of the adversarial loss.")
+    critic_channels: int = Field(
+        32,
+        ge=1,
+        le=256,
+        description="Channels of the critic's first convolution, doubled four times.",
+    )
+    steps: Steps = Field(300_000, description="Steps on all losses.")
+    batch_size: int = Field(64, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    patch_px: int = Field(
+        128, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (128: LR 32)."
+    )
+    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "EnetRecipe":
+        check_memory(self, self.channels, self.blocks)
+        return self
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return `enet`, or `enet-e`, and its sizes."""
+        sizes = self.model_dump(include={"channels", "blocks", "architecture"})
+        return _NAMES[self.variant], sizes
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return the one phase of ENet-E; of ENet-PAT those on the squared error and all losses."""
+        if self.variant == "e":
+            objective = Objective((reconstruction("mse"),))
+            return (Phase(RECONSTRUCTION, self.steps, "lr", objective),)
+        others = (
+            _weighed("perceptual", _PERCEPTUAL, self.perceptual_weights),
+            _weighed("texture", _TEXTURE, self.texture_weights, patch=self.texture_patch),
+        )
+        return self.adversarial_phases(
+            others, self.steps, stages=_STAGES, batch_norm=False, started=started
+        )
+
+
+def _weighed(
+    name: str, layers: tuple[str, ...], weights: tuple[float, ...], **options: Any
+) -> Loss:
+    """Return a loss on the layers whose weights are not 0; of weight 0 itself where none is."""
+    kept = [(layer, weight) for layer, weight in zip(layers, weights, strict=True) if weight]
+    told = {"form": "enet", "layer_weights": tuple(weight for _, weight in kept), **options}
+    return Loss(name, 1.0 if kept else 0.0, tuple(layer for layer, _ in kept), told)

@@ -1,0 +1,135 @@
+"""SRResNet: squared error; SRGAN: then VGG19's maps and a critic (CVPR 2017, sections 2.2, 3.2)."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from srntt_pipeline.recipes.adversarial import (
+    RECONSTRUCTION,
+    AdversarialOptions,
+    Layer,
+    Weight,
+)
+from srntt_pipeline.recipes.recipe import (
+    Loss,
+    Objective,
+    Phase,
+    Recipe,
+    Share,
+    Start,
+    check_memory,
+    recipe,
+    reconstruction,
+)
+from srntt_pipeline.sections import Section, Steps
+from srntt_pipeline.variants import Architecture
+
+_STAGES = 4  # of the critic (Figure 4)
+
+
+class ResNetOptions(Section):
+    """The network's sizes, and what both are trained on."""
+
+    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    blocks: int = Field(16, ge=0, le=256, description="Residual blocks.")
+    architecture: Architecture = Field(
+        "paper",
+        description="How layers are built: `paper`, 9×9 convolutions at both ends and PReLU, or "
+        "`released`, as in the implementation that SRNTT names: 3×3, 1×1 and ReLU.",
+    )
+    tanh: bool = Field(True, description="Bound the image by tanh.")
+    bicubic_skip: bool = Field(
+        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+    )
+    batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    patch_px: int = Field(
+        96, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (96: LR 24)."
+    )
+    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the network's sizes."""
+        names = {"channels", "blocks", "architecture", "tanh", "bicubic_skip"}
+        return self.model_dump(include=names)
+
+
+@recipe("srresnet")
+class SrresnetRecipe(ResNetOptions, Recipe):
+    """`train.srresnet`: SRResNet, which takes no references (Ledig et al., CVPR 2017)."""
+
+    steps: Steps = Field(1_000_000, description="Steps.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "SrresnetRecipe":
+        check_memory(self, self.channels, self.blocks)
+        return self
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return `srresnet` and its sizes."""
+        return "srresnet", self.sizes()
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return its one phase."""
+        objective = Objective((reconstruction("mse"),))
+        return (Phase(RECONSTRUCTION, self.steps, "lr", objective),)
+
+
+@recipe("srgan")
+class SrganRecipe(ResNetOptions, AdversarialOptions, Recipe):
+    """`train.srgan`: SRGAN, SRResNet against a critic (Ledig et al., CVPR 2017).
+
+    The implementation that SRNTT names has other weights: reconstruction_weight 1, and
+    perceptual_weight 2e-6 on perceptual_layer pool4.
+    """
+
+    counted = (*Recipe.counted, "pretraining_steps")
+
+    perceptual_layer: Layer = Field(
+        "relu5_4",
+        description="VGG19 layer of the perceptual loss; the encoder's weights must reach it.",
+    )
+    perceptual_weight: Weight = Field(
+        0.006, description="Weight of the mean squared difference of maps as large as Caffe's."
+    )
+    adversarial_weight: Weight = Field(1e-3, description="Weight of the adversarial loss.")
+    critic_channels: int = Field(
+        64,
+        ge=1,
+        le=256,
+        description="Channels of the critic's first convolution, doubled three times.",
+    )
+    pretraining_steps: Steps = Field(
+        1_000_000,
+        description="Steps on the mean squared error alone, before `steps` on all losses; none "
+        "with --content.",
+    )
+    steps: Steps = Field(200_000, description="Steps on all losses.")
+    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+        "drops", description="How the learning rate goes on; the paper's drops in the last half."
+    )
+    rate_drops: tuple[Share, ...] = Field(
+        (11 / 12,),
+        description="With `drops`, after which shares of all steps the rate drops (11/12: after "
+        "1.1 million steps).",
+    )
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "SrganRecipe":
+        check_memory(self, self.channels, self.blocks)
+        return self
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return `srgan` and its sizes."""
+        return "srgan", self.sizes()
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return the phases on the squared error and on all losses; `started`: the second alone."""
+        form = {"form": "released"}
+        perceptual = Loss("perceptual", self.perceptual_weight, (self.perceptual_layer,), form)
+        return self.adversarial_phases(
+            (perceptual,), self.steps, stages=_STAGES, batch_norm=True, started=started
+        )
+
+    def start(self) -> Start:
+        """Return that the network may be a trained `srresnet`."""
+        return Start("srresnet", "content", self.sizes())
