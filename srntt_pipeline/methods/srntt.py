@@ -153,7 +153,11 @@ def sisr_of(variant: Variant) -> Variant | None:
     The paper's row SRNTT-ℓ2 (SISR) equals Table 2's SRNTT-ℓ2 at LR: it is one network.
     """
     for other in VARIANTS.values():
-        same = dataclasses.replace(variant, name=other.name, method=other.method, references="lr")
+        # Steps on the maps of HR are of training: trained with LR as reference there are none.
+        same = dataclasses.replace(
+            variant, name=other.name, method=other.method, references="lr",
+            truth_share=other.truth_share,
+        )  # fmt: skip
         if variant.references != "lr" and same == other:
             return other
     return None
