@@ -25,7 +25,7 @@ faults: install
 
 # Hot paths against what one would use otherwise, and the builder's memory: ten minutes or so.
 bench: install
-	@for name in counts correspondence swap precompute loader train memory; do \
+	@for name in counts correspondence swap precompute loader train networks memory; do \
 	  $(RUN) OMP_NUM_THREADS=1 python benchmarks/$$name.py 2>/dev/null || exit 1; done
 
 lint: install

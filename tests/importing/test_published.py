@@ -33,21 +33,27 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((one[inner] - other[inner]) ** 2)))
 
 
-@pytest.mark.parametrize("method", FILES)
+EACH = [
+    pytest.param(method, name, psnr, id=f"{method}-{name}")
+    for method, values in WANTED.items()
+    for name, psnr in zip(IMAGES, values, strict=False)
+]
+
+
+@pytest.mark.parametrize(("method", "name", "wanted"), EACH)
 def test_published_weights_make_the_published_images(
-    shared: Path, tmp_path: Path, method: str
+    shared: Path, tmp_path: Path, method: str, name: str, wanted: float
 ) -> None:
-    files = [shared / "weights" / "published" / name for name in FILES[method]]
+    files = [shared / "weights" / "published" / file for file in FILES[method]]
     model = load_checkpoint(import_weights(method, files, tmp_path)).model
-    for name, wanted in zip(IMAGES, WANTED[method], strict=False):
-        lr, hr = (
-            np.asarray(Image.open(shared / "data" / folder / f"{name}.png").convert("RGB"))
-            for folder in ("urban100_lr_x4", "urban100")
-        )
-        with torch.inference_mode():
-            sr = model(to_tensor(lr)[None])[0]
-        y = (255 * luma(torch.stack([sr, to_tensor(hr)]))[:, 0]).clamp(0, 255).round().numpy()
-        assert psnr(*y) == pytest.approx(wanted, abs=TOLERANCE[method]), name
-        # As the pipeline measures it: of an image of 8 bits, whose colours are clipped.
-        measured = PROTOCOL.measure(hr, to_image(sr))[0]
-        assert measured == pytest.approx(wanted, abs=max(0.01, TOLERANCE[method])), name
+    lr, hr = (
+        np.asarray(Image.open(shared / "data" / folder / f"{name}.png").convert("RGB"))
+        for folder in ("urban100_lr_x4", "urban100")
+    )
+    with torch.inference_mode():
+        sr = model(to_tensor(lr)[None])[0]
+    y = (255 * luma(torch.stack([sr, to_tensor(hr)]))[:, 0]).clamp(0, 255).round().numpy()
+    assert psnr(*y) == pytest.approx(wanted, abs=TOLERANCE[method])
+    # As the pipeline measures it: of an image of 8 bits, whose colours are clipped.
+    measured = PROTOCOL.measure(hr, to_image(sr))[0]
+    assert measured == pytest.approx(wanted, abs=max(0.01, TOLERANCE[method]))
