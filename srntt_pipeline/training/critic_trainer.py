@@ -20,7 +20,9 @@ class CriticTrainer:
     """The critic with its optimiser, in float32 whatever the network is in."""
 
     def __init__(self, fabric: Fabric, plan: CriticPlan, params: Recipe) -> None:
-        critic: nn.Module = Critic(params.patch_px, plan.channels, plan.stages, plan.batch_norm)
+        critic: nn.Module = Critic(
+            params.patch_px, plan.channels, plan.stages, plan.batch_norm, plan.kind == "standard"
+        )
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             critic = nn.SyncBatchNorm.convert_sync_batchnorm(critic)
         self.critic = fabric.to_device(critic)

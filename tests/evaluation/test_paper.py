@@ -4,6 +4,7 @@ from collections import defaultdict
 import pytest
 
 from srntt_pipeline.evaluation.paper import PaperNumber, canonical_dataset, paper_number
+from srntt_pipeline.models import entry
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,12 @@ def test_every_row_of_the_papers_tables_is_found(shared):
 )
 def test_names_of_the_papers_data_sets_are_spelt_as_there(name, canonical):
     assert canonical_dataset(name) == canonical
+
+
+def test_networks_without_references_fill_rows_of_table_1():
+    networks = {name: entry(name).row for name in ("drcn", "enet", "lapsrn", "mdsr", "scn")}
+    networks |= {name: entry(name).row for name in ("srcnn", "srgan")}
+    for row in networks.values():
+        assert paper_number("CUFED5", row, "none", 5) is not None, row
+    assert paper_number("CUFED5", entry("mdsr").row, "none", 5) == PaperNumber(25.93, 0.777)
+    assert paper_number("CUFED5", entry("enet-e").row, "none", 5) is None

@@ -170,6 +170,18 @@ def test_parts_of_a_batch_are_normed_alone() -> None:
     torch.testing.assert_close(together, torch.cat([critic(one), critic(other)]))
 
 
+def test_values_keep_their_size_in_a_standard_critic() -> None:
+    images = 2 * torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 1
+    spreads = {}
+    for kaiming in (False, True):
+        torch.manual_seed(0)
+        critic = Critic(64, 16, kaiming=kaiming)
+        with torch.no_grad():
+            spreads[kaiming] = float(critic.head[0](critic.features(images).flatten(1)).std())
+    assert 0.2 < spreads[True] < 2
+    assert spreads[False] < 0.05
+
+
 def test_a_gradient_penalty_takes_no_batch_norm() -> None:
     with pytest.raises(ValueError, match="no batch norm"):
         CriticPlan(2, 1, 10, batch_norm=True)
@@ -187,7 +199,7 @@ def test_a_plain_loop_gives_the_same(folder: Path, tmp_path: Path) -> None:
     features = load_features(None, "random", ["relu2_1"], CPU)
     torch.manual_seed(SRGAN.seed)
     model = build_model("srgan", {"channels": 4, "blocks": 1})
-    critic = Critic(32, 2, 4, batch_norm=True)
+    critic = Critic(32, 2, 4, batch_norm=True, kaiming=True)
     adams = [torch.optim.Adam(m.parameters(), 1e-3, (0.9, 0.999)) for m in (model, critic)]
     found = rows(tmp_path)
     assert [row["phase"] for row in found] == ["reconstruction"] * 2 + ["adversarial"] * 3
