@@ -218,17 +218,24 @@ def losses(
 
 
 def gradient_shares(
-    objective: Objective, found: Mapping[str, Tensor], images: Sequence[Tensor]
+    objective: Objective,
+    found: Mapping[str, Tensor],
+    images: Sequence[Tensor],
+    fabric: Fabric | None = None,
 ) -> dict[str, Tensor]:
     """Return which share each loss has in the gradient that SR gets, by its column in loss.csv.
 
     The share of a loss is ‖λ ∂L/∂SR‖₂ over the sum of these norms of all losses, λ being its
     weight. `found`: as `losses` returns them; `images`: what they were computed of, SR and what
-    the network made beside it; the gradient is then that of all together.
+    the network made beside it; the gradient is then that of all together. `fabric`: of the
+    processes that share the batch, whose gradients are taken together.
     """
-    norms = torch.stack(
-        [_slope(told.weight * found[told.name], images) for told in objective.losses]
+    squares = torch.stack(
+        [_slope(told.weight * found[told.name], images).square() for told in objective.losses]
     )
+    if fabric and fabric.world_size > 1:
+        squares = fabric.all_reduce(squares, reduce_op="mean")  # type: ignore[assignment]
+    norms = squares.sqrt()
     shares = norms / norms.sum().clamp_min(torch.finfo(norms.dtype).tiny)
     return {
         share_column(told.name): share for told, share in zip(objective.losses, shares, strict=True)

@@ -239,7 +239,8 @@ class Trainer:
         found = losses(phase.objective, sr, batch, self.job.features, judge, others, before)
         told = found
         if shares and len(phase.objective.losses) > 1:
-            told = {**found, **gradient_shares(phase.objective, found, [sr, *others.values()])}
+            images = [sr, *others.values()]
+            told = {**found, **gradient_shares(phase.objective, found, images, self.fabric)}
         values |= mean_values(self.fabric, told)
         assert_finite(values)
         self.optimiser.zero_grad(set_to_none=True)

@@ -76,11 +76,11 @@ def test_it_outlives_a_stop(
     for stop in (5, 2, 9):  # after a state with the best in it, or before; then to the end
         left = [stop]
 
-        def stopped(*arguments: Any, left: list[int] = left) -> Any:
+        def stopped(*arguments: Any, left: list[int] = left, **options: Any) -> Any:
             left[0] -= 1
             if left[0] < 0:
                 raise KeyboardInterrupt
-            return step(*arguments)
+            return step(*arguments, **options)
 
         monkeypatch.setattr(Trainer, "step", stopped)
         if stop < 9:
