@@ -1,4 +1,8 @@
-"""ENet: squared error (E), or VGG19's maps, texture and a critic (PAT) (ICCV 2017, section 4)."""
+"""ENet: squared error (E), or VGG19's maps, texture and a critic (PAT) (ICCV 2017, section 4).
+
+The critic makes its steps in each batch; the paper's lets it pause while it wins, which is not here.
+The weights of the losses were not checked against the paper.
+"""
 
 from typing import Any, Literal
 
