@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.importing.importer import Weights, importer
-from srntt_pipeline.importing.mat import recipe_of
+from srntt_pipeline.importing.importer import Weights, importer, recipe_of
 from srntt_pipeline.importing.state_dict import (
     Entry,
     channels_of,

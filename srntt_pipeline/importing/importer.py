@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
+from srntt_pipeline.errors import InputError
 from srntt_pipeline.recipes import Recipe
+
+R = TypeVar("R", bound=Recipe)
 
 
 @dataclass(frozen=True)
@@ -59,3 +64,11 @@ def importer(
         return read
 
     return add
+
+
+def recipe_of(path: Path, kind: type[R], **sizes: object) -> R:
+    """Return the recipe of a network of these sizes; raise InputError for sizes that it refuses."""
+    try:
+        return kind.model_validate(sizes)
+    except ValidationError:
+        raise InputError(f"{path}: a network of sizes that {kind.recipe} cannot have") from None

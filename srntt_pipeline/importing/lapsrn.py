@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.importing.importer import Weights, importer
-from srntt_pipeline.importing.mat import array_of, contiguous, recipe_of, struct_of
+from srntt_pipeline.importing.importer import Weights, importer, recipe_of
+from srntt_pipeline.importing.mat import array_of, contiguous, struct_of
 from srntt_pipeline.matlab import read_mat
 from srntt_pipeline.recipes.lapsrn import LapsrnRecipe
 

@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.recipes import Recipe
-
-R = TypeVar("R", bound=Recipe)
 
 
 def array_of(path: Path, content: Any, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -48,14 +44,6 @@ def square_side(path: Path, name: str, count: int) -> int:
     if side**2 != count or side % 2 == 0:
         raise InputError(f"{path}: {name} has kernels of {count} numbers, no odd square")
     return side
-
-
-def recipe_of(path: Path, kind: type[R], **sizes: object) -> R:
-    """Return the recipe of a network of these sizes; raise InputError for sizes that it refuses."""
-    try:
-        return kind.model_validate(sizes)
-    except ValidationError:
-        raise InputError(f"{path}: a network of sizes that {kind.recipe} cannot have") from None
 
 
 def contiguous(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from srntt_pipeline.importing.importer import Weights, importer
-from srntt_pipeline.importing.mat import array_of, contiguous, recipe_of, square_side
+from srntt_pipeline.importing.importer import Weights, importer, recipe_of
+from srntt_pipeline.importing.mat import array_of, contiguous, square_side
 from srntt_pipeline.matlab import read_mat
 from srntt_pipeline.recipes.srcnn import SrcnnRecipe
 

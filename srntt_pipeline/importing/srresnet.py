@@ -6,8 +6,7 @@ Its network is the paper's, with one slope for each PReLU, and gives the image i
 import re
 from pathlib import Path
 
-from srntt_pipeline.importing.importer import Weights, importer
-from srntt_pipeline.importing.mat import recipe_of
+from srntt_pipeline.importing.importer import Weights, importer, recipe_of
 from srntt_pipeline.importing.state_dict import (
     Entry,
     batch_norm,

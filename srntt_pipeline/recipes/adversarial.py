@@ -1,21 +1,22 @@
 """What recipes with a standard critic have in common: squared error first, then all losses."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     CriticPlan,
     Loss,
     Objective,
     Phase,
+    Weight,
     reconstruction,
 )
 from srntt_pipeline.sections import Section, Steps
 
-RECONSTRUCTION, ADVERSARIAL = "reconstruction", "adversarial"
+ADVERSARIAL = "adversarial"
 
-Weight = Annotated[float, Field(ge=0, le=1e6)]
 # Layers of VGG19 that a perceptual loss may compare; `maps.INDEX` has where they are.
 Layer = Literal[
     "relu1_1", "relu2_1", "pool2", "relu3_1", "relu4_1", "pool4", "relu5_1", "relu5_4", "pool5"
@@ -68,7 +69,7 @@ class AdversarialOptions(Section):
         losses = (
             reconstruction("mse", self.reconstruction_weight),
             *others,
-            Loss("adversarial", self.adversarial_weight),
+            Loss(ADVERSARIAL, self.adversarial_weight),
         )
         before = 0 if started else self.pretraining_steps
         alone = Objective((reconstruction("mse"),))

@@ -1,13 +1,15 @@
 """DRCN: the squared error of luma, of each depth's image and of their mean (CVPR 2016, Eq. 11)."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Loss,
     Objective,
     Phase,
+    RateSchedule,
     Share,
     WithMomentum,
     check_memory,
@@ -42,9 +44,7 @@ class DrcnRecipe(WithMomentum):
     learning_rate: float = Field(
         0.01, gt=0, le=1, description="Learning rate, of `sgd` by the gradient as it is."
     )
-    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
-        "drops", description="How the learning rate goes on."
-    )
+    rate_schedule: RateSchedule = Field("drops", description="How the learning rate goes on.")
     rate_drops: tuple[Share, ...] = Field(
         (0.4, 0.6, 0.8), description="With `drops`, after which shares of all steps it drops."
     )
@@ -67,4 +67,4 @@ class DrcnRecipe(WithMomentum):
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
         """Return its one phase. The paper halves squared norms over patches; ours are means."""
         loss = Loss("recursive", self.patch_px**2 / 2, options={"fading_steps": self.fading_steps})
-        return (Phase("reconstruction", self.steps, "lr", Objective((loss,)), forward="several"),)
+        return (Phase(RECONSTRUCTION, self.steps, "lr", Objective((loss,)), forward="several"),)

@@ -1,13 +1,15 @@
 """EDSR-baseline: ℓ1, Adam, patches turned and flipped (Lim et al., CVPRW 2017, section 4)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Objective,
     Phase,
+    RateSchedule,
     Recipe,
     Share,
     check_memory,
@@ -33,7 +35,7 @@ class EdsrRecipe(Recipe):
     patch_px: int = Field(
         192, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (192: LR 48)."
     )
-    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+    rate_schedule: RateSchedule = Field(
         "drops", description="How the learning rate goes on; the paper halves it after 200,000."
     )
     rate_drops: tuple[Share, ...] = Field(
@@ -55,4 +57,4 @@ class EdsrRecipe(Recipe):
 
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
         """Return its one phase."""
-        return (Phase("reconstruction", self.steps, "lr", Objective((reconstruction("l1"),))),)
+        return (Phase(RECONSTRUCTION, self.steps, "lr", Objective((reconstruction("l1"),))),)

@@ -8,16 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from srntt_pipeline.recipes.adversarial import (
-    RECONSTRUCTION,
-    AdversarialOptions,
-    Weight,
-)
+from srntt_pipeline.recipes.adversarial import AdversarialOptions
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Loss,
     Objective,
     Phase,
     Recipe,
+    Weight,
     check_memory,
     recipe,
     reconstruction,

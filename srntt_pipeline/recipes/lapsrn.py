@@ -1,13 +1,15 @@
 """LapSRN: Charbonnier's loss of luma at ×2 and ×4, SGD, scaled, turned and flipped patches."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Loss,
     Objective,
     Phase,
+    RateSchedule,
     Share,
     WithMomentum,
     check_memory,
@@ -39,7 +41,7 @@ class LapsrnRecipe(WithMomentum):
     learning_rate: float = Field(
         1e-5, gt=0, le=1, description="Learning rate, of `sgd` by the gradient as it is."
     )
-    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+    rate_schedule: RateSchedule = Field(
         "drops", description="How the learning rate goes on; the paper halves it, down to 1e-6."
     )
     rate_drops: tuple[Share, ...] = Field(
@@ -73,4 +75,4 @@ class LapsrnRecipe(WithMomentum):
         """
         options = {"channel": "luma", "epsilon": _EPSILON, "levels": {"x2": 0.25}}
         loss = Loss("charbonnier", self.patch_px**2, options=options)
-        return (Phase("reconstruction", self.steps, "lr", Objective((loss,)), forward="several"),)
+        return (Phase(RECONSTRUCTION, self.steps, "lr", Objective((loss,)), forward="several"),)

@@ -1,12 +1,14 @@
 """MDSR: ℓ1, Adam, a scale of ×2, ×3 and ×4 drawn for each batch (CVPRW 2017, section 4)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Objective,
     Phase,
+    RateSchedule,
     Recipe,
     Share,
     check_memory,
@@ -41,7 +43,7 @@ class MdsrRecipe(Recipe):
         multiple_of=4,
         description="HR patch of a pair at ×4, px (192: LR 48); at ×2 and ×3 LR's is as large.",
     )
-    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+    rate_schedule: RateSchedule = Field(
         "drops", description="How the learning rate goes on; the paper halves it four times."
     )
     rate_drops: tuple[Share, ...] = Field(
@@ -67,4 +69,4 @@ class MdsrRecipe(Recipe):
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
         """Return its one phase."""
         objective = Objective((reconstruction("l1"),))
-        return (Phase("reconstruction", self.steps, "lr", objective, scales=self.scales),)
+        return (Phase(RECONSTRUCTION, self.steps, "lr", objective, scales=self.scales),)

@@ -5,7 +5,7 @@ the losses; neither knows a recipe by name.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -17,6 +17,10 @@ from srntt_pipeline.sections import MOST_COUNT, Section, Seed, Steps
 
 Inputs = Literal["lr", "maps", "images"]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
+RateSchedule = Literal["constant", "cosine", "drops"]
+
+RECONSTRUCTION = "reconstruction"  # a loss, and the phase that is on it alone
 
 _MOST_WEIGHTS = 2**28  # of a network: 4 GiB with gradients and what Adam keeps of them
 _MOST_BATCH_BYTES = 4 * 2**30  # one feature map of a batch, of which a network keeps dozens
@@ -45,7 +49,7 @@ def reconstruction(
     options: dict[str, Any] = {"kind": kind}
     if (channel, border) != ("rgb", 0):
         options |= {"channel": channel, "border": border}
-    return Loss("reconstruction", weight, options=options)
+    return Loss(RECONSTRUCTION, weight, options=options)
 
 
 def share_column(loss: str) -> str:
@@ -159,6 +163,11 @@ class Phase:
         return math.floor(step * self.truth_share) > math.floor((step - 1) * self.truth_share)
 
 
+def phase_at(phases: Sequence[Phase], step: int) -> Phase:
+    """Return the phase that step number `step` of a run, from 1 on, is made in."""
+    return next(phase for phase in phases if step <= phase.stop)
+
+
 @dataclass(frozen=True)
 class WantedSwaps:
     """Which swaps a network learns from: `matching` and `references` of their parameters.
@@ -219,7 +228,7 @@ class Recipe(Section):
     learning_rate: float = Field(
         1e-4, gt=0, le=1, description="Adam's learning rate: about how far a weight moves a step."
     )
-    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+    rate_schedule: RateSchedule = Field(
         "constant",
         description="How the learning rate goes on: as it is, down to 0 along half a cosine, or "
         "down at each of `rate_drops`.",

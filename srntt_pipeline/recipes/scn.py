@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Objective,
     Phase,
     Recipe,
@@ -43,4 +44,4 @@ class ScnRecipe(Recipe):
     def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
         """Return its one phase."""
         loss = reconstruction("mse", channel="luma")
-        return (Phase("reconstruction", self.steps, "lr", Objective((loss,))),)
+        return (Phase(RECONSTRUCTION, self.steps, "lr", Objective((loss,))),)

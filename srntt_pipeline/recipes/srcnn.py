@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Objective,
     Phase,
     WithMomentum,
@@ -74,4 +75,4 @@ class SrcnnRecipe(WithMomentum):
         """
         weight = self._valid_px**2 / 8
         loss = reconstruction("mse", weight, channel="luma", border=self._border_px)
-        return (Phase("reconstruction", self.steps, "lr", Objective((loss,))),)
+        return (Phase(RECONSTRUCTION, self.steps, "lr", Objective((loss,))),)

@@ -1,22 +1,20 @@
 """SRResNet: squared error; SRGAN: then VGG19's maps and a critic (CVPR 2017, sections 2.2, 3.2)."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
-from srntt_pipeline.recipes.adversarial import (
-    RECONSTRUCTION,
-    AdversarialOptions,
-    Layer,
-    Weight,
-)
+from srntt_pipeline.recipes.adversarial import AdversarialOptions, Layer
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     Loss,
     Objective,
     Phase,
+    RateSchedule,
     Recipe,
     Share,
     Start,
+    Weight,
     check_memory,
     recipe,
     reconstruction,
@@ -104,7 +102,7 @@ class SrganRecipe(ResNetOptions, AdversarialOptions, Recipe):
         "with --content.",
     )
     steps: Steps = Field(200_000, description="Steps on all losses.")
-    rate_schedule: Literal["constant", "cosine", "drops"] = Field(
+    rate_schedule: RateSchedule = Field(
         "drops", description="How the learning rate goes on; the paper's drops in the last half."
     )
     rate_drops: tuple[Share, ...] = Field(

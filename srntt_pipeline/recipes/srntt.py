@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
     CriticPlan,
     Loss,
     Objective,
@@ -14,6 +15,7 @@ from srntt_pipeline.recipes.recipe import (
     Recipe,
     Start,
     WantedSwaps,
+    Weight,
     check_memory,
     recipe,
     reconstruction,
@@ -27,7 +29,7 @@ from srntt_pipeline.recipes.sisr import (
 from srntt_pipeline.sections import Steps
 from srntt_pipeline.variants import VARIANTS, Variant, VariantName
 
-RECONSTRUCTION, TRANSFER = "reconstruction", "texture transfer"
+TRANSFER = "texture transfer"
 _OF_VARIANT = (
     "reconstruction",
     "perceptual_weight",
@@ -35,8 +37,6 @@ _OF_VARIANT = (
     "adversarial_weight",
     "truth_share",
 )
-
-_Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 @recipe("srntt")
@@ -97,18 +97,18 @@ class SrnttRecipe(ContentOptions, Recipe):
     reconstruction: Literal["l1", "mse"] | None = Field(
         None, description="Reconstruction loss; default: the variant's (l1, with `-l2`: mse)."
     )
-    reconstruction_weight: _Weight = Field(1.0, description="Weight of that loss.")
-    perceptual_weight: _Weight | None = Field(
+    reconstruction_weight: Weight = Field(1.0, description="Weight of that loss.")
+    perceptual_weight: Weight | None = Field(
         None, description="Weight of the perceptual loss; default: the variant's (1e-4 or 0)."
     )
     perceptual_layer: Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"] = Field(
         "relu5_1",
         description="VGG19 layer of the perceptual loss; the encoder's weights must reach it.",
     )
-    texture_weight: _Weight | None = Field(
+    texture_weight: Weight | None = Field(
         None, description="Weight of the texture loss; default: the variant's (1e-4 or 0)."
     )
-    adversarial_weight: _Weight | None = Field(
+    adversarial_weight: Weight | None = Field(
         None, description="Weight of the adversarial loss; default: the variant's (1e-6 or 0)."
     )
     critic_channels: int = Field(
@@ -120,7 +120,7 @@ class SrnttRecipe(ContentOptions, Recipe):
     critic_steps: int = Field(
         1, ge=1, le=1000, description="Steps of the critic for each of the network."
     )
-    gradient_penalty: _Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
+    gradient_penalty: Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
 
     @model_validator(mode="after")
     def _sizes(self) -> "SrnttRecipe":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from srntt_pipeline.models.critic import Critic
 from srntt_pipeline.recipes import CriticPlan, Recipe
 from srntt_pipeline.training.losses import critic_loss, standard_critic_loss
-from srntt_pipeline.training.objective import Diverged, mean_values
+from srntt_pipeline.training.objective import Diverged, mean_values, signed
 
 # A critic of WGAN-GP stays within some hundreds; beyond this it has run away.
 _CRITIC_LIMIT = 1e6
@@ -45,16 +45,15 @@ class CriticTrainer:
 
         `sr`: about [0, 1]. Raises Diverged before a step that would spoil the critic.
         """
-        sr, hr = 2 * sr.detach().float() - 1, 2 * batch["hr"] - 1
+        sr, hr = signed(sr.detach().float()), signed(batch["hr"])
         values: dict[str, float] = {}
         for number in range(self._plan.steps):
             self.optimiser.zero_grad(set_to_none=True)
             found = self._losses(sr, hr, batch, number)
-            loss = found["critic"]
             values = mean_values(self._fabric, found)
             if not all(abs(value) < _CRITIC_LIMIT for value in values.values()):
                 raise Diverged(f"the critic diverges (its loss is {values['critic']:.3g})")
-            self._fabric.backward(loss)
+            self._fabric.backward(found["critic"])
             self.optimiser.step()
         return values
 

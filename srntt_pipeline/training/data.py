@@ -22,7 +22,7 @@ from srntt_pipeline.files import sha256
 from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes, read_size
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import LAYERS, to_image, to_tensor
-from srntt_pipeline.recipes import Inputs, Phase, Recipe
+from srntt_pipeline.recipes import Inputs, Phase, Recipe, phase_at
 from srntt_pipeline.seeds import generator
 from srntt_pipeline.swaps.dataset import SwappedPair
 from srntt_pipeline.training.raw_references import ReferenceImages, collate
@@ -189,16 +189,15 @@ class Patches(Dataset[dict[str, Tensor]]):
 
 def is_on_truth(phases: Sequence[Phase], step: int) -> bool:
     """Tell whether step number `step` of a run, from 1 on, is made on the maps of HR itself."""
-    phase = next((phase for phase in phases if step <= phase.stop), None)
-    return phase is not None and phase.is_on_truth(step)
+    return bool(phases) and phase_at(phases, step).is_on_truth(step)
 
 
 def drawn_scale(phases: Sequence[Phase], step: int, seed: int) -> int:
     """Return by how much LR is smaller in step number `step` of a run, from 1 on: 4, or drawn."""
-    phase = next((phase for phase in phases if step <= phase.stop), None)
-    if phase is None or not phase.scales:
+    scales = phase_at(phases, step).scales if phases else ()
+    if not scales:
         return SCALE
-    return phase.scales[int(generator(seed, "scale", step).integers(len(phase.scales)))]
+    return scales[int(generator(seed, "scale", step).integers(len(scales)))]
 
 
 def _at_scale(hr: Tensor, scale: int) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.maps import INDEX
+from srntt_pipeline.swaps.dataset import encoder_of_maps
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder, maps_of, vgg19
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.losses import CAFFE_SCALE
@@ -53,9 +54,10 @@ def load_features(
     deepest = max(layers, key=INDEX.__getitem__)
     made = shards.params if shards else MatchParams()
     weights, seed = weights or made.encoder_weights, made.encoder_seed
-    encoder = load_encoder(weights, seed, device)
-    if shards and encoder.identity.sha256 != shards.encoder.sha256:
-        raise InputError(f"{shards.folder} was made with {shards.encoder}, not {encoder.identity}")
+    if shards:
+        encoder = encoder_of_maps(shards, device, weights)
+    else:
+        encoder = load_encoder(weights, seed, device)
     try:
         features = vgg19(weights, seed, INDEX[deepest] + 1)
     except InputError:  # with what reaches relu3_1, as it has just been loaded

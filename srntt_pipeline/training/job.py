@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import srntt_pipeline
 from srntt_pipeline.checkpoints import Checkpoint
 from srntt_pipeline.files import fingerprint
-from srntt_pipeline.recipes import OptimiserPlan, Phase, Recipe
+from srntt_pipeline.recipes import OptimiserPlan, Phase, Recipe, phase_at
 from srntt_pipeline.swaps.dataset import encoder_of_maps
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.training.features import LossFeatures, load_features
@@ -96,7 +96,7 @@ class Job:
 
     def phase_of(self, step: int) -> Phase:
         """Return the phase that step number `step`, from 1 on, is made in."""
-        return next(phase for phase in self.phases if step <= phase.stop)
+        return phase_at(self.phases, step)
 
     def step_in_phase(self, step: int) -> int:
         """Return which step of its phase step number `step` is, both from 1 on."""

@@ -13,7 +13,7 @@ ENet's form compares maps that are scaled so that HR's have a mean of 1 (Sajjadi
 section 5.3): neither does it matter to that whose VGG19 made them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -81,11 +81,9 @@ def texture_loss(sr: Mapping[str, Tensor], maps: Mapping[str, Tensor], weight: T
     layer size changes the loss of the same texture.
     """
     total = weight.new_zeros(())
-    for layer, swapped in maps.items():
-        scaled = F.interpolate(weight, size=swapped.shape[2:], mode="nearest")
-        difference = gram(sr[layer] * scaled) - gram(swapped * scaled)
+    for difference, size in _gram_differences(sr, maps, weight):
         norms = torch.linalg.vector_norm(difference, dim=(1, 2))
-        total = total + norms.mean() / swapped[0].numel()
+        total = total + norms.mean() / size
     return total
 
 
@@ -101,12 +99,20 @@ def squared_texture_loss(
     `scale`: s, as of `squared_perceptual_loss`.
     """
     total = weight.new_zeros(())
+    for difference, size in _gram_differences(sr, maps, weight):
+        # Divided before it is squared: float32 ends at 3e38.
+        total = total + (scale**2 / size * difference).square().mean() / 4
+    return total
+
+
+def _gram_differences(
+    sr: Mapping[str, Tensor], maps: Mapping[str, Tensor], weight: Tensor
+) -> Iterator[tuple[Tensor, int]]:
+    """Yield Gr(φ_l(SR)·S*_l) − Gr(M_l·S*_l), [N, C, C], and C·H·W of each layer."""
     for layer, swapped in maps.items():
         scaled = F.interpolate(weight, size=swapped.shape[2:], mode="nearest")
         difference = gram(sr[layer] * scaled) - gram(swapped * scaled)
-        # Divided before it is squared: float32 ends at 3e38.
-        total = total + (scale**2 / swapped[0].numel() * difference).square().mean() / 4
-    return total
+        yield difference, swapped[0].numel()
 
 
 def patch_texture_loss(

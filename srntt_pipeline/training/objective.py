@@ -174,9 +174,9 @@ def _texture(context: Context, told: Loss) -> Tensor:
         weights = dict(zip(told.layers, told.options["layer_weights"], strict=True))
         return patch_texture_loss(context.sr_maps, context.hr_maps, weights, told.options["patch"])
     swapped = {layer: context.batch[layer] for layer in told.layers}
-    if told.options["form"] == "paper":
-        return texture_loss(context.sr_maps, swapped, context.batch["weight"])
     weight = context.batch["weight"]
+    if told.options["form"] == "paper":
+        return texture_loss(context.sr_maps, swapped, weight)
     return squared_texture_loss(context.sr_maps, swapped, weight, context.caffe_scale)
 
 

@@ -151,16 +151,16 @@ class Trainer:
             started = time.perf_counter()
             number = state.step + 1
             self._set_rate(self.job.rate(number))
-            before = self.job.step_in_phase(number) - 1
-            asked = before + 1 in (1, _CRITIC_LEARNS)
+            of_phase = self.job.step_in_phase(number)
+            asked = of_phase in (1, _CRITIC_LEARNS)
             try:
                 shares = asked or number % LOSS_EVERY == 0
-                values = self.step(phase, batch, shares=shares, before=before)
+                values = self.step(phase, batch, shares=shares, before=of_phase - 1)
             except Diverged as error:
                 raise Diverged(f"{phase.name}, step {number}: {error}") from None
             self.seconds += time.perf_counter() - started
             if asked and curves:
-                _warn_of_idle(phase, values, judged=self.job.step_in_phase(number) > 1)
+                _warn_of_idle(phase, values, judged=of_phase > 1)
             state.step = number
             shown = {name: float(f"{value:.6g}") for name, value in values.items()}
             row: Row = {"step": state.step, "phase": phase.name, **shown}

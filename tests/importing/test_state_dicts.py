@@ -7,11 +7,11 @@ import hostile
 import numpy as np
 import pytest
 import torch
-from naive_networks import Array, conv_of, convolved, normed, prelu, relu, shuffled
 
 from srntt_pipeline.checkpoints import load_checkpoint
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.import_weights import import_weights
+from tests.naive_networks import Array, conv_of, convolved, normed, prelu, relu, shuffled
 
 MEAN = np.reshape((0.4488, 0.4371, 0.4040), (3, 1, 1))
 LR = np.random.default_rng(1).random((3, 4, 5))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from naive_networks import conv_of, pillows, randomised, relu
 
 from srntt_pipeline.models import build_model, entry
+from tests.naive_networks import conv_of, pillows, randomised, relu
 
 
 def test_plain_convolutions_give_the_same() -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from naive_networks import convolved, shuffled
 
 from srntt_pipeline.models import build_model, entry
+from tests.naive_networks import convolved, shuffled
 
 MEAN = (0.4488, 0.4371, 0.4040)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from naive_networks import Array, conv_of, enlarged, pillows, randomised, relu, repeated
 
 from srntt_pipeline.models import build_model, entry
+from tests.naive_networks import Array, conv_of, enlarged, pillows, randomised, relu, repeated
 
 MEAN = np.reshape((0.47614917, 0.45001204, 0.40904046), (3, 1, 1))
 

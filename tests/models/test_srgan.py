@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from naive_networks import Array, conv_of, normed, pillows, prelu, randomised, relu, shuffled
 
 from srntt_pipeline.models import build_model, entry
+from tests.naive_networks import Array, conv_of, normed, pillows, prelu, randomised, relu, shuffled
 
 
 @pytest.mark.parametrize("architecture", ["paper", "released"])
