@@ -29,7 +29,8 @@ FOLDER = Path("dvclive")
 SUMMARY = FOLDER / "metrics.json"
 METRICS = FOLDER / "plots" / "metrics"
 PICTURES = FOLDER / "plots" / "images" / "sample"
-LOSS_EVERY = 10  # steps
+# Steps; odd, or half of the steps being on the truth, all that are told would be of one kind.
+LOSS_EVERY = 11
 
 Picture = npt.NDArray[np.uint8]
 
@@ -63,7 +64,7 @@ class Curves:
         self._waiting.clear()
 
     def loss(self, row: Row) -> None:
-        """Add a row of the loss curve, if it is one of every ten."""
+        """Add a row of the loss curve, if it is one of every `LOSS_EVERY`."""
         if int(str(row["step"])) % LOSS_EVERY == 0:
             self._add("train", row)
 

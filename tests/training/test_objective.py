@@ -23,6 +23,7 @@ from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.training.curves import LOSS_EVERY
 from srntt_pipeline.training.data import Patches
 from srntt_pipeline.training.features import load_features
 from srntt_pipeline.training.job import make_job
@@ -102,7 +103,7 @@ def test_shares_stand_in_the_curve_and_idle_losses_are_warned_of(
         int(row["step"]): [float(v) for k, v in row.items() if k.endswith("_share") and v]
         for row in rows
     }
-    assert {step for step, values in shares.items() if values} == {2, 10, 20, 30, 40, 50, 51}
+    assert {step for step, values in shares.items() if values} == {2, 11, 22, 33, 44, 51}
     assert all(sum(values) == pytest.approx(1, abs=1e-5) for values in shares.values() if values)
 
 
@@ -227,6 +228,13 @@ def test_what_is_counted_in_epochs_is_said_in_epochs() -> None:
 def test_a_share_of_the_steps_is_on_truth(share: float, steps: list[int]) -> None:
     phase = Phase("p", 6, "maps", Objective((Loss("x"),)), truth_share=share)
     assert [step for step in range(1, 7) if phase.is_on_truth(step)] == steps
+
+
+@pytest.mark.parametrize("share", [0.5, 0.25, 0.75])
+def test_losses_are_told_of_steps_of_both_kinds(share: float) -> None:
+    phase = Phase("p", 1000, "maps", Objective((Loss("x"),)), truth_share=share)
+    told = [phase.is_on_truth(step) for step in range(LOSS_EVERY, 1001, LOSS_EVERY)]
+    assert sum(told) / len(told) == pytest.approx(share, abs=0.02)
 
 
 def test_steps_on_truth_have_the_maps_of_hr(

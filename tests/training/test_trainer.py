@@ -281,8 +281,8 @@ def test_card_and_curves(folder: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     curves = tmp_path / "dvclive" / "plots"
     texture = (curves / "metrics" / "train" / "texture.tsv").read_text().splitlines()
-    assert [line.split()[0] for line in texture] == ["step", "10", "20"]
-    assert float(texture[1].split()[1]) == float(losses[9]["texture"])
+    assert [line.split()[0] for line in texture] == ["step", "11", "22"]
+    assert float(texture[1].split()[1]) == float(losses[10]["texture"])
     shown = sorted((curves / "images" / "sample").iterdir())
     assert {path.stem for path in shown} == {"4", "8", "12", "16", "20", "23"}
     (pair,) = split_validation(folder, read_train_pairs(folder), PARAMS).validation
