@@ -118,20 +118,20 @@ def _gram_differences(
 def patch_texture_loss(
     sr: Mapping[str, Tensor], hr: Mapping[str, Tensor], weights: Mapping[str, float], patch: int
 ) -> Tensor:
-    """Return Σ_l w_l of the mean over patches of ‖G(φ_l(SR) / m) − G(φ_l(HR) / m)‖² (ENet).
+    """Return Σ_l w_l of the mean of (G(φ_l(SR) / m) − G(φ_l(HR) / m))² (ENet).
 
     `sr`, `hr`: maps by layer, [N, C, h, w]; `weights`: w_l; m: the mean of φ_l(HR) in the batch.
     Patches are of `patch` positions a side, or of the whole map where that is smaller, side by
-    side; what is left over at the end is not looked at. G: Gram matrices over the number of
-    positions; the norm sums over the C×C entries. The paper does not say which of these are means:
-    with its weights, and sums over positions, this loss has 99.99 % of the gradient of SR.
+    side; what is left over at the end is not looked at. G: Gram matrices [C, C] of a patch, sums
+    over its positions. The mean is over patches and entries: the paper does not say so, two public
+    re-implementations do. With the paper's weights the gradients of the three layers are then 6, 24
+    and 39 % of that of the loss on pool2 (bicubic SR of eight CUFED patches).
     """
     terms = []
     for layer, weight in weights.items():
         mean = _mean(hr[layer])
         of_sr, of_hr = (_patches(maps[layer] / mean, patch) for maps in (sr, hr))
-        difference = (gram(of_sr) - gram(of_hr)) / (of_sr.shape[2] * of_sr.shape[3])
-        terms.append(weight * difference.square().sum((1, 2)).mean())
+        terms.append(weight * F.mse_loss(gram(of_sr), gram(of_hr)))
     return torch.stack(terms).sum()
 
 

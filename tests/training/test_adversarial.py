@@ -90,7 +90,7 @@ def test_the_texture_loss_of_enet_is_of_gram_matrices_of_patches(patch: int) -> 
                                  * m[n, j, top : top + side, left : left + side]).sum()
                                 for m in (one, other)
                             ]  # fmt: skip
-                            total += ((grams[0] - grams[1]) / side**2) ** 2
+                            total += (grams[0] - grams[1]) ** 2 / channels**2
                     found.append(total)
         expected += weight * np.mean(found)
     assert float(patch_texture_loss(sr, hr, weights, patch)) == pytest.approx(expected, rel=1e-5)
