@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from srntt_pipeline.cluster import DaskBackend
 from srntt_pipeline.ending import begin_worker, tell_workers, work
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.reports import Reports, to_file, told_by
 from srntt_pipeline.text import short_name
 
 Job = TypeVar("Job")
@@ -47,30 +49,38 @@ def run_all(
 
     Inside `with cluster(…)` the cluster's workers compute it, however many they are.
 
-    `size` tells how many `unit`s a job is, for rate and ETA; `each` is called with the progress bar
-    and every result as it comes, to show more. Each job runs on one thread even when
-    there is one worker: the number of threads can change the order of floating-point sums, and the
-    same inputs must give the same bytes whatever the number of workers.
+    `size` tells how many `unit`s a job is, for rate and ETA; a job that takes long calls
+    `reports.report` for each. `each` is called with the progress bar and every result as it comes,
+    to show more. Each job runs on one thread even when there is one worker: the number of threads
+    can change the order of floating-point sums, and the same inputs must give the same bytes
+    whatever the number of workers.
     """
     results: dict[int, Result] = {}
-    completed = _completed(function, jobs, min(workers, len(jobs)))
-    with progress(description, unit, sum(map(size, jobs))) as bar, _closing(completed):
-        for index, result in completed:
-            results[index] = result
-            each(bar, result)
-            bar.update(size(jobs[index]))
+    sizes = [size(job) for job in jobs]
+    with progress(description, unit, sum(sizes)) as bar, Reports(bar, sizes) as reports:
+        completed = _completed(function, jobs, min(workers, len(jobs)), reports)
+        with _closing(completed):
+            for index, result in completed:
+                results[index] = result
+                each(bar, result)
+                reports.finish(index)
     return [results[index] for index in range(len(jobs))]
 
 
 def _completed(
-    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, reports: Reports
 ) -> Generator[tuple[int, Result], None, None]:
     on_cluster = isinstance(get_active_backend()[0], DaskBackend)
     if workers <= 1 and not on_cluster:
         for index, job in enumerate(jobs):
-            yield _call(function, index, job)
+            with told_by(reports.here(index)):
+                found = _call(function, index, job)
+            yield found
         return
-    call = _call if on_cluster else _work
+    call: Any = _call
+    if not on_cluster:
+        reports.open()
+        call = functools.partial(_work, reports.path)
     with nullcontext() if on_cluster else _processes():
         pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
         yield from pool(joblib.delayed(call)(function, i, job) for i, job in enumerate(jobs))
@@ -102,8 +112,11 @@ class _Processes(LokyBackend):
         super().abort_everything(ensure_ready)
 
 
-def _work(function: Callable[[Job], Result], index: int, job: Job) -> tuple[int, Result]:
-    return work(functools.partial(_call, function, index, job))
+def _work(
+    path: Path | None, function: Callable[[Job], Result], index: int, job: Job
+) -> tuple[int, Result]:
+    with told_by(to_file(path, index) if path else None):
+        return work(functools.partial(_call, function, index, job))
 
 
 def _call(function: Callable[[Job], Result], index: int, job: Job) -> tuple[int, Result]:

@@ -4,9 +4,11 @@ import time
 
 import cv2
 import pytest
+from tqdm import tqdm
 
 from srntt_pipeline.errors import InputError, UnusableImage
 from srntt_pipeline.parallel import ahead, default_workers, progress, run_all
+from srntt_pipeline.reports import report
 
 
 def run(function, jobs, workers):
@@ -97,6 +99,42 @@ def test_progress_counts_units_on_stderr(capfd):
     assert "Cutting" in err
     assert "7/7" in err
     assert "images/s" in err
+
+
+def three_parts(number):
+    for part in range(3):
+        report(f"job {number}, part {part}")
+        time.sleep(0.4)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_long_job_counts_its_parts_before_it_is_done(workers, monkeypatch):
+    bars = []
+
+    class Seen(tqdm):
+        def update(self, n=1):
+            super().update(n)
+            bars.append((self.n, self.postfix))
+
+    monkeypatch.setattr("srntt_pipeline.parallel.tqdm", Seen)
+    options = {"workers": workers, "description": "test", "unit": "parts", "size": lambda job: 3}
+    assert run_all(three_parts, [7, 8], **options) == [7, 8]
+    assert bars[0] == (1, "job 7, part 0") or workers == 2
+    assert any(words and words.startswith("job 8") for _, words in bars)
+    assert sum(1 for _ in bars) >= 6  # by ones, not by jobs
+    assert bars[-1][0] == 6
+
+
+def test_a_job_that_reports_too_little_or_too_much_is_counted_whole(capfd):
+    run_all(three_parts, [1], workers=1, description="x", unit="parts", size=lambda job: 2)
+    assert "2/2" in capfd.readouterr().err
+    run_all(three_parts, [1], workers=1, description="x", unit="parts", size=lambda job: 5)
+    assert "5/5" in capfd.readouterr().err
+
+
+def test_a_report_outside_of_a_job_is_nothing():
+    report("nobody listens")
 
 
 def test_progress_of_a_resumed_run_starts_where_it_stopped(capfd):

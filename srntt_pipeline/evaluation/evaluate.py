@@ -13,7 +13,13 @@ from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.costs import COSTS_FILE, write_costs
 from srntt_pipeline.evaluation.gallery import page_files
 from srntt_pipeline.evaluation.given_lr import with_given_lr
-from srntt_pipeline.evaluation.measure import GroupJob, GroupRows, measure_costs, measure_group
+from srntt_pipeline.evaluation.measure import (
+    GroupJob,
+    GroupRows,
+    measure_costs,
+    measure_group,
+    sr_images,
+)
 from srntt_pipeline.evaluation.notes import (
     lr_notes,
     not_run_notes,
@@ -112,7 +118,8 @@ def evaluate(
             jobs,
             workers=workers if chosen.type == "cpu" else 1,
             description=f"Evaluating {name}",
-            unit="images",
+            unit="SR images",
+            size=sr_images,
         )
         measured = _measured(dataset, jobs, results)
         per_image = [row for result in results for row in result.rows]
@@ -141,10 +148,11 @@ def evaluate(
             notes=notes,
         )
     log.info(
-        "Wrote %s and the page %s; of the SR images %d were made, the others were there",
+        "Wrote %s and the page %s; SR images: %d made, %d reused",
         out / "table.csv",
         out / "index.html",
         sum(result.made for result in results),
+        sum(result.reused for result in results),
     )
     return table
 

@@ -47,7 +47,7 @@ class GroupJob:
 
 @dataclass(frozen=True)
 class GroupRows:
-    """A row for each protocol, method and reference, and how many SR images had to be made.
+    """A row for each protocol, method and reference; how many SR images were made, and reused.
 
     `unread`: the image of the group for which there are none; `not_run`: what methods could not do;
     `lr_kernel`: of an LR image that was given, the kernel that makes the same, if one does.
@@ -55,6 +55,7 @@ class GroupRows:
 
     rows: list[dict[str, Any]]
     made: int
+    reused: int = 0
     unread: Unread | None = None
     not_run: tuple[NotRun, ...] = ()
     lr_kernel: Kernel | None = None
@@ -66,15 +67,15 @@ def measure_group(job: GroupJob) -> GroupRows:
     A group one of whose images cannot be used is not measured.
     """
     if unread := _unread(job):
-        return GroupRows([], 0, unread)
+        return GroupRows([], 0, unread=unread)
     record = _Record(job)
-    rows, made = [], 0
+    rows, made, shown = [], 0, 0
     not_run: list[NotRun] = []
     by_making: dict[Any, tuple[Pictures, list[SrImage]]] = {}
     for protocol in job.protocols:
         if protocol.making not in by_making:
             pictures, images = by_making[protocol.making] = _images(job, protocol)
-            made += pictures.made
+            made, shown = made + pictures.made, shown + len(images)
             not_run += pictures.not_run
         pictures, images = by_making[protocol.making]
         for image in images:
@@ -99,7 +100,24 @@ def measure_group(job: GroupJob) -> GroupRows:
                 )
     record.write()
     given = kernel_of(pictures.lr, pictures.hr) if pictures.making.given else None
-    return GroupRows(rows, made, None, tuple(dict.fromkeys(not_run)), given)
+    return GroupRows(rows, made, shown - made, None, tuple(dict.fromkeys(not_run)), given)
+
+
+def sr_images(job: GroupJob) -> int:
+    """Return how many SR images `measure_group` makes or finds, if the group has all references."""
+    makings = {protocol.making: protocol for protocol in job.protocols}.values()
+    return sum(
+        method.takes(reference)
+        for protocol in makings
+        for reference in _measured_alike(job, protocol)
+        for method in job.methods
+    )
+
+
+def _measured_alike(job: GroupJob, protocol: Protocol) -> tuple[str, ...]:
+    """Return the references that any protocol with this one's making measures."""
+    alike = [other for other in job.protocols if other.making == protocol.making]
+    return tuple(name for name in job.references if any(other.measures(name) for other in alike))
 
 
 def _unread(job: GroupJob) -> Unread | None:
@@ -131,11 +149,7 @@ def _images(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[SrImage]]
         job.seed,
         job.device,
     )
-    alike = [other for other in job.protocols if other.making == protocol.making]
-    references = tuple(
-        name for name in job.references if any(other.measures(name) for other in alike)
-    )
-    images = pictures.of(job.methods, references)
+    images = pictures.of(job.methods, _measured_alike(job, protocol))
     if job.with_match and protocol.making == job.protocols[0].making:
         draw_match(pictures, job.methods)
     return pictures, images

@@ -19,6 +19,7 @@ from srntt_pipeline.images import RGB, SCALE, pixels_sha256, read_made_from, rea
 from srntt_pipeline.layout import Group
 from srntt_pipeline.methods import CannotRun, Method, Scene
 from srntt_pipeline.methods.method import HR_WARP, LR, NONE, STITCHED, STITCHED_MASA
+from srntt_pipeline.reports import report
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 MIN_HR_SIDE_PX = 4 * SCALE
@@ -92,6 +93,7 @@ class Pictures:
                 images[method.name].append(self._sr(method, reference))
             except CannotRun as error:
                 self.not_run.append(NotRun(method.name, reference, self.group.name, str(error)))
+            report(f"{method.name}, image {self.group.name}, {reference}")
         return [image for method in methods for image in images[method.name]]
 
     def _in_turn(

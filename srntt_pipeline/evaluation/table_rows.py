@@ -78,7 +78,7 @@ def _mark_trend(rows: Sequence[Row], results: Results) -> None:
         previous = before.get((dataset, method, protocol))
         before[dataset, method, protocol] = reference
         found = compared.get((dataset, method, previous or "", protocol, reference))
-        if found is None or found["differ"] is None:
+        if found is None or found["differ"] not in ("yes", "no"):
             continue
         remark = f"above {previous}" if found["difference"] < 0 else ""
         if found["differ"] == "no":

@@ -11,7 +11,7 @@ from srntt_pipeline.evaluation.costs import COSTS, cost_notes
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE, paper_number
 from srntt_pipeline.evaluation.paths import PER_IMAGE, slug
 from srntt_pipeline.evaluation.protocols import Protocol
-from srntt_pipeline.evaluation.statistics import compare, interval
+from srntt_pipeline.evaluation.statistics import compare, corrected, interval
 from srntt_pipeline.evaluation.table_formats import to_markdown
 from srntt_pipeline.files import csv_bytes, finite, write_bytes, write_json
 from srntt_pipeline.methods.method import NONE, reference_rank
@@ -27,8 +27,9 @@ TABLE_COLUMNS = (
 )  # fmt: skip
 COMPARISON_COLUMNS = (
     "dataset", "protocol", "measure", "method", "reference", "other_method", "other_reference",
-    "images", "difference", "low", "high", "wilcoxon_p", "differ",
+    "images", "difference", "low", "high", "wilcoxon_p", "corrected_p", "differ",
 )  # fmt: skip
+_VERDICTS = {True: "yes", False: "no", None: "too few images"}
 _DIGITS = {"psnr_db": 4, "ssim": 5, **dict.fromkeys(METRICS, 5)}
 
 
@@ -73,7 +74,8 @@ def comparisons(per_image: Sequence[Row]) -> list[Row]:
     Compared are all references of a method with each other, and all methods with the same
     reference or with one that takes none, by PSNR and SSIM (and metrics). `difference` is the mean
     of the first less the other's: of an earlier reference less a later one, of a later method less
-    an earlier one. `differ`: whether its interval leaves out zero.
+    an earlier one. `differ`: whether its interval leaves out zero and p is below 0.05, or `too few
+    images`. `corrected_p`: for the number of comparisons of a protocol and a measure.
     """
     table = []
     groups = [(keys, {row["image"]: row for row in rows}) for keys, rows in _groups(per_image)]
@@ -102,10 +104,21 @@ def comparisons(per_image: Sequence[Row]) -> list[Row]:
                     "low": None if found.low is None else round(found.low, digits),
                     "high": None if found.high is None else round(found.high, digits),
                     "wilcoxon_p": None if found.p is None else float(f"{found.p:.3g}"),
-                    "differ": {True: "yes", False: "no", None: None}[found.differ],
+                    "differ": _VERDICTS[found.differ],
                 }
             )
+    _correct(table)
     return table
+
+
+def _correct(table: Sequence[Row]) -> None:
+    """Add `corrected_p` to the rows of `comparisons.csv`."""
+    families: dict[tuple[str, str], list[Row]] = {}
+    for row in table:
+        families.setdefault((row["protocol"], row["measure"]), []).append(row)
+    for rows in families.values():
+        for row, p in zip(rows, corrected([row["wilcoxon_p"] for row in rows]), strict=True):
+            row["corrected_p"] = None if p is None else float(f"{p:.3g}")
 
 
 def _comparable(first: Sequence[str], second: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import STRIDE, VALUES, EncoderIdentity
 from srntt_pipeline.memory import MAX_MEMORY, image_bytes, share
 from srntt_pipeline.parallel import ahead
+from srntt_pipeline.reports import report
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.matcher import Matcher, check_networks, load_matcher
@@ -178,6 +179,7 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
     for pair, swap in zip(job.pairs, swaps, strict=True):
         if job.params.store == "maps":
             swap = _with_maps(swap, job.source or job.path.parent, pair, job.params, encoder)
+        report(pair.name)
         yield swap
 
 

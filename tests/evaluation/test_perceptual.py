@@ -187,7 +187,7 @@ def test_evaluate_writes_distances_beside_psnr_and_ssim(weights, photograph, tmp
     with (out / "table.csv").open(newline="") as file:
         luma, rgb = csv.DictReader(file)
     assert float(luma["lpips"]) == float(rgb["lpips"]) == pytest.approx(np.mean(expected), abs=1e-5)
-    assert float(luma["lpips_low"]) < float(luma["lpips"]) < float(luma["lpips_high"])
+    assert luma["lpips_low"] == luma["lpips_high"] == ""  # three images: too few
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["rgb"]["bicubic"]["none"]["lpips"] == float(rgb["lpips"])
     text = (out / "table.md").read_text()

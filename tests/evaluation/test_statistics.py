@@ -3,9 +3,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, wilcoxon
+from scipy.stats import binom, bootstrap, wilcoxon
 
-from srntt_pipeline.evaluation.statistics import compare, interval
+from srntt_pipeline.evaluation.statistics import compare, corrected, interval
 
 
 def sample(seed, count=40):
@@ -23,9 +23,10 @@ def test_the_interval_is_that_of_scipys_bootstrap(seed):
     assert interval(values) == pytest.approx(expected, abs=0.05 * width)
 
 
-def test_the_interval_of_two_values_is_known_without_drawing():
-    """Of 4 equally likely resamples one is all low, one all high: both ends are the values."""
-    assert interval([1.0, 3.0]) == pytest.approx((1, 3))
+def test_the_interval_of_two_kinds_of_values_is_that_of_the_binomial():
+    """Of 0, 0, 0, 0, 1, 1, 1, 1 a resample has as many ones as eight throws of a coin."""
+    found = interval([0.0] * 4 + [1.0] * 4)
+    assert found == pytest.approx([binom.ppf(q, 8, 0.5) / 8 for q in (0.025, 0.975)])
 
 
 def test_the_interval_covers_the_true_mean_about_as_often_as_it_says():
@@ -39,7 +40,7 @@ def test_equal_values_have_equal_intervals_every_time():
     assert interval(sample(1)) != interval(sample(2))
 
 
-@pytest.mark.parametrize("values", [[], [3.0], [3.0, math.inf]])
+@pytest.mark.parametrize("values", [[], [3.0], [3.0, 4.0, 5.0, 6.0, 7.0], [3.0] * 6 + [math.inf]])
 def test_too_few_or_infinite_values_have_no_interval(values):
     assert interval(values) is None
 
@@ -95,8 +96,32 @@ def test_what_differs_by_chance_only_does_not_differ():
     assert found.p > 0.05
 
 
+def test_two_images_tell_nothing():
+    """With p = 0.5, and the range of the two values for an interval, they once "differed"."""
+    found = compare([20.5, 21.4], [20.0, 21.0])
+    assert found.difference == pytest.approx(0.45)
+    assert (found.low, found.high, found.p, found.differ) == (None, None, None, None)
+
+
+def test_no_verdict_is_one_that_p_disagrees_with():
+    """An interval that leaves out zero, beside ranks that do not."""
+    found = compare([5.0, 6.0, 7.0, 8.0, -0.1, -0.2, -0.3], [0.0] * 7)
+    assert found.low > 0
+    assert found.p > 0.05
+    assert found.differ is False
+
+
+def test_p_is_corrected_for_the_number_of_comparisons():
+    """As Benjamini and Hochberg have it: p · n / rank, and never above that of the next rank."""
+    assert corrected([0.01, None, 0.04, 0.03, 0.9]) == pytest.approx(
+        [0.04, None, 0.16 / 3, 0.16 / 3, 0.9]
+    )
+    assert corrected([]) == []
+    assert corrected([None]) == [None]
+
+
 def test_equal_numbers_have_no_p():
-    found = compare([20.0, 21.0], [20.0, 21.0])
+    found = compare([20.0, 21.0] * 3, [20.0, 21.0] * 3)
     assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, None)
     assert found.differ is False
 
