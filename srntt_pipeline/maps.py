@@ -33,6 +33,7 @@ INDEX = {
     "relu5_1": 29, "relu5_4": 35, "pool5": 36,
 }  # fmt: skip
 
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
 
 CAFFE = "Caffe's"  # how the source of such an encoder begins
 

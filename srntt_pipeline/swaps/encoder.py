@@ -24,10 +24,10 @@ from srntt_pipeline.maps import (
     Maps,
     to_tensor,
 )
+from srntt_pipeline.matching.windows import Window, windows
 from srntt_pipeline.swaps import caffe
 from srntt_pipeline.swaps.dense import DenseMaps
 from srntt_pipeline.swaps.layers import EncoderPrecision, Layers, pool
-from srntt_pipeline.swaps.windows import Window, windows
 from srntt_pipeline.tensors import check_tensor, read_weights
 
 # Images of one size that go through together. On a CPU one at a time is fastest (docs/shards.md).
