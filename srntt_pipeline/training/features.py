@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
-from srntt_pipeline.maps import INDEX
+from srntt_pipeline.maps import INDEX, maps_of
 from srntt_pipeline.swaps.dataset import encoder_of_maps
-from srntt_pipeline.swaps.encoder import Encoder, load_encoder, maps_of, vgg19
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder, vgg19
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.losses import CAFFE_SCALE
 
