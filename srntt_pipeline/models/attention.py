@@ -47,7 +47,7 @@ class HardAttention:
         """Return S, [N, 1, h, w]: the cosine of each patch with its match."""
         (queries,) = self._queries
         height, width = self._start.shape[1:]
-        product: Tensor | float = 0.0
+        product = queries.new_zeros(len(queries), 1, height, width)
         for (row, column), key in self._gathered(self._keys):
             query = queries[:, :, row : row + height, column : column + width]
             product = product + (query * key).sum(1, keepdim=True)

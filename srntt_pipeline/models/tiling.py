@@ -97,14 +97,26 @@ def _is_alike(model: nn.Module, run: Run, sees: Sight) -> bool:
     return bool((found - expected).abs().max() <= _ALIKE * expected.abs().max())
 
 
-@torch.inference_mode()
 def bytes_per_pixel(model: nn.Module, run: Run) -> int:
     """Return the bytes of memory that a run takes for each LR pixel, beside the weights."""
+    return math.ceil(_peak(model, run, _COUNTED) / _COUNTED**2)
+
+
+def bytes_beside(model: nn.Module, run: Run) -> tuple[int, int]:
+    """Return the bytes of memory that a run takes for any LR, as for references, and a LR pixel."""
+    small, large = (_peak(model, run, side) for side in (_COUNTED // 2, _COUNTED))
+    each = max(math.ceil((large - small) / (_COUNTED**2 - (_COUNTED // 2) ** 2)), 1)
+    return max(large - each * _COUNTED**2, 0), each
+
+
+@torch.inference_mode()
+def _peak(model: nn.Module, run: Run, side: int) -> int:
+    """Return the bytes that a run on LR of `side` × `side` px takes beside the weights."""
     like = next(model.parameters(), torch.zeros(()))
     counted = _Held()
     with counted:
-        run(model, like.new_zeros(1, 3, _COUNTED, _COUNTED))
-    return math.ceil(counted.peak / _COUNTED**2)
+        run(model, like.new_zeros(1, 3, side, side))
+    return counted.peak
 
 
 class _Held(TorchDispatchMode):

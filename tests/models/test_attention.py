@@ -22,7 +22,7 @@ def patches(maps: Array, cells: int = 1) -> dict[tuple[int, int], Array]:
 
 
 def matched(query: Array, keys: list[Array]) -> tuple[Array, list[list[tuple[int, int, int]]]]:
-    """The highest cosine of each patch, and which patch of which key has it, the first of equals."""
+    """The highest cosine of each patch, and which patch of which key has it first."""
     every = [((number, *place), patch) for number, key in enumerate(keys)
              for place, patch in patches(key).items()]  # fmt: skip
     _, height, width = query.shape

@@ -15,7 +15,7 @@ MEAN, STD = (np.reshape(v, (3, 1, 1)) for v in ((0.485, 0.456, 0.406), (0.229, 0
 
 
 def resized(x: Array, scale: float, a: float) -> Array:
-    """[C, h, w] made `scale` times as large by the cubic kernel; edges repeated, or cut (a=-0.5)."""
+    """[C, h, w] made `scale` times as large; edges are repeated, or cut (a=-0.5)."""
     wide = max(1, 1 / scale)
     for axis in (1, 2):
         count = x.shape[axis]
@@ -116,9 +116,8 @@ def test_loops_give_the_same(skip: bool) -> None:
 def by_hand(c: int, blocks: tuple[int, ...], texture: tuple[int, ...]) -> int:
     a, b, d = texture
     extractor = [(3, a, 3), (a, a, 3), (a, b, 3), (b, b, 3), (b, d, 3)]
-    inner = [(c, c, 3)] * (
-        2 * (blocks[0] + blocks[1] + 2 * blocks[2] + 3 * blocks[3]) + 1 + 1 + 2 + 3
-    )
+    count = blocks[0] + blocks[1] + 2 * blocks[2] + 3 * blocks[3]
+    inner = [(c, c, 3)] * (2 * count + 7)  # each body is closed by one
     joins = [(c + d, c, 3), (c + b, c, 3), (c + a, c, 3)]
     enlarge = [(c, 4 * c, 3)] * 2
     two = [(c, c, 1), (c, c, 3)] + [(2 * c, c, 3)] * 2
