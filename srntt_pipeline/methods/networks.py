@@ -35,6 +35,8 @@ from srntt_pipeline.text import valid
 
 References = Literal["one", "many"]
 
+_SMALL_PX = 64  # side of references beside which the memory of LR is counted
+
 
 class OfNetwork(Method):
     """A network that is fed with images: with LR alone, or with LR and raw references.
@@ -176,8 +178,10 @@ class Loaded:
         run, model = _run(images), self.model
         sizes = tuple(image.shape[:2] for image in images)
         if sizes not in self._bytes:
-            alone = (0, bytes_per_pixel(model, run)) if not sizes else None
-            self._bytes[sizes] = alone or bytes_beside(model, run)
+            # Of LR beside small references, and of these alone: together no less than both take.
+            small = _run([image[:_SMALL_PX, :_SMALL_PX] for image in images])
+            beside_lr = bytes_beside(model, run) if images else 0
+            self._bytes[sizes] = beside_lr, bytes_per_pixel(model, small)
         fixed, taken = self._bytes[sizes]
         sr = SCALE * height, SCALE * width
         held = memory.image_bytes([size, *sizes]) + memory.written_bytes(sr)

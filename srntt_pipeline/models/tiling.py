@@ -28,6 +28,7 @@ Run = Callable[[nn.Module, Tensor], Tensor]
 _SIDES = (24, 48, 96, 192)  # LR pixels a side of what a network is probed with
 _STEPS = (1, 2, 4, 8, 16)
 _COUNTED = 32  # LR pixels a side of what memory is counted on
+_SMALL = 8  # of the least LR that it is counted on
 _LEAST_TILE = 8  # LR pixels a side; halos make smaller ones a waste
 _ALIKE = 1e-3  # of the largest value: the rounding of float32 through a deep network
 
@@ -102,11 +103,9 @@ def bytes_per_pixel(model: nn.Module, run: Run) -> int:
     return math.ceil(_peak(model, run, _COUNTED) / _COUNTED**2)
 
 
-def bytes_beside(model: nn.Module, run: Run) -> tuple[int, int]:
-    """Return the bytes of memory that a run takes for any LR, as for references, and a LR pixel."""
-    small, large = (_peak(model, run, side) for side in (_COUNTED // 2, _COUNTED))
-    each = max(math.ceil((large - small) / (_COUNTED**2 - (_COUNTED // 2) ** 2)), 1)
-    return max(large - each * _COUNTED**2, 0), each
+def bytes_beside(model: nn.Module, run: Run) -> int:
+    """Return the bytes that a run takes for a small LR: those of what else it is given."""
+    return _peak(model, run, _SMALL)
 
 
 @torch.inference_mode()
