@@ -18,11 +18,11 @@ from timing import processor
 from srntt_pipeline.config import Refine
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, read_rgb, upscale
 from srntt_pipeline.maps import LAYERS
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import PatchNumbers
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
-from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augmentations
 from srntt_pipeline.swaps.windowed import swap_features
 

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from usual import LOOPED, match_convolved, match_looped, match_unfolded, patches
 
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, upscale
+from srntt_pipeline.matching.correspondence import match_maps
 from srntt_pipeline.memory import MAX_MEMORY
-from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, down_up

@@ -22,10 +22,10 @@ from timing import processor
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
 from srntt_pipeline.config import SuperResolveParams, SwapParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.matching import correspondence
 from srntt_pipeline.methods.super_resolve import super_resolve
 from srntt_pipeline.models import build_model
 from srntt_pipeline.recipes.srntt import SrnttRecipe
-from srntt_pipeline.swaps import correspondence
 from srntt_pipeline.swaps.encoder import load_encoder
 
 EARNEST = 8  # searches of one window of LR in one of a reference

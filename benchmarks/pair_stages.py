@@ -16,10 +16,10 @@ from usual import match_convolved, match_looped, match_unfolded, swap_folded, sw
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.images import RGB, downscale, upscale
 from srntt_pipeline.maps import LAYERS, VALUES, Maps
-from srntt_pipeline.swaps.correspondence import Correspondence, match_maps
+from srntt_pipeline.matching.correspondence import Correspondence, match_maps
+from srntt_pipeline.matching.patches import PatchNumbers
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.image_matching import match_images
-from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up, valid_patches
 from srntt_pipeline.swaps.shards import ShardHeader, StoredSwap, write_shard
 from srntt_pipeline.swaps.swap import GridMaps, swap

@@ -7,7 +7,7 @@ from usual import swap_folded, swap_looped
 
 from srntt_pipeline.images import downscale, upscale
 from srntt_pipeline.maps import CELLS
-from srntt_pipeline.swaps.correspondence import match_maps
+from srntt_pipeline.matching.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import down_up
 from srntt_pipeline.swaps.swap import GridMaps, swap

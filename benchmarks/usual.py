@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.maps import CELLS, Maps
-from srntt_pipeline.swaps.correspondence import Correspondence, patch_norms
-from srntt_pipeline.swaps.patches import PatchNumbers
+from srntt_pipeline.matching.correspondence import Correspondence, patch_norms
+from srntt_pipeline.matching.patches import PatchNumbers
 
 LOOPED = 20  # LR patches that the loop is timed on
 

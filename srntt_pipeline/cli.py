@@ -480,6 +480,8 @@ def _content_option(recipe: type[Recipe]) -> Callable[[Command], Command]:
     start = recipe().start()
     model = start.model if start else ""
     words = f"A checkpoint to start from, as `train {model}` writes it, of equal size."
+    if not model:
+        words = "A checkpoint of a network on LR alone, which makes the image that is improved on."
     return click.option("--content", type=_PATH, metavar="CHECKPOINT", help=words)
 
 

@@ -3,6 +3,7 @@
 The one place that knows them; whatever encodes, swaps, trains or restores takes them from here.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     # Parameters name layers: `--help` reads this module, and need not wait for PyTorch.
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from srntt_pipeline.images import RGB
 
@@ -33,6 +34,7 @@ INDEX = {
     "relu5_1": 29, "relu5_4": 35, "pool5": 36,
 }  # fmt: skip
 
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
 
 CAFFE = "Caffe's"  # how the source of such an encoder begins
 
@@ -64,6 +66,17 @@ class EncoderIdentity:
     def as_dict(self) -> dict[str, str]:
         """Return the identity as JSON-able fields."""
         return asdict(self)
+
+
+def maps_of(features: "nn.Sequential", images: "Tensor", layers: Collection[str]) -> Maps:
+    """Return the maps on `layers` of standardised images; `features` begin as VGG19's do."""
+    names = {INDEX[layer]: layer for layer in layers}
+    maps, x = {}, images
+    for index, layer in enumerate(features):
+        x = layer(x)
+        if index in names:
+            maps[names[index]] = x
+    return maps
 
 
 def to_tensor(image: "RGB") -> "Tensor":

@@ -627,7 +627,10 @@ def test_a_recipe_takes_what_its_phases_need(name):
         assert of_swaps <= options
     else:
         assert arguments == ["dataset", "out"]
-        alone = {"enet": {"encoder_weights"}, "srgan": {"encoder_weights", "content"}}
+        alone = {
+            "enet": {"encoder_weights"}, "srgan": {"encoder_weights", "content"},
+            "ttsr": {"encoder_weights"}, "crossnet": {"content"},
+        }  # fmt: skip
         assert of_swaps & options == alone.get(name, set())
 
 

@@ -17,8 +17,8 @@ from srntt_pipeline.albums.manifest_rows import TABLES
 from srntt_pipeline.cluster_config import ClusterConfig, read_cluster_config
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.maps import EncoderIdentity
-from srntt_pipeline.swaps.correspondence import match_maps
-from srntt_pipeline.swaps.patches import PatchNumbers
+from srntt_pipeline.matching.correspondence import match_maps
+from srntt_pipeline.matching.patches import PatchNumbers
 from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, write_index, write_shard
 from srntt_pipeline.swaps.swap import swap_layers
 

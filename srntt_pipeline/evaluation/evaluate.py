@@ -42,6 +42,7 @@ from srntt_pipeline.methods.bicubic import Bicubic
 from srntt_pipeline.methods.method import (
     ALL,
     BEST,
+    BEST_PSNR,
     HR_WARP,
     LR,
     NONE,
@@ -217,7 +218,7 @@ def _references(
     `dataset`: what tables call the test set.
     """
     levels = sorted({level for group in test_set.groups for level in group.refs})
-    several = [ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST] if levels else []
+    several = [ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST, BEST_PSNR] if levels else []
     if set(levels) <= set(PAPER_LEVELS):  # then they are `all` too
         several = [name for name in several if name != PAPER_ALL]
     available = [NONE, HR_WARP, *levels, LR, *several]
@@ -239,4 +240,8 @@ def _references(
     if not more_than_paper(dataset, max(len(group.refs) for group in test_set.groups)):
         without.append(PAPER_ALL)
     default = [name for name in measured if name not in without]
-    return tuple(name for name in measured if name == NONE or name in (wanted or default))
+    chosen = wanted or default
+    if BEST_PSNR in chosen and BEST_PSNR in measured:  # it is one of these
+        chosen = [*chosen, *levels]
+        measured = [name for name in available if any(p.needs(name) for p in protocols)]
+    return tuple(name for name in measured if name == NONE or name in chosen)

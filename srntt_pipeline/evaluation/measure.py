@@ -1,8 +1,8 @@
 """Measuring the pictures of one test group, each by every protocol; no number is computed twice."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from srntt_pipeline.images import read_made_from, read_rgb
 from srntt_pipeline.layout import Group, Unread
 from srntt_pipeline.methods import CannotRun, Method
 from srntt_pipeline.methods.cost import device_words, measure_cost
-from srntt_pipeline.methods.method import ALL
+from srntt_pipeline.methods.method import ALL, BEST_PSNR, is_level
 from srntt_pipeline.parallel import progress
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
@@ -78,26 +78,25 @@ def measure_group(job: GroupJob) -> GroupRows:
             made, shown = made + pictures.made, shown + len(images)
             not_run += pictures.not_run
         pictures, images = by_making[protocol.making]
-        for image in images:
-            if protocol.measures(image.reference):
-                psnr, ssim = record.values(image, pictures, protocol)
-                distances = {
-                    metric.name: record.distance(image, pictures, metric) for metric in job.metrics
+        for image in _in_table(images, protocol, record, pictures):
+            psnr, ssim = record.values(image, pictures, protocol)
+            distances = {
+                metric.name: record.distance(image, pictures, metric) for metric in job.metrics
+            }
+            rows.append(
+                {
+                    "dataset": job.dataset,
+                    "image": job.group.name,
+                    "method": image.method,
+                    "reference": image.reference,
+                    **protocol.columns,
+                    "reference_images": len(job.group.refs),
+                    "psnr_db": psnr,
+                    "ssim": ssim,
+                    **distances,
+                    "picture": image.path.relative_to(job.out).as_posix(),
                 }
-                rows.append(
-                    {
-                        "dataset": job.dataset,
-                        "image": job.group.name,
-                        "method": image.method,
-                        "reference": image.reference,
-                        **protocol.columns,
-                        "reference_images": len(job.group.refs),
-                        "psnr_db": psnr,
-                        "ssim": ssim,
-                        **distances,
-                        "picture": image.path.relative_to(job.out).as_posix(),
-                    }
-                )
+            )
     record.write()
     given = kernel_of(pictures.lr, pictures.hr) if pictures.making.given else None
     return GroupRows(rows, made, shown - made, None, tuple(dict.fromkeys(not_run)), given)
@@ -109,15 +108,34 @@ def sr_images(job: GroupJob) -> int:
     return sum(
         method.takes(reference)
         for protocol in makings
-        for reference in _measured_alike(job, protocol)
+        for reference in _needed_alike(job, protocol)
         for method in job.methods
     )
 
 
-def _measured_alike(job: GroupJob, protocol: Protocol) -> tuple[str, ...]:
-    """Return the references that any protocol with this one's making measures."""
+def _needed_alike(job: GroupJob, protocol: Protocol) -> tuple[str, ...]:
+    """Return the references that any protocol with this one's making needs SR with."""
     alike = [other for other in job.protocols if other.making == protocol.making]
-    return tuple(name for name in job.references if any(other.measures(name) for other in alike))
+    return tuple(name for name in job.references if any(other.needs(name) for other in alike))
+
+
+def _in_table(
+    images: Sequence[SrImage], protocol: Protocol, record: "_Record", pictures: Pictures
+) -> list[SrImage]:
+    """Return the images that stand in a protocol's table.
+
+    With `best-psnr`, of each method also that level's of the highest PSNR, of equal ones the first.
+    """
+    kept = [image for image in images if protocol.measures(image.reference)]
+    if protocol.references != BEST_PSNR:
+        return kept
+    best: dict[str, tuple[float, SrImage]] = {}
+    for image in images:
+        if is_level(image.reference):
+            psnr, _ = record.values(image, pictures, protocol)
+            if image.method not in best or psnr > best[image.method][0]:
+                best[image.method] = psnr, replace(image, reference=BEST_PSNR)
+    return [*kept, *(image for _, image in best.values())]
 
 
 def _unread(job: GroupJob) -> Unread | None:
@@ -149,7 +167,7 @@ def _images(job: GroupJob, protocol: Protocol) -> tuple[Pictures, list[SrImage]]
         job.seed,
         job.device,
     )
-    images = pictures.of(job.methods, _measured_alike(job, protocol))
+    images = pictures.of(job.methods, _needed_alike(job, protocol))
     if job.with_match and protocol.making == job.protocols[0].making:
         draw_match(pictures, job.methods)
     return pictures, images

@@ -79,6 +79,7 @@ class NetworkAtHand(OfNetwork):
         self, name: str, network: nn.Module, inputs: Inputs, references: References
     ) -> None:
         self.name, self.inputs, self.references = name, inputs, references
+        self.chooses = hasattr(network, "misfit")
         self._network = _Copied(network)
 
     def identity(self, scene: Scene, reference: str) -> str:

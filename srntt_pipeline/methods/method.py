@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 # References beside L1, L2, …: HR itself, moved; the LR image as its own; all in one search, or
 # those that the paper has; all in one image, as TTSR or as MASA does it; the one that matches best;
-# none, for methods that take none.
+# none, for methods that take none. Of `best-psnr` no method is asked: evaluation, which alone sees
+# HR, keeps the SR of the highest PSNR of those made with each level.
 HR_WARP, LR, ALL, PAPER_ALL = "HR (warp)", "LR", "all", "paper-all"
 STITCHED, STITCHED_MASA, BEST, NONE = "stitched", "stitched-masa", "best", "none"
+BEST_PSNR = "best-psnr"
 PAPER_LEVELS = ("L1", "L2", "L3", "L4")
 
 
@@ -109,11 +111,15 @@ class Method:
         return memory.START_MEMORY + memory.image_bytes([lr, *refs]) + memory.written_bytes(sr)
 
 
+def is_level(reference: str) -> bool:
+    """Tell whether a reference is the one of a level: `L1`, `L2`, …."""
+    return reference[:1] == "L" and reference[1:].isdigit()
+
+
 def reference_rank(reference: str) -> tuple[int, str]:
     """Return the place of a reference in Table 2: HR (warp), L1, L2, …, LR, then the others."""
-    others = (NONE, HR_WARP, "L", LR, ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST)
-    level = reference[:1] == "L" and reference[1:].isdigit()
-    key = "L" if level else reference
+    others = (NONE, HR_WARP, "L", LR, ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST, BEST_PSNR)
+    key = "L" if is_level(reference) else reference
     return (others.index(key) if key in others else len(others), reference)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from srntt_pipeline import memory
@@ -23,6 +24,7 @@ from srntt_pipeline.models.tiling import (
     WHOLE,
     Run,
     Sight,
+    bytes_beside,
     bytes_per_pixel,
     in_tiles,
     least_bytes,
@@ -33,24 +35,34 @@ from srntt_pipeline.text import valid
 
 References = Literal["one", "many"]
 
+_SMALL_PX = 64  # side of references beside which the memory of LR is counted
+
 
 class OfNetwork(Method):
-    """A network that is fed with images: with LR alone, or with LR and raw references."""
+    """A network that is fed with images: with LR alone, or with LR and raw references.
+
+    `chooses`: whether it says how ill a reference fits LR, by a method `misfit(lr, refs)`; so it
+    knows which is `best`.
+    """
 
     inputs: Inputs
     references: References
+    chooses: bool
 
     def takes(self, reference: str) -> bool:
         """Tell whether it takes the reference: none; or one at a time; or all together too."""
         if self.inputs == "lr":
             return reference == NONE
-        # It has no score that would tell which reference is best.
+        if reference == BEST:
+            return self.chooses
         several = reference in (ALL, PAPER_ALL)
-        return reference not in (NONE, BEST) and (self.references == "many" or not several)
+        return reference != NONE and (self.references == "many" or not several)
 
     def super_resolve(self, scene: Scene, reference: str) -> RGB:
         """Return SR, in tiles where the image at once would take too much memory."""
-        loaded, images = self._loaded(scene.device), scene.images(reference)
+        loaded = self._loaded(scene.device)
+        used = self._best(scene, loaded) if reference == BEST else reference
+        images = scene.images(used)
         size = height, width = scene.lr.shape[:2]
         plan = loaded.plan(size, images, scene.max_memory or SR_MEMORY)
         what = f"LR of {width}×{height} px"
@@ -65,7 +77,8 @@ class OfNetwork(Method):
 
     def prepare(self, scene: Scene, reference: str) -> None:
         """Find out what the network takes, and how far it sees where it does not fit."""
-        loaded, images = self._loaded(scene.device), scene.images(reference)
+        used = next(iter(scene.references)) if reference == BEST else reference
+        loaded, images = self._loaded(scene.device), scene.images(used)
         loaded.plan(scene.lr.shape[:2], images, scene.max_memory or SR_MEMORY)
 
     def parameters(self) -> int:
@@ -81,6 +94,16 @@ class OfNetwork(Method):
             return super().least_memory(lr, refs, device)
         return self._loaded(device).plan(lr, [], 0).least
 
+    @torch.inference_mode()
+    def _best(self, scene: Scene, loaded: "Loaded") -> str:
+        """Return the level of the least misfit; of equal ones the first."""
+        lr = to_tensor(scene.lr)[None].to(loaded.like)
+        found: dict[str, float] = {}
+        for level, image in scene.references.items():
+            ref = to_tensor(image)[None].to(loaded.like)
+            found[level] = float(loaded.model.misfit(lr, [ref]))  # type: ignore[operator]
+        return min(found, key=lambda level: found[level])
+
     def _loaded(self, device: str) -> "Loaded":
         raise NotImplementedError
 
@@ -92,6 +115,7 @@ class TrainedNetwork(OfNetwork):
         fed = entry(info.model)
         self.name, self.checkpoint = name, checkpoint
         self.inputs, self.references = fed.inputs, fed.references
+        self.chooses = hasattr(fed.build, "misfit")
         self.trained_on = info.trained_on
         self._weights_sha256 = info.weights_sha256
 
@@ -140,8 +164,13 @@ class Loaded:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         # By the sizes of the references.
-        self._bytes: dict[tuple[Size, ...], int] = {}
+        self._bytes: dict[tuple[Size, ...], tuple[int, int]] = {}
         self._sees: dict[tuple[Size, ...], Sight] = {}
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of its type and on its device."""
+        return next(self.model.parameters(), torch.zeros(()))
 
     def plan(self, size: Size, images: Sequence[RGB], max_memory: int) -> _Plan:
         """Return how LR of that size is run with these references in so many bytes."""
@@ -149,20 +178,23 @@ class Loaded:
         run, model = _run(images), self.model
         sizes = tuple(image.shape[:2] for image in images)
         if sizes not in self._bytes:
-            self._bytes[sizes] = bytes_per_pixel(model, run)
-        taken = self._bytes[sizes]
+            # Of LR beside small references, and of these alone: together no less than both take.
+            small = _run([image[:_SMALL_PX, :_SMALL_PX] for image in images])
+            beside_lr = bytes_beside(model, run) if images else 0
+            self._bytes[sizes] = beside_lr, bytes_per_pixel(model, small)
+        fixed, taken = self._bytes[sizes]
         sr = SCALE * height, SCALE * width
         held = memory.image_bytes([size, *sizes]) + memory.written_bytes(sr)
         beside = memory.START_MEMORY + held
         # The rest is for the holes that the allocator leaves between buffers of many sizes.
-        room = (max_memory - beside) * 2 // 3
+        room = (max_memory - beside) * 2 // 3 - fixed
         sees = WHOLE
         if taken * height * width > room:
             if sizes not in self._sees:
                 self._sees[sizes] = sight(model, run)
             sees = self._sees[sizes]
         side = tile_side(height, width, taken, sees, room)
-        least = beside + least_bytes(height, width, taken, sees) * 3 // 2
+        least = beside + (fixed + least_bytes(height, width, taken, sees)) * 3 // 2
         return _Plan(run, sees, side, least)
 
 

@@ -12,12 +12,12 @@ from srntt_pipeline.config import SwapParams
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.matching.correspondence import Correspondence
 from srntt_pipeline.memory import Size
 from srntt_pipeline.methods import tiles
 from srntt_pipeline.methods.tiles import Tiling
 from srntt_pipeline.models import SRNTT
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
-from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.matcher import check_networks, encoder_for, load_matcher
 from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from srntt_pipeline.files import fingerprint
 from srntt_pipeline.images import RGB
+from srntt_pipeline.matching.correspondence import Correspondence
 from srntt_pipeline.memory import Size
 from srntt_pipeline.methods.method import ALL, BEST, LR, NONE, PAPER_ALL, Method
 from srntt_pipeline.methods.restorer import Restorer, load_restorer
 from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
-from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.match_sources import Match
 from srntt_pipeline.swaps.windowed import KeptMaps
 from srntt_pipeline.text import valid

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from srntt_pipeline.images import RGB, SCALE
 from srntt_pipeline.maps import CELLS, CHANNELS, to_image, to_tensor
+from srntt_pipeline.matching.windows import Window
 from srntt_pipeline.models.srntt import SRNTT
 from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, block_bytes, encoding_bytes
-from srntt_pipeline.swaps.windows import Window
 
 EXTRACT, FINISH = "extract", "finish"
 _BICUBIC_REACH = 2  # LR pixels on each side of the one below that LR↑ is made of

@@ -28,6 +28,7 @@ Run = Callable[[nn.Module, Tensor], Tensor]
 _SIDES = (24, 48, 96, 192)  # LR pixels a side of what a network is probed with
 _STEPS = (1, 2, 4, 8, 16)
 _COUNTED = 32  # LR pixels a side of what memory is counted on
+_SMALL = 8  # of the least LR that it is counted on
 _LEAST_TILE = 8  # LR pixels a side; halos make smaller ones a waste
 _ALIKE = 1e-3  # of the largest value: the rounding of float32 through a deep network
 
@@ -97,14 +98,24 @@ def _is_alike(model: nn.Module, run: Run, sees: Sight) -> bool:
     return bool((found - expected).abs().max() <= _ALIKE * expected.abs().max())
 
 
-@torch.inference_mode()
 def bytes_per_pixel(model: nn.Module, run: Run) -> int:
     """Return the bytes of memory that a run takes for each LR pixel, beside the weights."""
+    return math.ceil(_peak(model, run, _COUNTED) / _COUNTED**2)
+
+
+def bytes_beside(model: nn.Module, run: Run) -> int:
+    """Return the bytes that a run takes for a small LR: those of what else it is given."""
+    return _peak(model, run, _SMALL)
+
+
+@torch.inference_mode()
+def _peak(model: nn.Module, run: Run, side: int) -> int:
+    """Return the bytes that a run on LR of `side` × `side` px takes beside the weights."""
     like = next(model.parameters(), torch.zeros(()))
     counted = _Held()
     with counted:
-        run(model, like.new_zeros(1, 3, _COUNTED, _COUNTED))
-    return math.ceil(counted.peak / _COUNTED**2)
+        run(model, like.new_zeros(1, 3, side, side))
+    return counted.peak
 
 
 class _Held(TorchDispatchMode):

@@ -185,7 +185,8 @@ class Start:
     """Which checkpoint a network may start from: one of `model`, whose `part` it takes.
 
     `sizes`: those of that checkpoint that must be these; one that it does not name is the
-    network's default.
+    network's default. `model` empty: any network on LR alone, which as a whole becomes the part;
+    the network has a size of the part's name, and is told there which one it is.
     """
 
     model: str
@@ -321,6 +322,13 @@ class Recipe(Section):
 
     def swaps(self) -> WantedSwaps | None:
         """Return which swaps phases with maps learn from; None for any."""
+        return None
+
+    def vgg19_part(self) -> str | None:
+        """Return the part of the network that begins as VGG19 up to relu3_1, if one does.
+
+        It is laid out as torchvision's; `loss_encoder` says which VGG19.
+        """
         return None
 
     def start(self) -> Start | None:

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.maps import MEAN, STD
 from srntt_pipeline.matlab import read_mat
-from srntt_pipeline.swaps.layers import MEAN, STD
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # RGB, of 0…255
 _PREFIXES = {"caffe:": "bgr", "caffe-rgb:": "rgb"}

@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import CELLS, FLOAT_BYTES, STRIDE, to_tensor
+from srntt_pipeline.matching.patches import PATCH
 from srntt_pipeline.swaps.layers import Layers, pool
-from srntt_pipeline.swaps.patches import PATCH
 
 PHASES = STRIDE**2
 VALUES = 64 + 64 + 64 + 16  # for each pixel: relu1_1, relu1_2, a half, relu3_1 on the grid

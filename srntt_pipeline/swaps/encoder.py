@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -24,10 +24,10 @@ from srntt_pipeline.maps import (
     Maps,
     to_tensor,
 )
+from srntt_pipeline.matching.windows import Window, windows
 from srntt_pipeline.swaps import caffe
 from srntt_pipeline.swaps.dense import DenseMaps
 from srntt_pipeline.swaps.layers import EncoderPrecision, Layers, pool
-from srntt_pipeline.swaps.windows import Window, windows
 from srntt_pipeline.tensors import check_tensor, read_weights
 
 # Images of one size that go through together. On a CPU one at a time is fastest (docs/shards.md).
@@ -111,17 +111,6 @@ class Encoder(Layers):
         for values in maps.values():
             self.check(values)
         return [{layer: maps[layer][i] for layer in layers} for i in range(len(images))]
-
-
-def maps_of(features: nn.Sequential, images: Tensor, layers: Collection[str]) -> Maps:
-    """Return the maps on `layers` of standardised images; `features` begin as VGG19's do."""
-    names = {INDEX[layer]: layer for layer in layers}
-    maps, x = {}, images
-    for index, layer in enumerate(features):
-        x = layer(x)
-        if index in names:
-            maps[names[index]] = x
-    return maps
 
 
 @functools.lru_cache(maxsize=2)

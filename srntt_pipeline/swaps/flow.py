@@ -29,11 +29,11 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
 from srntt_pipeline.images import RGB, resize
 from srntt_pipeline.maps import STRIDE, to_tensor
-from srntt_pipeline.swaps.correspondence import Candidates, Correspondence, cosines, patch_norms
+from srntt_pipeline.matching.correspondence import Candidates, Correspondence, cosines, patch_norms
+from srntt_pipeline.matching.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.dense import phase_of
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.image_matching import VersionsOfReferences
-from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, down_up
 from srntt_pipeline.swaps.refine import Refinement
 from srntt_pipeline.tensors import check_tensor, read_weights

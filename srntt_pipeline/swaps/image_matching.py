@@ -16,11 +16,13 @@ from torch import Tensor
 from srntt_pipeline.config import Refine
 from srntt_pipeline.images import RGB, upscale
 from srntt_pipeline.maps import CHANNELS, FLOAT_BYTES, STRIDE
+from srntt_pipeline.matching.correspondence import Correspondence, Search, join
+from srntt_pipeline.matching.patches import HALO, PATCH
+from srntt_pipeline.matching.torch_search import Precision
+from srntt_pipeline.matching.windows import AROUND, Window, windows
 from srntt_pipeline.memory import MAX_MEMORY, release, share
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder
-from srntt_pipeline.swaps.correspondence import Correspondence, Search, join
 from srntt_pipeline.swaps.encoder import Encoder
-from srntt_pipeline.swaps.patches import HALO, PATCH
 from srntt_pipeline.swaps.references import (
     Augmentation,
     Mask,
@@ -41,8 +43,6 @@ from srntt_pipeline.swaps.refine import (
     TextureStep,
     dense_norms,
 )
-from srntt_pipeline.swaps.torch_search import Precision
-from srntt_pipeline.swaps.windows import AROUND, Window, windows
 
 _Step = TypeVar("_Step", Refinement, TextureStep)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from srntt_pipeline.maps import FLOAT_BYTES, VALUES
-from srntt_pipeline.swaps.patches import HALO, PatchNumbers
+from srntt_pipeline.matching.patches import HALO, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, versions
 from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap
 

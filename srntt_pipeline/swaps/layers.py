@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.maps import INDEX, EncoderIdentity
+from srntt_pipeline.maps import INDEX, MEAN, STD, EncoderIdentity
 
 EncoderPrecision = Literal["float32", "bfloat16"]
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision trains
 # On a CPU what a convolution takes beside its maps is several times these. So maps go through it in
 # strips of about so many values of a channel, with rows that Winograd's tiles of 6×6 divide.
 _STRIP, _TILE = 1 << 15, 6

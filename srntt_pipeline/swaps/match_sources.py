@@ -10,9 +10,9 @@ from torch import Tensor
 
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import CELLS, STRIDE, to_image, to_tensor
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import PATCH, PatchNumbers
 from srntt_pipeline.swaps.dense import channels_last, gather_cells, shift_of
-from srntt_pipeline.swaps.patches import PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, every_version
 from srntt_pipeline.swaps.swap import swap_layers
 

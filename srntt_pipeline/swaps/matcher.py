@@ -11,14 +11,14 @@ from srntt_pipeline.config import MatchParams, Refine
 from srntt_pipeline.device import choose_device
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB, SCALE
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.torch_search import Precision
 from srntt_pipeline.memory import Size
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
-from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import Augmentation, versions
-from srntt_pipeline.swaps.torch_search import Precision
 from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
 
 

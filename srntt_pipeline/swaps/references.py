@@ -17,7 +17,7 @@ from srntt_pipeline.config import MatchParams, SwapParams
 from srntt_pipeline.images import RGB, crop_to_multiple, downscale, resize, upscale
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import STRIDE
-from srntt_pipeline.swaps.patches import PATCH
+from srntt_pipeline.matching.patches import PATCH
 
 # A version smaller than a patch could match nothing.
 MIN_SIDE_PX = PATCH * STRIDE

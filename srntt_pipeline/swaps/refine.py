@@ -25,16 +25,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.maps import FLOAT_BYTES, STRIDE
-from srntt_pipeline.swaps.correspondence import (
+from srntt_pipeline.matching.correspondence import (
     Candidates,
     Correspondence,
     box_sums,
     cosines,
     patch_norms,
 )
+from srntt_pipeline.matching.patches import HALO, PATCH, CellNumbers, PatchNumbers
+from srntt_pipeline.matching.windows import Window
 from srntt_pipeline.swaps.dense import phase_of, shift_of
-from srntt_pipeline.swaps.patches import HALO, PATCH, CellNumbers, PatchNumbers
-from srntt_pipeline.swaps.windows import Window
 
 REACH = 3  # px around a match on the grid: the next one is 4 px away
 TEXTURE_REACH = 1  # px around a match, by relu1_1

@@ -19,9 +19,9 @@ from torch import Tensor
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.hdf5 import child, read_array, read_text
 from srntt_pipeline.maps import CELLS, CHANNELS, LAYERS, Maps
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.dense import PHASES, shift_of
-from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, version_shape
 
 TYPES: dict[str, npt.DTypeLike] = {

@@ -34,9 +34,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.maps import CELLS, LAYERS, Maps
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import HALO, PATCH, PatchNumbers, Places
 from srntt_pipeline.swaps.dense import PHASES, channels_last, gather_cells, half_of
-from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers, Places
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ since a version's sides are multiples of 4 px. Matches on the grid stay on the g
 import torch
 
 from srntt_pipeline.maps import STRIDE
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import PATCH, PatchNumbers
 from srntt_pipeline.swaps.dense import phase_of, shift_of
-from srntt_pipeline.swaps.patches import PATCH, PatchNumbers
 from srntt_pipeline.views import turned, turned_corner, turned_size
 
 

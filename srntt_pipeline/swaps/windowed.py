@@ -27,14 +27,14 @@ from torch import Tensor
 
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import CELLS, CHANNELS, FLOAT_BYTES, LAYERS, STRIDE, VALUES
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import HALO, CellNumbers, PatchNumbers
+from srntt_pipeline.matching.windows import AROUND, SIDE, Window
 from srntt_pipeline.swaps.cached_encoder import CachedEncoder, maps_bytes
-from srntt_pipeline.swaps.correspondence import Correspondence
 from srntt_pipeline.swaps.dense import VALUES as DENSE_VALUES
 from srntt_pipeline.swaps.encoder import Encoder
-from srntt_pipeline.swaps.patches import HALO, CellNumbers, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, every_version
 from srntt_pipeline.swaps.swap import GridMaps, RawMaps, Swapped, swap_layers, weight_map
-from srntt_pipeline.swaps.windows import AROUND, SIDE, Window
 from srntt_pipeline.views import turned_image
 
 BLOCKS = (SIDE - HALO, 48)  # patches along each side of a block, by the memory there is

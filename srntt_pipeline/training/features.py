@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
-from srntt_pipeline.maps import INDEX
+from srntt_pipeline.maps import INDEX, maps_of
 from srntt_pipeline.swaps.dataset import encoder_of_maps
-from srntt_pipeline.swaps.encoder import Encoder, load_encoder, maps_of, vgg19
+from srntt_pipeline.swaps.encoder import Encoder, load_encoder, vgg19
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.training.losses import CAFFE_SCALE
 
@@ -30,7 +30,7 @@ class LossFeatures(nn.Module):
     def __init__(self, encoder: Encoder, features: nn.Sequential, layers: Iterable[str]) -> None:
         super().__init__()
         self.features = features
-        self.sha256 = sha256(save({k: v.cpu() for k, v in features.state_dict().items()}))
+        self.sha256 = weights_sha256(features)
         self.caffe_scale = 1.0 if encoder.identity.is_caffe else CAFFE_SCALE
         self._layers = tuple(layers)
         self.register_buffer("mean", encoder.mean)
@@ -40,6 +40,17 @@ class LossFeatures(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return maps by layer of images [N, 3, H, W] in [-1, 1]."""
         return maps_of(self.features, ((images + 1) / 2 - self.mean) / self.std, self._layers)
+
+
+def weights_sha256(features: nn.Module) -> str:
+    """Return the SHA-256 of all weights of a network."""
+    return sha256(save({name: value.cpu() for name, value in features.state_dict().items()}))
+
+
+def load_vgg19(weights: str | None) -> nn.Sequential:
+    """Return VGG19 up to relu3_1 on the CPU, ImageNet's unless told; raise InputError."""
+    made = MatchParams()
+    return vgg19(weights or made.encoder_weights, made.encoder_seed, INDEX["relu3_1"] + 1)
 
 
 def load_features(

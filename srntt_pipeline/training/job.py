@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
 
 import srntt_pipeline
 from srntt_pipeline.checkpoints import Checkpoint
@@ -16,12 +17,12 @@ from srntt_pipeline.files import fingerprint
 from srntt_pipeline.recipes import OptimiserPlan, Phase, Recipe, phase_at
 from srntt_pipeline.swaps.dataset import encoder_of_maps
 from srntt_pipeline.swaps.encoder import Encoder
-from srntt_pipeline.training.features import LossFeatures, load_features
+from srntt_pipeline.training.features import LossFeatures, load_features, load_vgg19, weights_sha256
 from srntt_pipeline.training.sources import Sources, load_start, open_sources
 
 # What `Job.made_from` calls them.
 CODE, LOSS_NETWORK, NETWORK, PHASES = "code", "loss_network", "network", "phases"
-ALL_STEPS, OPTIMISER = "all_steps", "optimiser"
+ALL_STEPS, OPTIMISER, VGG19 = "all_steps", "optimiser", "vgg19"
 # What may change between a run and its continuation without changing any step already made.
 _SCHEDULE = {"steps", "validate_every", "checkpoint_every"}
 _PLACES = {"encoder_weights"}  # where they lie; LOSS_NETWORK tells which they are
@@ -49,7 +50,8 @@ class Job:
     `params`: with no value left open; `model`, `sizes`: the network's; `made_from`: all that
     decides each step, as JSON; `features`: VGG19 for losses that compare maps; `start`: the
     checkpoint that the network starts from, by `Recipe.start`; `encoder`: that of the swaps, for
-    steps on the maps of HR itself.
+    steps on the maps of HR itself; `vgg19`: what a part of the network begins as
+    (`Recipe.vgg19_part`).
     """
 
     dataset: Path
@@ -62,6 +64,7 @@ class Job:
     features: LossFeatures | None = None
     start: Checkpoint | None = None
     encoder: Encoder | None = None
+    vgg19: nn.Sequential | None = None
 
     @property
     def steps(self) -> int:
@@ -141,6 +144,10 @@ def make_job(
     if sources.shards and any(phase.truth_share for phase in phases):
         encoder = encoder_of_maps(sources.shards, device, encoder_weights)
     model, sizes = params.network()
+    allowed = params.start()
+    if start and allowed and not allowed.model:
+        sizes[allowed.part] = {"model": start.info.model, "sizes": start.info.sizes}
+    vgg19 = load_vgg19(of_losses) if params.vgg19_part() else None
     made_from = {
         "recipe": params.recipe,
         "params": params.model_dump(mode="json", exclude=_SCHEDULE | _PLACES),
@@ -157,11 +164,15 @@ def make_job(
         NETWORK: _as_json({"model": model, **sizes}),
         PHASES: described(phases, stops=False),
     }
+    if vgg19:
+        made_from[VGG19] = weights_sha256(vgg19)
     if (plan := params.optimiser_plan()) != OptimiserPlan():
         made_from[OPTIMISER] = _as_json(asdict(plan))
     if params.rate_schedule != "constant":  # else a longer run makes the same steps first
         made_from[ALL_STEPS] = phases[-1].stop
-    return Job(dataset, params, model, sizes, phases, sources, made_from, features, start, encoder)
+    return Job(
+        dataset, params, model, sizes, phases, sources, made_from, features, start, encoder, vgg19
+    )
 
 
 def described(phases: Sequence[Phase], *, stops: bool = True) -> dict[str, Any]:

@@ -73,6 +73,16 @@ def _mean(maps: Tensor) -> Tensor:
     return maps.mean().clamp_min(torch.finfo(maps.dtype).tiny ** 0.25)
 
 
+def transferal_loss(sr: Mapping[str, Tensor], texture: Mapping[str, Tensor]) -> Tensor:
+    """Return the mean over layers of the mean of (φ_l(SR) − T_l)² (TTSR, Eq. 9, second term).
+
+    `sr`: maps of SR by the network's own extractor, `texture`: T, what it transferred, both [N, C,
+    h·r, w·r] by layer. The paper prints one layer; its code has three, and lets the gradient go to
+    T too, as here.
+    """
+    return torch.stack([F.mse_loss(sr[layer], found) for layer, found in texture.items()]).mean()
+
+
 def texture_loss(sr: Mapping[str, Tensor], maps: Mapping[str, Tensor], weight: Tensor) -> Tensor:
     """Return Σ_l λ_l ‖Gr(φ_l(SR)·S*_l) − Gr(M_l·S*_l)‖_F, the mean over the batch (Eq. 6).
 

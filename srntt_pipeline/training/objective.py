@@ -30,9 +30,11 @@ from srntt_pipeline.training.losses import (
     squared_texture_loss,
     standard_adversarial_loss,
     texture_loss,
+    transferal_loss,
 )
 
 Judge = Callable[[Tensor], Tensor]
+OwnMaps = Callable[[Tensor], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Context:
     all that the batch holds, as `data.Patches` describes; `judge`: the critic's verdict on images,
     with a gradient to these alone, and `critic`: of which kind it is. `others`: what the network
     made beside SR, by name, in [-1, 1], float32: smaller images, earlier ones, or luma alone;
-    `step`: how many steps of the phase are made before this one.
+    `step`: how many steps of the phase are made before this one. `own_maps`: the network's own
+    maps, by layer, of images [N, 3, H, W] in [0, 1], with a gradient to these alone.
     """
 
     sr: Tensor
@@ -54,6 +57,7 @@ class Context:
     critic: CriticPlan | None = None
     others: Mapping[str, Tensor] = field(default_factory=dict)
     step: int = 0
+    own_maps: OwnMaps | None = None
 
     def compared(self, told: Loss) -> tuple[Tensor, Tensor]:
         """Return SR and HR as a loss compares them by its options `channel` and `border`."""
@@ -162,10 +166,21 @@ def _perceptual(context: Context, told: Loss) -> Tensor:
             found = perceptual_loss(of_sr, of_hr)
         elif told.options["form"] == "enet":
             found = normalised_perceptual_loss(of_sr, of_hr)
+        elif told.options["form"] == "mse":
+            found = squared_perceptual_loss(of_sr, of_hr, 1.0)
         else:
             found = squared_perceptual_loss(of_sr, of_hr, context.caffe_scale)
         terms.append(weight * found)
     return torch.stack(terms).sum()
+
+
+@loss("transferal")
+def _transferal(context: Context, told: Loss) -> Tensor:
+    # What the network made beside SR is the texture that it transferred, by layer.
+    assert context.own_maps is not None
+    found = context.own_maps(unsigned(context.sr))
+    transferred = {layer: unsigned(texture) for layer, texture in context.others.items()}
+    return transferal_loss({layer: found[layer] for layer in transferred}, transferred)
 
 
 @loss("texture")
@@ -201,16 +216,18 @@ def losses(
     judge: Judge | None,
     others: Mapping[str, Tensor] | None = None,
     step: int = 0,
+    own_maps: OwnMaps | None = None,
 ) -> dict[str, Tensor]:
     """Return the losses of SR by name, unweighted, and as `loss` their weighted sum.
 
     `sr`: [N, 3, H, W], about [0, 1]; `batch`: `hr`, and for the texture loss maps and `weight`;
-    `others`: what the network made beside SR, about [0, 1]; `step`: as `Context` has it.
+    `others`: what the network made beside SR, about [0, 1]; `step`, `own_maps`: as `Context` has
+    them.
     """
     beside = {name: signed(image.float()) for name, image in (others or {}).items()}
     context = Context(
         signed(sr.float()), signed(batch["hr"]), batch, features, judge, objective.critic,
-        beside, step,
+        beside, step, own_maps,
     )  # fmt: skip
     found = {told.name: LOSSES[told.name](context, told) for told in objective.losses}
     weighted = [told.weight * found[told.name] for told in objective.losses]

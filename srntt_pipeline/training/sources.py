@@ -131,6 +131,13 @@ def load_start(path: Path, params: Recipe) -> Checkpoint:
     if wanted is None:
         raise InputError(f"--content {path}: {params.recipe} starts from no checkpoint")
     checkpoint = load_checkpoint(path)
+    if not wanted.model:
+        if entry(checkpoint.info.model).inputs != "lr":
+            raise InputError(
+                f"--content {checkpoint.path}: is {checkpoint.info.model}; expected a network that "
+                "is fed with LR alone"
+            )
+        return checkpoint
     if checkpoint.info.model != wanted.model:
         raise InputError(
             f"--content {checkpoint.path}: is {checkpoint.info.model}; expected a {wanted.model} "

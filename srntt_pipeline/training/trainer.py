@@ -26,6 +26,7 @@ from srntt_pipeline.training.job import Job
 from srntt_pipeline.training.objective import (
     ADVERSARIAL,
     Diverged,
+    OwnMaps,
     assert_finite,
     gradient_shares,
     losses,
@@ -92,8 +93,11 @@ class Trainer:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         network = build_model(job.model, job.sizes)
         if job.start and (allowed := params.start()):
-            given = job.start.model.get_submodule(allowed.part)
+            given = job.start.model
+            given = given.get_submodule(allowed.part) if allowed.model else given
             network.get_submodule(allowed.part).load_state_dict(given.state_dict())
+        if job.vgg19 and (part := params.vgg19_part()):
+            network.get_submodule(part).load_state_dict(job.vgg19.state_dict())
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network: nn.Module = network
@@ -236,7 +240,9 @@ class Trainer:
         if self.critic and phase.objective.critic:
             values = self.critic.step(sr, batch)
             judge = self.critic.judge
-        found = losses(phase.objective, sr, batch, self.job.features, judge, others, before)
+        found = losses(
+            phase.objective, sr, batch, self.job.features, judge, others, before, self._own_maps
+        )
         told = found
         if shares and len(phase.objective.losses) > 1:
             images = [sr, *others.values()]
@@ -258,6 +264,11 @@ class Trainer:
         if self.average:
             self.average.update_parameters(self.network)
         return values
+
+    @property
+    def _own_maps(self) -> OwnMaps | None:
+        """The network's own maps of images, of a network that has this method."""
+        return getattr(self.network, "own_maps", None)
 
     @torch.no_grad()
     def _truth(self, hr: Tensor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from PIL import Image
 from srntt_pipeline.config import EvaluateParams
 from srntt_pipeline.evaluation import measure
 from srntt_pipeline.evaluation.evaluate import evaluate
-from tests.methods.methods_of_ours import Nearest, Picky, Wrong
+from tests.methods.methods_of_ours import AsReference, Nearest, Picky, Wrong
 from tests.tiny_networks import save_as, save_srntt
 
 
@@ -95,6 +95,45 @@ def test_sisr_stands_in_every_protocol_and_on_sets_without_references(
     plain.mkdir()
     Image.fromarray(photograph[:48, :48]).save(plain / "x.png")
     assert ("SISR", "none") in table(run(plain, tmp_path / "b", sisr, protocol=protocol))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory, photograph):
+    """Two groups of three references, which lie 2, 9 and 5 px from HR, or 9, 2 and 5."""
+    folder = tmp_path_factory.mktemp("several") / "test" / "CUFED5"
+    folder.mkdir(parents=True)
+    for number, apart in ((1, (0, 2, 9, 5)), (2, (0, 9, 2, 5))):
+        for k, shift in enumerate(apart):
+            crop = photograph[60 * number + shift : 60 * number + shift + 48, 150:206]
+            Image.fromarray(crop).save(folder / f"{number:03}_{k}.png")
+    return folder.parents[1]
+
+
+@pytest.mark.parametrize("protocol", [("luma-best-psnr",), ("luma-best-psnr", "luma")])
+def test_the_reference_of_the_highest_psnr_is_that_of_a_level(several, tmp_path, protocol):
+    out = run(several, tmp_path, AsReference(), Picky(), Nearest(), protocol=protocol)
+    found = [row for row in rows(out / "per_image.csv") if row["protocol"] == "luma-best-psnr"]
+    best = {row["image"]: row for row in found if row["method"] == "Reference"}
+    assert {row["reference"] for row in best.values()} == {"best-psnr"}
+    pictures = [best[image]["picture"] for image in ("001", "002")]
+    assert pictures == ["images/reference/l1/001.png", "images/reference/l2/002.png"]
+    assert {(row["method"], row["reference"]) for row in found} == {
+        ("Reference", "best-psnr"), ("Picky", "best-psnr"), ("Nearest", "none"),
+        ("Bicubic", "none"),
+    }  # fmt: skip
+    assert not any("luma-best-psnr measures" in note for note in notes(out)["notes"])
+    if "luma" in protocol:
+        of_l1 = {row["image"]: row["psnr_db"] for row in rows(out / "per_image.csv")
+                 if (row["method"], row["protocol"]) == ("Reference", "luma")
+                 and row["reference"] == "L1"}  # fmt: skip
+        assert best["001"]["psnr_db"] == of_l1["001"]
+        assert float(best["002"]["psnr_db"]) > float(of_l1["002"])
+
+
+def test_that_reference_alone_can_be_asked_for(several, tmp_path):
+    params = {"protocol": ("luma-best-psnr",), "references": ("best-psnr",), "max_images": 1}
+    out = run(several, tmp_path, AsReference(), **params)
+    assert {row["reference"] for row in rows(out / "table.csv")} == {"none", "best-psnr"}
 
 
 def page_pictures(out):

@@ -32,6 +32,7 @@ EXPECTED = {
     "luma-all": ("luma", 4, "gaussian"),
     "luma-stitched": ("luma", 4, "gaussian"),
     "luma-best": ("luma", 4, "gaussian"),
+    "luma-best-psnr": ("luma", 4, "gaussian"),
     "luma-full-all": ("luma", 0, "gaussian"),
     "luma-full-stitched": ("luma", 0, "gaussian"),
     "luma-full-stitched-masa": ("luma", 0, "gaussian"),
@@ -43,6 +44,7 @@ ONE_REFERENCE = {
     "luma-all": ["all", "paper-all"],
     "luma-stitched": ["stitched"],
     "luma-best": ["best"],
+    "luma-best-psnr": ["best-psnr"],
     "luma-full-all": ["all", "paper-all"],
     "luma-full-stitched": ["stitched"],
     "luma-full-stitched-masa": ["stitched-masa"],
@@ -142,12 +144,15 @@ def test_the_protocols_are_those_known():
 def test_a_protocol_measures_the_references_that_it_names():
     references = (
         "none", "HR (warp)", "L1", "L5", "LR", "all", "paper-all", "stitched", "stitched-masa",
-        "best",
+        "best", "best-psnr",
     )  # fmt: skip
     for name, protocol in PROTOCOLS.items():
+        needed = [reference for reference in references if protocol.needs(reference)]
         measured = [reference for reference in references if protocol.measures(reference)]
         if name in ONE_REFERENCE:
             assert measured == ["none", *ONE_REFERENCE[name]]
+            levels = ["L1", "L5"] if name == "luma-best-psnr" else []
+            assert needed == ["none", *levels, *ONE_REFERENCE[name]]
         else:
             assert measured == ["none", "HR (warp)", "L1", "L5", "LR", "all", "paper-all"]
 

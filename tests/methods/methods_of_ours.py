@@ -40,6 +40,18 @@ class Wrong(Nearest):
         return scene.lr
 
 
+class AsReference(Method):
+    """The reference itself, which is of HR's size."""
+
+    name = "Reference"
+
+    def takes(self, reference):
+        return reference[:1] == "L"
+
+    def super_resolve(self, scene, reference):
+        return scene.images(reference)[0]
+
+
 class MeanColour(nn.Module):
     """A network on raw references: LR enlarged, moved towards the references' mean colour."""
 

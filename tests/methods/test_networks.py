@@ -108,3 +108,35 @@ def test_a_network_at_hand_is_a_method(photograph):
     other = network_method("Mine", network, inputs="images", references="many")
     scene = Scene(lr, refs)
     assert method.identity(scene, "all") != other.identity(scene, "all")
+
+
+class Choosing(MeanColour):
+    """It says how far the mean colours of LR and reference are from each other."""
+
+    def misfit(self, lr, refs):
+        (ref,) = refs
+        return (lr.mean((2, 3)) - ref.mean((2, 3))).square().mean(1)
+
+
+def test_a_network_that_tells_how_ill_references_fit_chooses_one(photograph):
+    lr = photograph[100:110, 130:142]
+    means = {"L1": 200, "L2": int(lr.mean()) + 10, "L3": int(lr.mean()) - 3, "L4": 10}
+    refs = {name: np.full((9, 11, 3), value, np.uint8) for name, value in means.items()}
+    method = network_method("Mine", Choosing(0.5), inputs="images")
+    assert method.takes("best")
+    assert not method.takes("all")
+    one, best = (method.super_resolve(Scene(lr, refs), name) for name in ("L3", "best"))
+    assert np.array_equal(one, best)
+    scene = Scene(lr, refs)
+    method.prepare(scene, "best")
+    assert not network_method("Other", MeanColour(), inputs="images").takes("best")
+
+
+def test_memory_of_references_is_counted_beside_that_of_lr(photograph):
+    """It was counted as growing with LR: gigabytes for this one."""
+    loaded = networks.Loaded(MeanColour())
+    small, large = (
+        loaded.plan((500, 500), [np.zeros((side, side, 3), np.uint8)], 1 << 32).least
+        for side in (40, 1000)
+    )
+    assert 12 * 1000**2 < large - small < 8 * 12 * 1000**2

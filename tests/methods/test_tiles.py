@@ -10,6 +10,7 @@ from torch import nn
 
 from srntt_pipeline.images import downscale, upscale
 from srntt_pipeline.maps import CELLS, to_tensor
+from srntt_pipeline.matching.windows import Window
 from srntt_pipeline.methods import tiles
 from srntt_pipeline.methods.tiles import Tiling, stages, super_resolve
 from srntt_pipeline.models import SRNTT, build_model
@@ -17,7 +18,6 @@ from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.windowed import BLOCKS, WindowedSwap, encoding_bytes, swap_features
-from srntt_pipeline.swaps.windows import Window
 
 CPU = torch.device("cpu")
 LEAST = 300 << 20  # bytes, a little above what the smallest tiles of these networks need
@@ -178,7 +178,7 @@ import sys, numpy as np, torch
 from pathlib import Path
 from srntt_pipeline.methods.tiles import Tiling, super_resolve
 from srntt_pipeline.models import SRNTT
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
 from srntt_pipeline.maps import CELLS
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import Augmentation

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
 from srntt_pipeline.swaps.encoder import Encoder
 
 Array = np.ndarray

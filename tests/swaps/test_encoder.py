@@ -14,7 +14,8 @@ from torchvision.transforms.v2 import functional as T  # noqa: N812
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import CHANNELS
-from srntt_pipeline.swaps import layers, windows
+from srntt_pipeline.matching import windows
+from srntt_pipeline.swaps import layers
 from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, Encoder, load_encoder
 from srntt_pipeline.swaps.layers import EncoderPrecision
 

@@ -15,7 +15,8 @@ from srntt_pipeline.array_job import ArrayPart
 from srntt_pipeline.config import Refine, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import MARK
-from srntt_pipeline.swaps import precompute, shard_job, windows
+from srntt_pipeline.matching import windows
+from srntt_pipeline.swaps import precompute, shard_job
 from srntt_pipeline.swaps.dense import DenseMaps
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
@@ -318,7 +319,8 @@ import os, signal, sys
 from pathlib import Path
 from srntt_pipeline import hdf5
 from srntt_pipeline.config import Refine, SwapParams
-from srntt_pipeline.swaps import precompute, windows
+from srntt_pipeline.matching import windows
+from srntt_pipeline.swaps import precompute
 
 seal, left = hdf5._seal, [2]
 

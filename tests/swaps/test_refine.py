@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from srntt_pipeline.images import RGB, downscale, upscale
-from srntt_pipeline.swaps import image_matching, refine, windows
-from srntt_pipeline.swaps.correspondence import Correspondence, match_maps
+from srntt_pipeline.matching import windows
+from srntt_pipeline.matching.correspondence import Correspondence, match_maps
+from srntt_pipeline.matching.patches import PatchNumbers
+from srntt_pipeline.swaps import image_matching, refine
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
-from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import (
     Augmentation,
     augment,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import CELLS, CHANNELS, EncoderIdentity
-from srntt_pipeline.swaps.correspondence import Correspondence, match_maps
-from srntt_pipeline.swaps.patches import PatchNumbers
+from srntt_pipeline.matching.correspondence import Correspondence, match_maps
+from srntt_pipeline.matching.patches import PatchNumbers
 from srntt_pipeline.swaps.shards import (
     ShardHeader,
     Shards,

@@ -9,10 +9,10 @@ from PIL import Image
 
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import PatchNumbers
 from srntt_pipeline.swaps.match_figure import colour_code, draw, source_map
 from srntt_pipeline.swaps.match_sources import Match, paste, sources
-from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
 from srntt_pipeline.swaps.show import show_match
 from tests.swaps import naive_refine

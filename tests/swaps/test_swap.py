@@ -12,15 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from srntt_pipeline.config import Refine
-from srntt_pipeline.swaps import windows
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching import windows
+from srntt_pipeline.matching.correspondence import Correspondence
+from srntt_pipeline.matching.patches import PatchNumbers
+from srntt_pipeline.matching.windows import Window
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
-from srntt_pipeline.swaps.patches import PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations, valid_patches
 from srntt_pipeline.swaps.swap import GridMaps, swap, weight_map
 from srntt_pipeline.swaps.windowed import WindowedSwap, swap_features
-from srntt_pipeline.swaps.windows import Window
 from tests.swaps import naive_refine
 
 # Patch size and stride of each layer (paper section 3.1).

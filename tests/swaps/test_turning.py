@@ -13,7 +13,7 @@ from PIL import Image
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.layout import read_train_pairs
 from srntt_pipeline.maps import CELLS
-from srntt_pipeline.swaps.correspondence import Correspondence
+from srntt_pipeline.matching.correspondence import Correspondence
 from srntt_pipeline.swaps.dataset import SwappedPair, SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.references import augment, versions

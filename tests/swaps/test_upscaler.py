@@ -16,13 +16,13 @@ from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_che
 from srntt_pipeline.cli import cli
 from srntt_pipeline.config import MatchParams, Refine, SwapParams
 from srntt_pipeline.errors import InputError
+from srntt_pipeline.matching.correspondence import match_maps
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.network_files import NetworkFiles
 from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps import upscaler as module
 from srntt_pipeline.swaps.convert import convert_shards
-from srntt_pipeline.swaps.correspondence import match_maps
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.info import shards_info

@@ -4,11 +4,11 @@ import torch
 
 from srntt_pipeline.images import downscale, upscale
 from srntt_pipeline.maps import CELLS, LAYERS, VALUES
+from srntt_pipeline.matching.windows import Window
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.image_matching import match_images
 from srntt_pipeline.swaps.references import augmentations
 from srntt_pipeline.swaps.windowed import KeptMaps, WindowedSwap, swap_features
-from srntt_pipeline.swaps.windows import Window
 
 CPU = torch.device("cpu")
 VERSIONS = augmentations((1.0, 0.7), (0.0, 20.0))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import STRIDE
-from srntt_pipeline.swaps.patches import HALO
+from srntt_pipeline.matching.patches import HALO
 
 _Values = TypeVar("_Values", Tensor, npt.NDArray[np.bool_])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from srntt_pipeline.swaps import triton_search
+from srntt_pipeline.matching import triton_search
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is not installed"

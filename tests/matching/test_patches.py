@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srntt_pipeline.swaps.patches import CellNumbers, PatchNumbers, patch_at
+from srntt_pipeline.matching.patches import CellNumbers, PatchNumbers, patch_at
 
 sides = st.integers(3, 12)
 shapes = st.lists(st.tuples(sides, sides), min_size=1, max_size=5)

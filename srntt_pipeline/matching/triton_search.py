@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srntt_pipeline.maps import FLOAT_BYTES
-from srntt_pipeline.swaps.patches import HALO, patch_at
+from srntt_pipeline.matching.patches import HALO, patch_at
 
 try:
     import triton

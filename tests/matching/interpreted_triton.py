@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from srntt_pipeline.swaps import torch_search, triton_search
+from srntt_pipeline.matching import torch_search, triton_search
 
 sides = st.integers(3, 9)
 shapes = st.tuples(sides, sides)

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srntt_pipeline.matching import search, torch_search
+from srntt_pipeline.matching.patches import HALO, PATCH, PatchNumbers
+from srntt_pipeline.matching.torch_search import Precision
+from srntt_pipeline.matching.windows import Window
 from srntt_pipeline.memory import MAX_MEMORY
-from srntt_pipeline.swaps import search, torch_search
-from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
-from srntt_pipeline.swaps.torch_search import Precision
-from srntt_pipeline.swaps.windows import Window
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.swaps import search, torch_search, windows
-from srntt_pipeline.swaps.correspondence import (
+from srntt_pipeline.matching import search, torch_search, windows
+from srntt_pipeline.matching.correspondence import (
     Correspondence,
     Search,
     join,
@@ -193,7 +193,7 @@ def test_too_little_memory() -> None:
 
 _PEAK = """
 import torch
-from srntt_pipeline.swaps.correspondence import match_maps
+from srntt_pipeline.matching.correspondence import match_maps
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()

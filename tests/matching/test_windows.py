@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srntt_pipeline.swaps import windows
+from srntt_pipeline.matching import windows
+from srntt_pipeline.matching.windows import Window
 from srntt_pipeline.swaps.encoder import load_encoder
-from srntt_pipeline.swaps.windows import Window
 
 lengths = st.integers(3, 700)
 

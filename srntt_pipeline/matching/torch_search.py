@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from srntt_pipeline.maps import FLOAT_BYTES
-from srntt_pipeline.swaps import triton_search
-from srntt_pipeline.swaps.patches import HALO, PATCH, PatchNumbers
+from srntt_pipeline.matching import triton_search
+from srntt_pipeline.matching.patches import HALO, PATCH, PatchNumbers
 
 Precision = Literal["float32", "tf32", "float16", "bfloat16"]
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from srntt_pipeline.maps import FLOAT_BYTES
-from srntt_pipeline.swaps.patches import HALO, PATCH, patch_at
+from srntt_pipeline.matching.patches import HALO, PATCH, patch_at
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

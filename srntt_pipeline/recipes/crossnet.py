@@ -1,0 +1,98 @@
+"""CrossNet: Charbonnier's loss or the squared error, Adam with weight decay (ECCV 2018, section 4).
+
+How many steps there are is our choice, and so is Charbonnier's ε.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
+    Loss,
+    Objective,
+    OptimiserPlan,
+    Phase,
+    RateSchedule,
+    RawReferences,
+    Share,
+    Start,
+    check_memory,
+    recipe,
+    reconstruction,
+)
+from srntt_pipeline.sections import Steps
+
+_EPSILON = 1e-3  # of Charbonnier's loss, for values in [0, 1]
+
+
+@recipe("crossnet")
+class CrossnetRecipe(RawReferences):
+    """`train.crossnet`: CrossNet, on one raw reference (Zheng et al., ECCV 2018).
+
+    --content names the checkpoint that makes its SISR image; bicubic makes it without one.
+    """
+
+    channels: int = Field(64, ge=2, le=1024, description="Channels of encoder and decoder.")
+    flow_channels: int = Field(
+        64,
+        ge=4,
+        le=128,
+        description="Channels of the flow network's first convolution; the deepest have 16 times "
+        "as many.",
+    )
+    sisr_skip: bool = Field(
+        False, description="Predict what the SISR image lacks, not the image itself as the paper."
+    )
+    loss: Literal["charbonnier", "mse"] = Field(
+        "charbonnier", description="Charbonnier's loss, or the mean squared error."
+    )
+    steps: Steps = Field(200_000, description="Steps.")
+    batch_size: int = Field(8, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    patch_px: int = Field(
+        128,
+        ge=16,
+        le=4096,
+        multiple_of=4,
+        description="HR patch of a pair, px; what is no multiple of 64 is padded to one.",
+    )
+    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    rate_schedule: RateSchedule = Field(
+        "drops",
+        description="How the learning rate goes on; the authors' code drops it to 0.2.",
+    )
+    rate_drops: tuple[Share, ...] = Field(
+        (0.75,),
+        description="With `drops`, after which shares of all steps it drops (0.75: 150,000 steps).",
+    )
+    rate_drop: float = Field(
+        0.2, gt=0, lt=1, description="What the rate is multiplied by at each drop."
+    )
+    weight_decay: float = Field(
+        5e-5, ge=0, le=1,
+        description="Weight decay: this times half the squared norm of the weights.",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "CrossnetRecipe":
+        check_memory(self, self.channels, 1)
+        return self
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return `crossnet` and its sizes."""
+        return "crossnet", self.model_dump(include={"channels", "flow_channels", "sisr_skip"})
+
+    def optimiser_plan(self) -> OptimiserPlan:
+        """Return Adam with weight decay."""
+        return OptimiserPlan(weight_decay=self.weight_decay)
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return its one phase."""
+        loss = reconstruction("mse")
+        if self.loss == "charbonnier":
+            loss = Loss("charbonnier", options={"epsilon": _EPSILON, "levels": {}})
+        return (Phase(RECONSTRUCTION, self.steps, "images", Objective((loss,))),)
+
+    def start(self) -> Start:
+        """Return that its front end may be any network on LR alone."""
+        return Start("", "front", {})

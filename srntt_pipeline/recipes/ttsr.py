@@ -1,0 +1,141 @@
+"""TTSR: ℓ1, then VGG19's maps, the extractor's own and a critic (CVPR 2020, sections 3.3 and 4.1).
+
+Weights, rates and schedule are those of the authors' code, but for the critic's Adam, whose β1 is 0
+there and the network's here.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from srntt_pipeline.recipes.adversarial import ADVERSARIAL, Layer
+from srntt_pipeline.recipes.recipe import (
+    RECONSTRUCTION,
+    CriticPlan,
+    Loss,
+    Objective,
+    OptimiserPlan,
+    Phase,
+    RawReferences,
+    Recipe,
+    Weight,
+    check_memory,
+    recipe,
+    reconstruction,
+)
+from srntt_pipeline.recipes.sisr import Blocks
+from srntt_pipeline.sections import Steps
+
+_NAMES = {"full": "ttsr", "rec": "ttsr-rec"}
+_EXTRACTOR = "extractor.features"  # laid out as VGG19 up to relu3_1
+_CONVOLUTIONS, _WEIGHTS = (0, 2, 5, 7, 10), ("weight", "bias")
+
+
+@recipe("ttsr")
+class TtsrRecipe(RawReferences):
+    """`train.ttsr`: TTSR or TTSR-rec, on raw references (Yang et al., CVPR 2020)."""
+
+    counted = (*Recipe.counted, "pretraining_steps")
+
+    variant: Literal["full", "rec"] = Field(
+        "full",
+        description="`full`: all losses, the row TTSR; `rec`: the reconstruction loss alone, the "
+        "row TTSR-rec.",
+    )
+    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] = Field(
+        (16, 16, 8, 4),
+        description="Residual blocks before texture comes in, and of each scale once it did at ×1, "
+        "×2, ×4.",
+    )
+    bicubic_skip: bool = Field(
+        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+    )
+    encoder_weights: str = Field(
+        "imagenet",
+        min_length=1,
+        description="VGG19 that the extractor begins as, and of the perceptual loss: `imagenet`, "
+        "`random`, or a file of its weights, as of swaps.encoder_weights.",
+    )
+    extractor_rate: float = Field(
+        0.1, gt=0, le=1, description="What the extractor's learning rate is of the others'."
+    )
+    pretraining_steps: Steps = Field(
+        3058,
+        description="With `full`: steps on the reconstruction loss alone, before `steps` on all "
+        "losses (3058: 2 epochs of 13,761 pairs by 9).",
+    )
+    steps: Steps = Field(
+        76450,
+        description="Steps (76450: 50 epochs of 13,761 by 9; the authors train `rec` for 200).",
+    )
+    reconstruction: Literal["l1", "mse"] = Field("l1", description="Reconstruction loss.")
+    perceptual_weight: Weight = Field(
+        1e-2, description="Weight of the mean squared difference of VGG19's maps."
+    )
+    perceptual_layer: Layer = Field(
+        "relu5_1",
+        description="VGG19 layer of that loss; the encoder's weights must reach it.",
+    )
+    transferal_weight: Weight = Field(
+        1e-2,
+        description="Weight of the mean squared difference of the extractor's maps of SR and the "
+        "texture that was transferred, mean over three layers.",
+    )
+    adversarial_weight: Weight = Field(1e-3, description="Weight of the adversarial loss.")
+    critic_channels: int = Field(
+        32, ge=1, le=256,
+        description="Channels of the critic's first convolution, doubled four times.",
+    )  # fmt: skip
+    critic_steps: int = Field(
+        2, ge=1, le=1000, description="Steps of the critic for each of the network."
+    )
+    gradient_penalty: Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
+    references: Literal["whole", "cut", "pad"] = Field(
+        "pad",
+        description="What a batch holds of each reference: `whole`, all of one size; `cut`, the "
+        "same box as HR's patch; or `pad`, padded with zeros, or cut, to `reference_px` squared.",
+    )
+    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "TtsrRecipe":
+        check_memory(self, self.channels, sum(self.blocks))
+        return self
+
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Return `ttsr`, or `ttsr-rec`, and its sizes."""
+        sizes = self.model_dump(include={"channels", "blocks", "bicubic_skip"})
+        return _NAMES[self.variant], sizes
+
+    def optimiser_plan(self) -> OptimiserPlan:
+        """Return Adam, slower for the extractor."""
+        names = [f"{_EXTRACTOR}.{layer}.{kind}" for layer in _CONVOLUTIONS for kind in _WEIGHTS]
+        return OptimiserPlan(rates=dict.fromkeys(names, self.extractor_rate))
+
+    def vgg19_part(self) -> str:
+        """Return that the extractor begins as VGG19."""
+        return _EXTRACTOR
+
+    def loss_encoder(self) -> str:
+        """Return which VGG19 the extractor begins as, and the losses compare maps of."""
+        return self.encoder_weights
+
+    def phases(self, *, started: bool = False) -> tuple[Phase, ...]:
+        """Return the phases on the reconstruction loss, and with `full` on all losses."""
+        alone = Objective((reconstruction(self.reconstruction),))
+        if self.variant == "rec":
+            return (Phase(RECONSTRUCTION, self.steps, "images", alone),)
+        before = self.pretraining_steps
+        others = (
+            Loss("perceptual", self.perceptual_weight, (self.perceptual_layer,), {"form": "mse"}),
+            Loss("transferal", self.transferal_weight),
+            Loss(ADVERSARIAL, self.adversarial_weight),
+        )
+        critic = CriticPlan(self.critic_channels, self.critic_steps, self.gradient_penalty)
+        full = Objective(
+            (*alone.losses, *(loss for loss in others if loss.weight)),
+            critic if self.adversarial_weight else None,
+        )
+        last = Phase(ADVERSARIAL, before + self.steps, "images", full, forward="several")
+        return (Phase(RECONSTRUCTION, before, "images", alone), last) if before else (last,)
