@@ -16,7 +16,6 @@ from srntt_pipeline.evaluation.given_lr import with_given_lr
 from srntt_pipeline.evaluation.measure import (
     GroupJob,
     GroupRows,
-    measure_costs,
     measure_group,
     sr_images,
 )
@@ -34,6 +33,7 @@ from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES
 from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol, get_protocols
 from srntt_pipeline.evaluation.released import identify
 from srntt_pipeline.evaluation.tables import Row, summarise, table_notes, write_tables
+from srntt_pipeline.evaluation.weighing import measure_costs
 from srntt_pipeline.figures import spread
 from srntt_pipeline.files import write_json
 from srntt_pipeline.layout import EvaluationSet, read_test_set

@@ -1,7 +1,7 @@
 """Measuring the pictures of one test group, each by every protocol; no number is computed twice."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any
 
 from srntt_pipeline.degradation import Kernel, kernel_of, make_hr
 from srntt_pipeline.errors import InputError, UnusableImage
-from srntt_pipeline.evaluation.costs import COLUMNS, COSTS, read_costs
 from srntt_pipeline.evaluation.figures import draw_match
 from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paths import measured_path
@@ -19,10 +18,8 @@ from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.files import fingerprint, finite, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
 from srntt_pipeline.layout import Group, Unread
-from srntt_pipeline.methods import CannotRun, Method
-from srntt_pipeline.methods.cost import device_words, measure_cost
-from srntt_pipeline.methods.method import ALL, BEST_PSNR, is_level
-from srntt_pipeline.parallel import progress
+from srntt_pipeline.methods import Method
+from srntt_pipeline.methods.method import BEST_PSNR, is_level
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 
@@ -228,45 +225,3 @@ class _Record:
         """Write the record, if anything in it is new."""
         if self.changed:
             write_json(self.path, finite(self.content))  # equal images: an infinite PSNR
-
-
-def measure_costs(job: GroupJob) -> dict[str, dict[str, Any]]:
-    """Return what each method costs on the image of `job`, a row of `costs.csv` by its name.
-
-    With all references where the method takes them, else with the first that it takes. Measured in
-    this process while no other works; what an earlier run measured on this device is kept.
-    """
-    earlier = read_costs(job.out)
-    rows: dict[str, dict[str, Any]] = {}
-    with progress("Measuring costs", "methods", len(job.methods)) as bar:
-        for method in job.methods:
-            rows[method.name] = _cost(job, method, earlier.get(method.name, {}))
-            bar.update()
-    return rows
-
-
-def _cost(job: GroupJob, method: Method, earlier: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"method": method.name}
-    images = Pictures(job.group, job.protocols[0].making, job.out, job.seed, job.device)
-    taken = [name for name in job.references if method.takes(name) and images.scene.has(name)]
-    if not taken or not method.is_weighed:
-        return row
-    reference = ALL if ALL in taken else taken[0]
-    made_from = fingerprint(
-        [
-            images.scene.made_from(reference),
-            method.identity(images.scene, reference),
-            device_words(job.device),
-        ]
-    )
-    if earlier.get("made_from") == made_from:
-        return dict(earlier)
-    try:
-        cost = asdict(measure_cost(method, images.scene, reference))
-    except CannotRun:
-        return row  # the notes say why
-    return (
-        row
-        | {name: cost[name] for name in COSTS}
-        | {"image": job.group.name, "reference": reference, "made_from": made_from}
-    )

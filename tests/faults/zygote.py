@@ -188,7 +188,7 @@ def _load() -> None:
     cost = importlib.import_module("srntt_pipeline.methods.cost").Cost(
         7, 12.5, 0.5, 40, "a machine"
     )
-    importlib.import_module("srntt_pipeline.evaluation.measure").measure_cost = lambda *given: cost
+    importlib.import_module("srntt_pipeline.evaluation.weighing").measure_cost = lambda *given: cost
 
 
 def _serve() -> dict[str, object] | None:
