@@ -10,7 +10,7 @@ import skimage.data
 import torch
 from PIL import Image
 
-from srntt_pipeline.evaluation import measure
+from srntt_pipeline.evaluation import weighing
 from srntt_pipeline.files import MARK
 from srntt_pipeline.methods.cost import Cost
 
@@ -29,7 +29,7 @@ def costs_stand_still() -> Iterator[None]:
     """Seconds differ from run to run; tests compare what runs write. tests/methods measures."""
     patch = pytest.MonkeyPatch()
     patch.setattr(
-        measure,
+        weighing,
         "measure_cost",
         lambda method, *given: Cost(method.parameters(), 12_345.5, 0.5, 40, "a machine"),
     )
