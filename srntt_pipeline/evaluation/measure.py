@@ -18,7 +18,8 @@ from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, Pictures, SrImage
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.files import fingerprint, finite, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
-from srntt_pipeline.layout import Group, Unread
+from srntt_pipeline.layout import Group
+from srntt_pipeline.listing import Unread
 from srntt_pipeline.methods import CannotRun, Method
 from srntt_pipeline.methods.cost import device_words, measure_cost
 from srntt_pipeline.methods.method import ALL

@@ -10,7 +10,8 @@ from srntt_pipeline.evaluation.measure import GroupRows
 from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paper import PAPER_REFERENCES, more_than_paper
 from srntt_pipeline.evaluation.protocols import Protocol
-from srntt_pipeline.layout import EvaluationSet, Unread
+from srntt_pipeline.layout import EvaluationSet
+from srntt_pipeline.listing import Unread
 from srntt_pipeline.methods import Method
 from srntt_pipeline.methods.method import ALL, NONE, PAPER_ALL
 from srntt_pipeline.text import valid

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from srntt_pipeline.methods.scene import Scene
     from srntt_pipeline.swaps.match_sources import Match
 
-# References beside L1, L2, …: HR itself, moved; the LR image as its own; all in one search, or
-# those that the paper has; all in one image, as TTSR or as MASA does it; the one that matches best;
-# none, for methods that take none.
+# References beside L1, L2, … (or 1, 2, … where no level is known): HR itself, moved; the LR image
+# as its own; all in one search, or those that the paper has; all in one image, as TTSR or as MASA
+# does it; the one that matches best; one drawn at random; none, for methods that take none.
 HR_WARP, LR, ALL, PAPER_ALL = "HR (warp)", "LR", "all", "paper-all"
-STITCHED, STITCHED_MASA, BEST, NONE = "stitched", "stitched-masa", "best", "none"
+STITCHED, STITCHED_MASA, BEST, RANDOM = "stitched", "stitched-masa", "best", "random"
+NONE = "none"
 PAPER_LEVELS = ("L1", "L2", "L3", "L4")
 
 
@@ -59,7 +60,7 @@ class Method:
         return [self.checkpoint] if self.checkpoint else []
 
     def takes(self, reference: str) -> bool:
-        """Tell whether it makes SR with `reference`: `none`, `L1` …, `LR`, `HR (warp)`, `all`, ….
+        """Tell whether it makes SR with `reference`: `none`, `L1` …, `1` …, `LR`, `HR (warp)`, ….
 
         A method that takes none is measured once for each image, as `none`.
         """
@@ -109,12 +110,22 @@ class Method:
         return memory.START_MEMORY + memory.image_bytes([lr, *refs]) + memory.written_bytes(sr)
 
 
-def reference_rank(reference: str) -> tuple[int, str]:
-    """Return the place of a reference in Table 2: HR (warp), L1, L2, …, LR, then the others."""
-    others = (NONE, HR_WARP, "L", LR, ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST)
-    level = reference[:1] == "L" and reference[1:].isdigit()
-    key = "L" if level else reference
-    return (others.index(key) if key in others else len(others), reference)
+def reference_rank(reference: str) -> tuple[int, int, str]:
+    """Return the place of a reference in Table 2: HR (warp), L1, L2, …, LR, then the others.
+
+    References without a level, 1, 2, …, stand where levels do.
+    """
+    others = (NONE, HR_WARP, "L", LR, ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST, RANDOM)
+    number = reference.removeprefix("L")
+    single = number.isdecimal() and number.isascii()
+    key = "L" if single else reference
+    place = others.index(key) if key in others else len(others)
+    return place, int(number) if single else 0, reference
+
+
+def has_level(reference: str) -> bool:
+    """Tell whether a reference is called by its level, `L1` …; others have a number alone."""
+    return reference[:1] == "L" and reference[1:].isdecimal()
 
 
 @functools.cache
