@@ -541,8 +541,9 @@ def evaluate(
 ) -> None:
     """Measure PSNR and SSIM on a test set, and draw what they mean.
 
-    DATASET is in CUFED5 layout (built here or downloaded; its root or its test/CUFED5), or a folder
-    of HR images (Urban100, Sun80). Writes to OUT table.csv, table.md, comparisons.csv (paired
+    DATASET is in CUFED5 layout (built here or downloaded; its root or its test/CUFED5), in that of
+    Sun80 or WR-SR, or a folder of HR images (Urban100), with references elsewhere (--ref-folder)
+    or none. Writes to OUT table.csv, table.md, comparisons.csv (paired
     tests), per_image.csv, index.html, metrics.json, plots/, grids/ and images/. What an earlier run
     left there is used again, be it of other methods or protocols.
 

@@ -316,10 +316,10 @@ class EvaluateParams(Section):
     references: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
-        description="References to evaluate: HR (warp), L1, L2, …, LR, all, paper-all (L1 … L4, "
-        "of a set with more), stitched, stitched-masa, best; default: what the protocols measure "
-        "of those that the data set has; HR (warp) only of one with references, paper-all of the "
-        "released CUFED5.",
+        description="References to evaluate: HR (warp), L1, L2, … (or 1, 2, … where no level is "
+        "known), LR, all, paper-all (L1 … L4, of a set with more), stitched, stitched-masa, best, "
+        "random; default: what the protocols measure of those that the data set has; HR (warp) "
+        "only of one with references, paper-all of the released CUFED5, 1 where no image has a 2.",
     )
     metric: Annotated[tuple[MetricName, ...], ONE_OR_MORE] = Field(
         (),
@@ -342,10 +342,16 @@ class EvaluateParams(Section):
         description="Folder of the LR images that came with the test set, named as its HR images "
         "or groups: used as they are, whatever kernel a protocol names; empty: LR is made.",
     )
+    ref_folder: str = Field(
+        "",
+        description="Folder of the references of the test set's HR images, by their names: NAME, "
+        "NAME_ref, NAME_1 …, or a folder NAME of them; empty: beside HR, or where Sun80 and WR-SR "
+        "have them.",
+    )
     layout: SetLayout = Field(
         "auto",
         description="How the test set is read: as `groups` of an HR image GGG_0 and its references "
-        "GGG_1, GGG_2, …; as HR `images` without references; `auto`: by the names.",
+        "GGG_1, GGG_2, …; as HR `images` without references beside them; `auto`: by the names.",
     )
     released: Literal["CUFED5", "Sun80", "Urban100"] | None = Field(
         None,

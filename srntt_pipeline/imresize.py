@@ -25,8 +25,10 @@ def imresize(image: RGB, height: int, width: int, border: Border = "mirror") -> 
     columns. For equal scales of both sides. `border`: what is taken to lie beyond the image.
     """
     # For scales that are powers of two all weights are binary fractions, so float64 is exact here.
-    tall = _rounded(np.tensordot(_weights(image.shape[0], height, border), image, axes=(1, 0)))
-    wide = np.tensordot(_weights(image.shape[1], width, border), tall, axes=(1, 1))
+    tall = _rounded(
+        np.tensordot(resize_weights(image.shape[0], height, border), image, axes=(1, 0))
+    )
+    wide = np.tensordot(resize_weights(image.shape[1], width, border), tall, axes=(1, 1))
     return _rounded(wide.swapaxes(0, 1))
 
 
@@ -35,7 +37,7 @@ def _rounded(values: npt.NDArray[np.float64]) -> RGB:
 
 
 @functools.lru_cache(maxsize=64)
-def _weights(size: int, new_size: int, border: Border) -> npt.NDArray[np.float64]:
+def resize_weights(size: int, new_size: int, border: Border) -> npt.NDArray[np.float64]:
     """Return the matrix [new_size, size] that resizes a line of `size` pixels."""
     scale = new_size / size
     shrink = min(scale, 1.0)

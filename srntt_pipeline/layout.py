@@ -4,36 +4,32 @@ train/input/NAME.png   HR crop          test/CUFED5/GGG_0.png         HR
 train/ref/NAME.png     reference crop   test/CUFED5/GGG_1.png, …      references, L1 first
 summary.json           only in data sets built here: their name
 manifests/             only in data sets built here: train.csv and test.csv name the images
+test/CUFED5_pairs.txt  only in data sets built here: test images with L1, for other code
+
+Test sets whose references lie in a folder of their own: `reference_folders`.
 """
 
 import csv
 import logging
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srntt_pipeline.config import SetLayout
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.file_types import (
-    PHOTO_SUFFIXES,
-    SUFFIXES,
-    is_picture,
-    kind_of_file,
-    suffix_of,
-    why_not_read,
-)
+from srntt_pipeline.file_types import SUFFIXES
 from srntt_pipeline.files import read_csv, read_json
+from srntt_pipeline.listing import Unread, images_in
+from srntt_pipeline.reference_folders import find_references, known_pair, same_as_hr
 from srntt_pipeline.text import printable, valid
 
 log = logging.getLogger(__name__)
 
-_MAX_STEM_BYTES = 250  # with `.json` after it, the longest name that file systems take
-
 TRAIN_INPUT = Path("train", "input")
 TRAIN_REF = Path("train", "ref")
 TEST = Path("test", "CUFED5")
+PAIRS = Path("test", "CUFED5_pairs.txt")  # as C2-Matching's code names it
 SUMMARY = Path("summary.json")
 _MANIFESTS = Path("manifests")
 
@@ -59,8 +55,9 @@ class PairOrigin:
 
 @dataclass(frozen=True)
 class Group:
-    """A test group: an HR image and its references by level (`{"L1": path, …}`), or none.
+    """A test group: an HR image and its references, or none.
 
+    `refs`: by level (`{"L1": path, …}`), or by number (`{"1": path, …}`) where no level is known.
     `lr`: the LR image that came with it; None where it is to be made.
     """
 
@@ -68,14 +65,6 @@ class Group:
     hr: Path
     refs: dict[str, Path]
     lr: Path | None = None
-
-
-@dataclass(frozen=True)
-class Unread:
-    """A file that is an image by its name or its bytes, and why it is not used."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -97,45 +86,6 @@ def group_file(group: str, k: int) -> Path:
     return TEST / f"{group}_{k}.png"
 
 
-def _images(folder: Path) -> tuple[list[Path], list[Unread]]:
-    """Return the image files in `folder`, and those that can't be used.
-
-    Stems, which name all outputs, are unique.
-    """
-    images: dict[str, Path] = {}
-    unread = []
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
-    for path in paths:
-        if path.name.startswith(".") or path.is_dir():
-            continue
-        if reason := _why_unread(path):
-            unread.append(Unread(path, reason))
-        if path.suffix.lower() not in SUFFIXES or reason:
-            continue
-        if path.name != path.name.encode(errors="replace").decode():
-            raise InputError(f"{path}: the name is not valid UTF-8; rename it")
-        if path.stem in images:
-            raise InputError(
-                f"{images[path.stem]} and {path.name} would have outputs of one name; rename one"
-            )
-        images[path.stem] = path
-    return list(images.values()), unread
-
-
-def _why_unread(path: Path) -> str | None:
-    """Return why an image is not used; None for one that is, and for what is no image."""
-    suffix = suffix_of(path)
-    if suffix in SUFFIXES:
-        if len(os.fsencode(path.stem)) > _MAX_STEM_BYTES:
-            return "the name is too long: outputs are called after it; rename it"
-        return None if path.is_file() else "not a regular file"
-    kind = None if suffix in PHOTO_SUFFIXES else kind_of_file(path)
-    return why_not_read(path, kind) if suffix in PHOTO_SUFFIXES or is_picture(kind) else None
-
-
 def read_train_pairs(dataset: Path) -> list[TrainPair]:
     """Return the training pairs of `dataset`, by name.
 
@@ -149,7 +99,7 @@ def read_train_pairs(dataset: Path) -> list[TrainPair]:
         )
     for folder in (inputs, refs):
         _check_manifest(dataset, "train.csv", ["name"], folder)
-    images, unread = _images(inputs)
+    images, unread = images_in(inputs)
     for file in unread:
         log.warning("%s is not used: %s", file.path, file.reason)
     pairs = [TrainPair(hr.stem, hr, refs / hr.name) for hr in images]
@@ -176,21 +126,67 @@ def read_origins(dataset: Path) -> dict[str, PairOrigin] | None:
     return {name: PairOrigin(album, (hr, ref)) for name, album, hr, ref in rows}
 
 
-def read_test_set(dataset: Path, layout: SetLayout = "auto") -> EvaluationSet:
+def pairs_text(groups: Iterable[str]) -> str:
+    """Return the content of `PAIRS`: a line for each group, HR and the reference of L1.
+
+    C2-Matching's test loader reads such a file: two file names of `test/CUFED5`, with one space.
+    """
+    lines = [" ".join(group_file(group, k).name for k in (0, 1)) for group in groups]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def read_test_set(
+    dataset: Path, layout: SetLayout = "auto", ref_folder: Path | None = None
+) -> EvaluationSet:
     """Return the test set in `dataset`.
 
     `dataset` is a data set in CUFED5 layout (its root, or its `test/CUFED5` folder; groups may
-    have four references, five, or some missing), or any folder of images. Of such a folder,
-    `layout` says whether its images are `groups` (GGG_0.png is HR, GGG_1.png … its references) or
-    HR `images` without references (Urban100, Sun80); `auto`: groups if all names fit, and one has
-    a reference. Raises InputError when it is neither, or not what its manifest names.
+    have four references, five, or some missing), one in the layout of Sun80 or WR-SR, or any folder
+    of images. Of such a folder, `layout` says whether its images are `groups` (GGG_0.png is HR,
+    GGG_1.png … its references) or HR `images` without references (Urban100); `auto`: groups if all
+    names fit, and one has a reference. `ref_folder`: the folder of the references of HR images, by
+    their names (`reference_folders`). Raises InputError when it is none of these, or not what its
+    manifest names.
     """
     if not dataset.is_dir():
         raise InputError(f"{dataset}: no such folder")
+    pair = known_pair(dataset) if layout == "auto" and not ref_folder else None
+    if pair:
+        plain = read_test_set(pair.hr, "images")
+        name = pair.name or valid(dataset.resolve().name)
+        return _with_references(replace(plain, name=name), pair.refs)
+    test_set = _read_folder(dataset, layout)
+    return _with_references(test_set, ref_folder) if ref_folder else test_set
+
+
+def _with_references(test_set: EvaluationSet, folder: Path) -> EvaluationSet:
+    """Return the test set with the references in `folder`; what has none is listed."""
+    for group in test_set.groups:
+        if group.refs:
+            raise InputError(
+                f"--ref-folder {folder}: {group.hr.name} has references beside it; take all as HR "
+                "images (--layout images), or leave out --ref-folder"
+            )
+    found, unread = find_references([group.hr for group in test_set.groups], folder)
+    groups = [replace(g, refs=found[g.hr]) for g in test_set.groups if g.hr in found]
+    reading = test_set.reading
+    if copies := same_as_hr(found):
+        reading = (
+            f"{len(copies)} of the references in {printable(folder.resolve().name)}/ have the "
+            f"bytes of their HR image, such as {printable(copies[0].name)}: with these, SR is made "
+            "from what it is measured against."
+        )
+        log.warning("%s", reading)
+    unread = [*test_set.unread, *unread]
+    return replace(test_set, groups=tuple(groups), unread=tuple(unread), reading=reading)
+
+
+def _read_folder(dataset: Path, layout: SetLayout) -> EvaluationSet:
+    """Return the test set whose images all lie in one folder."""
     folder = dataset / TEST if (dataset / TEST).is_dir() else dataset
     if folder == dataset and (dataset / TRAIN_INPUT).is_dir():
         raise InputError(f"{dataset}: a data set without test groups: {TEST} is missing")
-    images, unread = _images(folder)
+    images, unread = images_in(folder)
     if not images:
         more = f"; {unread[0].path.name}: {unread[0].reason}" if unread else ""
         raise InputError(
@@ -235,7 +231,7 @@ def with_lr(test_set: EvaluationSet, folder: Path) -> EvaluationSet:
     """
     if not folder.is_dir():
         raise InputError(f"--lr {folder}: no such folder; name one of LR images (evaluate.lr)")
-    images, unread = _images(folder)
+    images, unread = images_in(folder)
     by_stem = {path.stem: path for path in images}
     reasons = {file.path.stem: file.reason for file in unread}
     return replace(
@@ -294,7 +290,7 @@ def _check_manifest(dataset: Path, table: str, columns: Sequence[str], folder: P
     if rows is None:
         return
     named = {"_".join(cells) + ".png" for cells in rows}
-    found = {path.name for path in _images(folder)[0]}
+    found = {path.name for path in images_in(folder)[0]}
     if missing := sorted(named - found):
         raise InputError(
             f"{folder / missing[0]} is missing, which {manifest} names ({len(missing)} of "

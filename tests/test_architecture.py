@@ -64,6 +64,8 @@ RULES = {
     | imports("swaps", "methods", "training", "evaluation"),
     "evaluation reaches networks by methods alone": imports("evaluation", *NETWORKS),
     "methods know no stage that uses them": imports("methods", "training", "evaluation", "albums"),
+    "landmark knows no method": imports("landmark", "methods", "albums", "swaps", "models",
+                                        "training", "evaluation", "config"),
     "evaluation knows no training": imports("evaluation", "training"),
     "training knows no evaluation": imports("training", "evaluation", "methods"),
     "recipes are data": imports("recipes", "models", "swaps", "albums", "methods", "training",

@@ -1,7 +1,8 @@
 """A data set built here, read as the loaders of other RefSR projects read CUFED5.
 
-They list files and pair them by position, crop HR to multiples of the scale, make LR by bicubic ↓4,
-and pad or stitch references. Nothing of ours reads here: only glob, OpenCV and NumPy.
+They list files and pair them by position or by a file of names, crop HR to multiples of the scale,
+make LR by bicubic ↓4, and pad or stitch references. Nothing of ours reads here: only glob, OpenCV
+and NumPy.
 """
 
 # ruff: noqa: PTH119, PTH207 - glob and basename are what they use
@@ -115,6 +116,69 @@ def test_five_references_stitched_into_one(dataset):
             square = stitched[:, 500 * place : 500 * (place + 1)]
             np.testing.assert_array_equal(square[: ref.shape[0], : ref.shape[1]], ref)
             assert ref.any()
+
+
+def masa_multi(dataset):
+    """MASA's loader of five references: lists by ending, squares of 512 px, one below the other.
+
+    OpenCV raises an error where a reference is larger than its square.
+    """
+    lists = [sorted(glob(f"{dataset}/test/CUFED5/*_{k}.png")) for k in range(6)]
+    for place in range(len(lists[0])):
+        refs = []
+        for listed in lists[1:]:
+            ref = read(listed[place])
+            rests = [512 - side for side in ref.shape[:2]]
+            top, left = (rest // 2 for rest in rests)
+            around = (top, rests[0] - top, left, rests[1] - left)
+            refs.append(cv2.copyMakeBorder(ref, *around, cv2.BORDER_REPLICATE))
+        yield read(lists[0][place]), cv2.vconcat(refs)
+
+
+def test_masa_reads_five_references(dataset):
+    scenes = list(masa_multi(dataset))
+    assert len(scenes) == 3
+    for number, (hr, refs) in enumerate(scenes):
+        assert refs.shape == (5 * 512, 512, 3)
+        for k in range(1, 6):
+            ref = read(f"{dataset}/test/CUFED5/{number:03d}_{k}.png")
+            tile = refs[512 * (k - 1) : 512 * k]
+            top, left = ((512 - side) // 2 for side in ref.shape[:2])
+            inner = tile[top : top + ref.shape[0], left : left + ref.shape[1]]
+            np.testing.assert_array_equal(inner, ref)
+        assert max(hr.shape[:2]) == 158
+
+
+def test_masa_cannot_read_four(dataset, tmp_path):
+    """The default: which is why formats.md tells of `--levels 5`."""
+    folder = tmp_path / "test" / "CUFED5"
+    folder.mkdir(parents=True)
+    for path in glob(f"{dataset}/test/CUFED5/*_[0-4].png"):
+        (folder / basename(path)).symlink_to(path)
+    with pytest.raises(IndexError):
+        next(masa_multi(tmp_path))
+
+
+def test_c2_matching_reads_the_file_of_pairs(dataset):
+    """Two names a line, with one space, below the folders that its options name."""
+    folder = f"{dataset}/test/CUFED5"
+    lines = open(f"{dataset}/test/CUFED5_pairs.txt").readlines()  # noqa: PTH123, SIM115 - as it does
+    assert lines[0] == "000_0.png 000_1.png\n"
+    assert len(lines) == 3
+    for line in lines:
+        hr_name, ref_name = line.strip().split(" ")
+        assert hr_name.replace("_0.png", "_1.png") == ref_name
+        hr, ref = crop_to_4(read(f"{folder}/{hr_name}")), crop_to_4(read(f"{folder}/{ref_name}"))
+        largest = (max(sides) for sides in zip(hr.shape[:2], ref.shape[:2], strict=True))
+        height, width = largest
+        padded = [pad_to(image, height, width) for image in (hr, ref)]
+        assert padded[0].shape == padded[1].shape
+        assert (height % 4, width % 4) == (0, 0)
+
+
+def test_c2_matching_trains_on_files_of_equal_names(dataset):
+    inputs, refs = ({basename(p) for p in glob(f"{dataset}/train/{f}/*")} for f in ("input", "ref"))
+    assert inputs == refs
 
 
 def test_nothing_but_images_lies_where_listings_look(dataset):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from srntt_pipeline.albums.matching import PairMatches, match_both_ways, pairs_of
-from srntt_pipeline.albums.sift import SiftFeatures
 from srntt_pipeline.config import Matching
 from srntt_pipeline.device import device_name
+from srntt_pipeline.sift import SiftFeatures
 
 
 def match_all_pairs(

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from srntt_pipeline.albums.all_pairs import match_all_pairs
 from srntt_pipeline.albums.matching import best_matches, verified
-from srntt_pipeline.albums.sift import SiftFeatures, detect, read_features, read_index
+from srntt_pipeline.albums.sift import read_features, read_index
 from srntt_pipeline.config import Matching
 from srntt_pipeline.files import fingerprint, write_bytes
 from srntt_pipeline.hdf5 import sealed_hash
 from srntt_pipeline.images import limit_long_side, read_rgb
+from srntt_pipeline.sift import SiftFeatures, detect
 
 SCHEMA = pa.schema(
     [

@@ -16,7 +16,7 @@ from srntt_pipeline.albums.manifest import (
 )
 from srntt_pipeline.albums.photos import PhotoChecks
 from srntt_pipeline.albums.pixels import cut_files, cut_jobs, cut_photo
-from srntt_pipeline.files import write_json
+from srntt_pipeline.files import write_bytes, write_json
 from srntt_pipeline.outputs import Output
 from srntt_pipeline.parallel import run_all
 
@@ -32,7 +32,7 @@ def write_dataset(
     workers: int,
     elsewhere: Mapping[tuple[str, str, str], Path] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Write manifest, images, contact sheet and summary of a data set; return the summary.
+    """Write manifest, images, pairs, contact sheet and summary of a data set; return the summary.
 
     `folders` tells where the photos of each album lie; `elsewhere`, by album, name and hash, where
     photos lie that are not under their names. Images that are there, whole and cut as the
@@ -41,6 +41,7 @@ def write_dataset(
     out = output.folder
     claim_dataset(output, data)
     write_manifests(output, data)
+    _write_pairs(output, data)
     checks = PhotoChecks.of(data.origin.params, data.origin.profiles is not None)
     run_all(
         cut_photo,
@@ -61,8 +62,18 @@ def write_dataset(
     return report
 
 
+def _write_pairs(output: Output, data: Manifest) -> None:
+    """Write which reference C2-Matching's code takes for each test image; without any, no file."""
+    if not data.test:
+        output.remove([layout.PAIRS])
+        return
+    text = layout.pairs_text(sorted({row.group for row in data.test}))
+    write_bytes(output.folder / layout.PAIRS, text.encode())
+
+
 def claim_dataset(output: Output, data: Manifest) -> None:
     """Claim all files that a data set of this manifest has, before any of them is touched."""
     images = cut_files(data.train, data.test)
     tables = [MANIFESTS / name for name in data.files]
-    output.claim([*images, *tables, CONTACT_SHEET, layout.SUMMARY])
+    pairs = [layout.PAIRS] if data.test else []
+    output.claim([*images, *tables, *pairs, CONTACT_SHEET, layout.SUMMARY])

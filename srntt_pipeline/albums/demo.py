@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.config import DemoAlbumsParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import write_bytes
 from srntt_pipeline.images import RGB, read_rgb
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
+from srntt_pipeline.portable import portable
 from srntt_pipeline.seeds import generator
 
 log = logging.getLogger(__name__)

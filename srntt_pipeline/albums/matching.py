@@ -13,23 +13,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from srntt_pipeline.albums.portable import portable
-from srntt_pipeline.albums.sift import SiftFeatures
 from srntt_pipeline.config import Matching
+from srntt_pipeline.portable import portable
+from srntt_pipeline.sift import (
+    Descriptors,
+    Mask,
+    Nearest,
+    SiftFeatures,
+    ratio_test,
+    squared_distances,
+)
 
-Descriptors = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 # Fewer matches fit any model: four points define a homography, eight a fundamental matrix.
 _LEAST = {"homography": 5, "fundamental": 9}
-
-
-class Nearest(NamedTuple):
-    """For N descriptors: the place of the nearest one in the other photo; is it a best match."""
-
-    place: npt.NDArray[np.intp]
-    is_match: Mask
 
 
 class PairMatches(NamedTuple):
@@ -39,40 +37,6 @@ class PairMatches(NamedTuple):
     b: int
     forth: Nearest
     back: Nearest
-
-
-def squared_distances(a: Descriptors, b: Descriptors) -> npt.NDArray[np.float32]:
-    """Return squared distances, float32 [N, M], between descriptors uint8 [N, 128] and [M, 128].
-
-    They are exact: every term is a whole number below 2^24.
-    """
-    first, second = a.astype(np.float32), b.astype(np.float32)
-    products = first @ second.T
-    squares_a = np.einsum("nd,nd->n", first, first)
-    squares_b = np.einsum("nd,nd->n", second, second)
-    products *= -2
-    products += squares_a[:, None]
-    products += squares_b[None, :]
-    return products
-
-
-def ratio_test(squared: npt.NDArray[np.float32], ratio: float) -> Nearest:
-    """Return the nearest neighbour of each row of `squared` [N, M], and whether it is a best match.
-
-    Distances are compared as OpenCV users do: float32 roots, in double precision. Fewer than two
-    neighbours make no best match.
-    """
-    count, neighbours = squared.shape
-    if neighbours < 2:
-        return Nearest(np.zeros(count, np.intp), np.zeros(count, np.bool_))
-    rows = np.arange(count)
-    nearest = squared.argmin(axis=1)
-    first = squared[rows, nearest]
-    squared[rows, nearest] = np.inf  # put back below: a copy of the matrix would cost more
-    second = squared.min(axis=1)
-    squared[rows, nearest] = first
-    is_match = np.sqrt(first).astype(np.float64) < ratio * np.sqrt(second).astype(np.float64)
-    return Nearest(nearest, is_match)
 
 
 def match_both_ways(a: Descriptors, b: Descriptors, matching: Matching) -> tuple[Nearest, Nearest]:

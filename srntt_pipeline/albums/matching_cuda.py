@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srntt_pipeline.albums.matching import Nearest, PairMatches, pairs_of
-from srntt_pipeline.albums.sift import SiftFeatures
+from srntt_pipeline.albums.matching import PairMatches, pairs_of
 from srntt_pipeline.config import Matching
+from srntt_pipeline.sift import Nearest, SiftFeatures
 
 _BATCH = 1 << 27  # distances at a time: half a GiB, and a few times that for what is made of them
 

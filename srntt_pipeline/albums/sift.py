@@ -1,7 +1,6 @@
 """SIFT features of photos, kept in one HDF5 file per block of an album's photos.
 
-OpenCV's SIFT descriptors hold whole numbers 0…255, so they are stored as bytes and squared
-distances between them are exact in float32.
+Their descriptors hold whole numbers 0…255, so they are stored as bytes.
 """
 
 import json
@@ -17,19 +16,12 @@ import numpy.typing as npt
 
 from srntt_pipeline.albums.manifest_rows import Rejected
 from srntt_pipeline.albums.photos import Album, PhotoChecks, take_photo
-from srntt_pipeline.albums.portable import portable
 from srntt_pipeline.errors import UnusableImage
 from srntt_pipeline.files import file_sha256, fingerprint
 from srntt_pipeline.hdf5 import add_dataset, intact_text, sealed_file
 from srntt_pipeline.images import RGB
-
-
-@dataclass(frozen=True)
-class SiftFeatures:
-    """Features of a photo: keypoints `xy` float32 [N, 2], px, and `descriptors` uint8 [N, 128]."""
-
-    xy: npt.NDArray[np.float32]
-    descriptors: npt.NDArray[np.uint8]
+from srntt_pipeline.portable import portable
+from srntt_pipeline.sift import SiftFeatures, detect, to_grey
 
 
 @dataclass(frozen=True)
@@ -60,30 +52,6 @@ class AlbumIndex:
     album: str
     photos: tuple[PhotoRecord, ...]
     rejected: tuple[Rejected, ...]
-
-
-def to_grey(image: RGB) -> npt.NDArray[np.uint8]:
-    """Return what `cv2.imread(png, cv2.IMREAD_GRAYSCALE)` gives for an RGB image, uint8 [H, W].
-
-    That is libpng's luma, cut off rather than rounded as cvtColor's is. Counts differ by a few with
-    it, and those known of the released CUFED5 (PNG files) are made this way.
-    """
-    weighted = image.astype(np.int32) @ np.array([9797, 19234, 3737], np.int32)
-    return (weighted >> 15).astype(np.uint8)
-
-
-def detect(image: RGB, most: int = 0) -> SiftFeatures:
-    """Return the SIFT features of `image`, uint8 [H, W, 3]: OpenCV's defaults on its grey version.
-
-    `most` > 0 keeps that many of highest contrast.
-    """
-    sift = cv2.SIFT.create(nfeatures=most)
-    with portable():
-        keypoints, descriptors = sift.detectAndCompute(to_grey(image), None)
-    if descriptors is None:
-        return SiftFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
-    xy = np.array([keypoint.pt for keypoint in keypoints], np.float32)
-    return SiftFeatures(xy, descriptors.astype(np.uint8))
 
 
 def perceptual_hashes(image: RGB) -> list[str]:

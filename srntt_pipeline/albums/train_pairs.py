@@ -17,11 +17,12 @@ from srntt_pipeline.albums.manifest_rows import TrainRow
 from srntt_pipeline.albums.matching import best_matches
 from srntt_pipeline.albums.pairs import Pairs
 from srntt_pipeline.albums.selection import share_out
-from srntt_pipeline.albums.sift import PhotoRecord, SiftFeatures, read_features
+from srntt_pipeline.albums.sift import PhotoRecord, read_features
 from srntt_pipeline.albums.survey import CountedAlbum
 from srntt_pipeline.config import BuildParams
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.seeds import generator
+from srntt_pipeline.sift import SiftFeatures
 
 Counts = npt.NDArray[np.int64]
 

@@ -48,8 +48,11 @@ from srntt_pipeline.methods.method import (
     NONE,
     PAPER_ALL,
     PAPER_LEVELS,
+    RANDOM,
     STITCHED,
     STITCHED_MASA,
+    has_level,
+    reference_rank,
 )
 from srntt_pipeline.methods.sources import Source, read_methods
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
@@ -74,7 +77,7 @@ def evaluate(
     """Evaluate the test set in `dataset`, by bicubic and by `methods`; return the table.
 
     `methods`: what `--method` takes (`methods.sources`), or instances of `Method`. References: HR
-    (warp), each level that the set has, LR (the LR image as its own reference), all levels
+    (warp), each level that the set has, LR (the LR image as its own reference), all of them
     together, what the protocols ask for, and none, for methods that take none.
 
     Writes `table.csv`, `table.md`, `per_image.csv`, `comparisons.csv`, `costs.csv`, `metrics.json`,
@@ -85,7 +88,10 @@ def evaluate(
     check_place(out, "evaluation", [dataset])  # said before anything is loaded
     protocols = get_protocols(params.protocol)
     chosen = choose_device(device)
-    test_set = read_test_set(dataset, params.layout)  # it logs how it read ambiguous names
+    ref_folder = Path(params.ref_folder) if params.ref_folder else None
+    test_set = read_test_set(
+        dataset, params.layout, ref_folder
+    )  # it logs how it read ambiguous names
     name, of_name = identify(test_set, params.released)
     if params.max_images:
         test_set = replace(test_set, groups=test_set.groups[: params.max_images])
@@ -96,7 +102,7 @@ def evaluate(
     references = _references(test_set, name, params.references, protocols)
     metrics = read_metrics(params)
     shown = _in_paper_order([Bicubic(), *read_methods(methods, files)])
-    reads = [dataset, *([given] if given else [])]
+    reads = [dataset, *filter(None, (given, ref_folder))]
     reads += [path for method in shown for path in method.reads]
     check_place(out, "evaluation", reads)
     notes = list(dict.fromkeys(note for method in shown for note in method.notes(str(chosen))))
@@ -217,9 +223,10 @@ def _references(
 
     `dataset`: what tables call the test set.
     """
-    levels = sorted({level for group in test_set.groups for level in group.refs})
-    several = [ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST, BEST_PSNR] if levels else []
-    if set(levels) <= set(PAPER_LEVELS):  # then they are `all` too
+    single = {level for group in test_set.groups for level in group.refs}
+    levels = sorted(single, key=reference_rank)
+    several = [ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST, BEST_PSNR, RANDOM] if levels else []
+    if single <= set(PAPER_LEVELS) or not single & set(PAPER_LEVELS):  # they are `all`, or none is
         several = [name for name in several if name != PAPER_ALL]
     available = [NONE, HR_WARP, *levels, LR, *several]
     strange = [name for name in wanted if name not in available]
@@ -237,6 +244,9 @@ def _references(
         )
     # Table 2 alone has HR (warp), and is of a set with references.
     without = [] if levels else [HR_WARP]
+    # A number tells nothing of similarity, so images have nothing in common that have it.
+    numbered = [level for level in levels if not has_level(level)]
+    without += numbered if len(numbered) > 1 else []
     if not more_than_paper(dataset, max(len(group.refs) for group in test_set.groups)):
         without.append(PAPER_ALL)
     default = [name for name in measured if name not in without]

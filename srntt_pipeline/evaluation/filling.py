@@ -21,6 +21,7 @@ from srntt_pipeline.methods.method import (
     LR,
     NONE,
     PAPER_ALL,
+    RANDOM,
     STITCHED,
     STITCHED_MASA,
 )
@@ -56,7 +57,8 @@ def find(dataset: str, method: str, reference: str, results: Results) -> Found:
     Of Table 1, which has one number (`all`) for each method, it is that with all references (where
     there are more than the paper has, with the paper's), of a method that takes none that without,
     and on a set without references that of LR. A method that the paper lacks can have it stitched,
-    or with the best reference, if that is all it has; CrossNet has that of the highest PSNR.
+    or with the best or a random reference, if that is all it has; CrossNet has that of the highest
+    PSNR.
     """
     name, wanted = our_method(method), our_reference(reference)
     references = results.references.get(dataset, 0)
@@ -67,7 +69,7 @@ def find(dataset: str, method: str, reference: str, results: Results) -> Found:
             tries, wanted = [*tries, LR], LR
             remarks[LR] = "no references at hand: LR is its own"
         elif name not in _names():
-            tries += [STITCHED, STITCHED_MASA, BEST]
+            tries += [STITCHED, STITCHED_MASA, BEST, RANDOM]
         elif name in _ONE_REFERENCE:
             tries += [BEST_PSNR, BEST]
             remarks[BEST] = f"the reference it chose by LR; the paper's is {BEST_PSNR}"

@@ -17,9 +17,10 @@ from srntt_pipeline.evaluation.pictures import MIN_HR_SIDE_PX, Pictures, SrImage
 from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.files import fingerprint, finite, read_json, write_json
 from srntt_pipeline.images import read_made_from, read_rgb
-from srntt_pipeline.layout import Group, Unread
+from srntt_pipeline.layout import Group
+from srntt_pipeline.listing import Unread
 from srntt_pipeline.methods import Method
-from srntt_pipeline.methods.method import BEST_PSNR, is_level
+from srntt_pipeline.methods.method import BEST_PSNR, is_single
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
 
@@ -128,7 +129,7 @@ def _in_table(
         return kept
     best: dict[str, tuple[float, SrImage]] = {}
     for image in images:
-        if is_level(image.reference):
+        if is_single(image.reference):
             psnr, _ = record.values(image, pictures, protocol)
             if image.method not in best or psnr > best[image.method][0]:
                 best[image.method] = psnr, replace(image, reference=BEST_PSNR)

@@ -10,9 +10,10 @@ from srntt_pipeline.evaluation.measure import GroupRows
 from srntt_pipeline.evaluation.not_run import NotRun
 from srntt_pipeline.evaluation.paper import PAPER_REFERENCES, more_than_paper
 from srntt_pipeline.evaluation.protocols import Protocol
-from srntt_pipeline.layout import EvaluationSet, Unread
+from srntt_pipeline.layout import EvaluationSet
+from srntt_pipeline.listing import Unread
 from srntt_pipeline.methods import Method
-from srntt_pipeline.methods.method import ALL, BEST_PSNR, NONE, PAPER_ALL, is_level
+from srntt_pipeline.methods.method import ALL, BEST_PSNR, NONE, PAPER_ALL, is_single
 from srntt_pipeline.text import valid
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def not_run_of(
     not_run = []
     for method in methods:
         taken = [name for name in references if method.takes(name)]
-        if BEST_PSNR in references and BEST_PSNR not in taken and any(map(is_level, taken)):
+        if BEST_PSNR in references and BEST_PSNR not in taken and any(map(is_single, taken)):
             taken.append(BEST_PSNR)
         reason = _NO_REFERENCE if method.takes(NONE) else "it does not take this reference"
         for name in references:

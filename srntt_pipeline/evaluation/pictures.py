@@ -18,7 +18,7 @@ from srntt_pipeline.files import fingerprint
 from srntt_pipeline.images import RGB, SCALE, pixels_sha256, read_made_from, read_rgb, write_png
 from srntt_pipeline.layout import Group
 from srntt_pipeline.methods import CannotRun, Method, Scene
-from srntt_pipeline.methods.method import HR_WARP, LR, NONE, STITCHED, STITCHED_MASA
+from srntt_pipeline.methods.method import HR_WARP, LR, NONE, RANDOM, STITCHED, STITCHED_MASA
 from srntt_pipeline.reports import report
 from srntt_pipeline.swaps.references import MIN_SIDE_PX
 
@@ -40,8 +40,8 @@ class SrImage:
 class Pictures:
     """The images of `group` below `out`, of one way to make HR and LR (`making`).
 
-    `device`: where networks run; `seed`: of HR (warp). `made`: how many SR images were not there;
-    `not_run`: those that a method could not make.
+    `device`: where networks run; `seed`: of HR (warp) and of what is drawn. `made`: how many SR
+    images were not there; `not_run`: those that a method could not make.
     """
 
     group: Group
@@ -83,7 +83,7 @@ class Pictures:
     def of(self, methods: Sequence[Method], references: Sequence[str]) -> list[SrImage]:
         """Return SR by each method with each of `references` that it takes, by method.
 
-        LR, and references that no file holds, are kept beside it.
+        LR, references that no file holds, and the one that was drawn at random are kept beside it.
         """
         taken = [name for name in references if any(m.takes(name) for m in methods)]
         self._keep_inputs(taken)
@@ -131,7 +131,7 @@ class Pictures:
 
     def _keep_inputs(self, references: Sequence[str]) -> None:
         kept = {(LR_IMAGE, NONE): LR}
-        made = (HR_WARP, LR, STITCHED, STITCHED_MASA)
+        made = (HR_WARP, LR, STITCHED, STITCHED_MASA, RANDOM)
         kept |= {(REFERENCES, name): name for name in made if name in references}
         for (folder, shown), name in kept.items():
             if self.scene.has(name):

@@ -22,13 +22,14 @@ from srntt_pipeline.methods.method import (
     BEST_PSNR,
     NONE,
     PAPER_ALL,
+    RANDOM,
     STITCHED,
     STITCHED_MASA,
-    is_level,
+    is_single,
 )
 
 # The references of one number per method and image; each: all rows of Table 2.
-References = Literal["each", "all", "stitched", "stitched-masa", "best", "best-psnr"]
+References = Literal["each", "all", "stitched", "stitched-masa", "best", "best-psnr", "random"]
 _GIVEN = "LR as given"  # how the column `kernel` begins of LR that came with the test set
 
 _HALF_SLACK = 1e-7  # luma of 8-bit RGB is a multiple of 1/255000, which is larger
@@ -49,8 +50,8 @@ class Protocol:
     too, as MATLAB's rgb2ycbcr does. `references`: which ones are measured, `each` of them and all
     together, or one choice only: `all` in one search (where there are more than the paper's four
     also these alone, `paper-all`), `stitched` into one image as TTSR does it or, `stitched-masa`,
-    as MASA does, the `best`, which the method chooses by LR (SRNTT: the highest mean S*), or
-    `best-psnr`, that of the level whose SR is nearest to HR.
+    as MASA does, the `best`, which the method chooses by LR (SRNTT: the highest mean S*),
+    `best-psnr`, the single one whose SR is nearest to HR, or one drawn at `random`, by seed.
     """
 
     name: str
@@ -76,13 +77,13 @@ class Protocol:
     def measures(self, reference: str) -> bool:
         """Tell whether SR made with `reference` (`none`, `L1`, `all`, …) belongs in this table."""
         if self.references == "each":
-            return reference not in (STITCHED, STITCHED_MASA, BEST, BEST_PSNR)
+            return reference not in (STITCHED, STITCHED_MASA, BEST, BEST_PSNR, RANDOM)
         wanted = (ALL, PAPER_ALL) if self.references == "all" else (self.references,)
         return reference in (NONE, *wanted)
 
     def needs(self, reference: str) -> bool:
         """Tell whether SR made with `reference` is looked at for this table."""
-        return self.measures(reference) or (self.references == BEST_PSNR and is_level(reference))
+        return self.measures(reference) or (self.references == BEST_PSNR and is_single(reference))
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -223,6 +224,12 @@ PROTOCOLS = {
             references="best-psnr",
         ),
         Protocol(
+            "luma-random", "luma", 4, _GAUSSIAN,
+            "As luma, with one reference of each image, drawn at random by the seed. No paper of "
+            "the tables' says that it measured so.",
+            references="random",
+        ),
+        Protocol(
             "luma-full-all", "luma", 0, _GAUSSIAN,
             "As luma-full, with all references in one search only. No paper of the tables' says "
             "that it measured so: it is what a method that searches in several references has to "
@@ -242,6 +249,12 @@ PROTOCOLS = {
             " of a square of 512 px (or of the longest side) that its edge pixels fill: so MASA "
             "(CVPR 2021) measured CUFED5 with its five references, 27.54 dB.",
             references="stitched-masa",
+        ),
+        Protocol(
+            "luma-full-random", "luma", 0, _GAUSSIAN,
+            "As luma-full, with one reference of each image, drawn at random by the seed: so TTSR "
+            "and MASA measured Sun80, where an image has about 20.",
+            references="random",
         ),
     )
 }  # fmt: skip

@@ -15,6 +15,7 @@ from srntt_pipeline.methods.method import (
     LR,
     NONE,
     PAPER_ALL,
+    RANDOM,
     STITCHED,
     STITCHED_MASA,
     CannotRun,
@@ -25,7 +26,7 @@ from srntt_pipeline.methods.scene import Scene
 # Sub-folders by reference: as tables call it, or as our own images/ folder does.
 _FOLDERS = {
     "hr-warp": HR_WARP, "lr": LR, "all": ALL, "paper-all": PAPER_ALL, "stitched": STITCHED,
-    "stitched-masa": STITCHED_MASA, "best": BEST, "none": NONE,
+    "stitched-masa": STITCHED_MASA, "best": BEST, "random": RANDOM, "none": NONE,
 }  # fmt: skip
 
 

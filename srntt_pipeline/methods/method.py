@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from srntt_pipeline.methods.scene import Scene
     from srntt_pipeline.swaps.match_sources import Match
 
-# References beside L1, L2, …: HR itself, moved; the LR image as its own; all in one search, or
-# those that the paper has; all in one image, as TTSR or as MASA does it; the one that matches best;
-# none, for methods that take none. Of `best-psnr` no method is asked: evaluation, which alone sees
-# HR, keeps the SR of the highest PSNR of those made with each level.
+# References beside L1, L2, … (or 1, 2, … where no level is known): HR itself, moved; the LR image
+# as its own; all in one search, or those that the paper has; all in one image, as TTSR or as MASA
+# does it; the one that matches best; one drawn at random; none, for methods that take none. Of
+# `best-psnr` no method is asked: evaluation, which alone sees HR, keeps the SR of the highest PSNR
+# of those made with single references.
 HR_WARP, LR, ALL, PAPER_ALL = "HR (warp)", "LR", "all", "paper-all"
-STITCHED, STITCHED_MASA, BEST, NONE = "stitched", "stitched-masa", "best", "none"
-BEST_PSNR = "best-psnr"
+STITCHED, STITCHED_MASA, BEST, RANDOM = "stitched", "stitched-masa", "best", "random"
+BEST_PSNR, NONE = "best-psnr", "none"
 PAPER_LEVELS = ("L1", "L2", "L3", "L4")
 
 
@@ -61,7 +62,7 @@ class Method:
         return [self.checkpoint] if self.checkpoint else []
 
     def takes(self, reference: str) -> bool:
-        """Tell whether it makes SR with `reference`: `none`, `L1` …, `LR`, `HR (warp)`, `all`, ….
+        """Tell whether it makes SR with `reference`: `none`, `L1` …, `1` …, `LR`, `HR (warp)`, ….
 
         A method that takes none is measured once for each image, as `none`.
         """
@@ -111,16 +112,29 @@ class Method:
         return memory.START_MEMORY + memory.image_bytes([lr, *refs]) + memory.written_bytes(sr)
 
 
-def is_level(reference: str) -> bool:
-    """Tell whether a reference is the one of a level: `L1`, `L2`, …."""
-    return reference[:1] == "L" and reference[1:].isdigit()
+def reference_rank(reference: str) -> tuple[int, int, str]:
+    """Return the place of a reference in Table 2: HR (warp), L1, L2, …, LR, then the others.
+
+    References without a level, 1, 2, …, stand where levels do.
+    """
+    others = (
+        NONE, HR_WARP, "L", LR, ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST, BEST_PSNR, RANDOM,
+    )  # fmt: skip
+    single = is_single(reference)
+    key = "L" if single else reference
+    place = others.index(key) if key in others else len(others)
+    return place, int(reference.removeprefix("L")) if single else 0, reference
 
 
-def reference_rank(reference: str) -> tuple[int, str]:
-    """Return the place of a reference in Table 2: HR (warp), L1, L2, …, LR, then the others."""
-    others = (NONE, HR_WARP, "L", LR, ALL, PAPER_ALL, STITCHED, STITCHED_MASA, BEST, BEST_PSNR)
-    key = "L" if is_level(reference) else reference
-    return (others.index(key) if key in others else len(others), reference)
+def is_single(reference: str) -> bool:
+    """Tell whether a reference is one image of the set: `L1` …, or `1` … without a level."""
+    number = reference.removeprefix("L")
+    return number.isdecimal() and number.isascii()
+
+
+def has_level(reference: str) -> bool:
+    """Tell whether a reference is called by its level, `L1` …; others have a number alone."""
+    return reference[:1] == "L" and reference[1:].isdecimal()
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from srntt_pipeline.methods.method import (
     NONE,
     PAPER_ALL,
     PAPER_LEVELS,
+    RANDOM,
     STITCHED,
     STITCHED_MASA,
 )
@@ -31,11 +32,12 @@ _STITCHED = {STITCHED: stitch, STITCHED_MASA: stitch_masa}
 
 
 class Scene:
-    """LR, uint8 [h, w, 3], and its references by level, uint8 [H, W, 3] of any size each.
+    """LR, uint8 [h, w, 3], and its references by level or number, uint8 [H, W, 3] of any size each.
 
     `name`: of the image; `device`: where networks are to run; `making`: how LR was made from HR.
-    `hr`: uint8 [4h, 4w, 3], where it is known, which HR (warp) is made of, by `seed`; methods
-    never see it. `max_memory`: bytes of the process; None: as much as is useful.
+    `hr`: uint8 [4h, 4w, 3], where it is known, which HR (warp) is made of; methods never see it.
+    `seed`: of HR (warp), and of the reference that is drawn as `random`. `max_memory`: bytes of
+    the process; None: as much as is useful.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Scene:
         """Tell whether there are images of `reference`; `none` needs none."""
         if reference == PAPER_ALL:
             return bool(self.levels(PAPER_ALL))
-        if reference in (ALL, BEST, *_STITCHED):
+        if reference in (ALL, BEST, RANDOM, *_STITCHED):
             return bool(self.references)
         if reference == HR_WARP:
             return self._hr is not None
@@ -75,6 +77,16 @@ class Scene:
         """
         kept = PAPER_LEVELS if reference == PAPER_ALL else self.references
         return [level for level in self.references if level in kept]
+
+    @cached_property
+    def drawn(self) -> str:
+        """The level or number of the one reference that `random` stands for.
+
+        It depends on the seed, the scene's name and how many references there are. Raises
+        ValueError where there are none.
+        """
+        names = list(self.references)
+        return names[generator(self._seed, RANDOM, self.name).integers(len(names))]
 
     def images(self, reference: str) -> list[RGB]:
         """Return the images that `reference` stands for, uint8 [H, W, 3] each.
@@ -93,6 +105,8 @@ class Scene:
             return [self.lr]
         if reference in (ALL, PAPER_ALL, BEST):
             return [self.references[level] for level in self.levels(reference)]
+        if reference == RANDOM:
+            return [self.references[self.drawn]]
         if reference in _STITCHED:
             return [_STITCHED[reference](list(self.references.values()))]
         if reference == HR_WARP and self._hr is not None:

@@ -10,7 +10,7 @@ from srntt_pipeline.files import fingerprint
 from srntt_pipeline.images import RGB
 from srntt_pipeline.matching.correspondence import Correspondence
 from srntt_pipeline.memory import Size
-from srntt_pipeline.methods.method import ALL, BEST, LR, NONE, PAPER_ALL, Method
+from srntt_pipeline.methods.method import ALL, BEST, LR, NONE, PAPER_ALL, RANDOM, Method
 from srntt_pipeline.methods.restorer import Restorer, load_restorer
 from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
@@ -62,6 +62,8 @@ class Srntt(Method):
             return restorer.super_resolve(scene.lr, scene.images(used), max_memory=scene.max_memory)
         if used == BEST:
             used = self._best(scene, restorer)
+        if used == RANDOM:
+            used = scene.drawn
         if used == LR:  # what SISR makes with `none`, and this with `LR`, is one image
             return scene.share((self.made_by, LR), lambda: self._sr(scene, restorer, LR))
         return self._sr(scene, restorer, used)

@@ -246,6 +246,10 @@ def test_allow_missing_builds_the_rest_under_its_own_names(original, photos, tmp
     lost |= {f"test/CUFED5/{group}_{k}.png" for group in groups[changed] for k in range(3)}
     images = {n: c for n, c in contents(original).items() if n.startswith(("train/", "test/"))}
     rebuilt = {n: c for n, c in contents(out).items() if n.startswith(("train/", "test/"))}
+    # Of the file of pairs those lines are left whose groups are.
+    lines = images.pop("test/CUFED5_pairs.txt").decode().splitlines(keepends=True)
+    left = [line for line in lines if f"test/CUFED5/{line.split()[0]}" not in lost]
+    assert rebuilt.pop("test/CUFED5_pairs.txt").decode() == "".join(left)
     assert rebuilt == {name: images[name] for name in images.keys() - lost}
     assert 0 < len(lost) < len(images)
     # The tables are those of what is there, and say so.

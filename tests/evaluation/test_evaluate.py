@@ -311,6 +311,8 @@ PROTOCOLS_BY_HAND = {
     "luma-full-all": ("luma", 0, "gaussian", False),
     "luma-full-stitched": ("luma", 0, "gaussian", False),
     "luma-full-stitched-masa": ("luma", 0, "gaussian", False),
+    "luma-random": ("luma", 4, "gaussian", False),
+    "luma-full-random": ("luma", 0, "gaussian", False),
 }
 
 

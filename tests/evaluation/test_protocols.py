@@ -36,6 +36,8 @@ EXPECTED = {
     "luma-full-all": ("luma", 0, "gaussian"),
     "luma-full-stitched": ("luma", 0, "gaussian"),
     "luma-full-stitched-masa": ("luma", 0, "gaussian"),
+    "luma-random": ("luma", 4, "gaussian"),
+    "luma-full-random": ("luma", 0, "gaussian"),
 }
 # Those that make LR by MATLAB's imresize and round luma to 8 bits.
 MATLAB = {"matlab", "matlab-replicate"}
@@ -48,6 +50,8 @@ ONE_REFERENCE = {
     "luma-full-all": ["all", "paper-all"],
     "luma-full-stitched": ["stitched"],
     "luma-full-stitched-masa": ["stitched-masa"],
+    "luma-random": ["random"],
+    "luma-full-random": ["random"],
 }
 # The papers that a protocol's text names as measured so.
 PAPERS = {
@@ -144,7 +148,7 @@ def test_the_protocols_are_those_known():
 def test_a_protocol_measures_the_references_that_it_names():
     references = (
         "none", "HR (warp)", "L1", "L5", "LR", "all", "paper-all", "stitched", "stitched-masa",
-        "best", "best-psnr",
+        "best", "best-psnr", "random",
     )  # fmt: skip
     for name, protocol in PROTOCOLS.items():
         needed = [reference for reference in references if protocol.needs(reference)]

@@ -1,0 +1,55 @@
+"""Landmark as a whole: from LR and references to SR."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+
+from srntt_pipeline.back_projection import back_project
+from srntt_pipeline.degradation import Kernel
+from srntt_pipeline.images import RGB
+from srntt_pipeline.landmark.blending import Energy, shares
+from srntt_pipeline.landmark.matching import match
+from srntt_pipeline.landmark.registration import register
+from srntt_pipeline.sift import SiftFeatures, detect
+
+_ROUNDS = 10  # of back-projection
+
+
+def features(lr_up: RGB) -> SiftFeatures:
+    """Return what references are registered on: the SIFT features of LR↑, uint8 [4h, 4w, 3]."""
+    with _one_thread():
+        return detect(lr_up)
+
+
+def restore(
+    lr: RGB, lr_up: RGB, target: SiftFeatures, references: Sequence[RGB], kernel: Kernel
+) -> RGB:
+    """Return SR, uint8 [4h, 4w, 3], of `lr`, uint8 [h, w, 3], with references of any size.
+
+    `lr_up`: LR↑ by bicubic, uint8 [4h, 4w, 3], and `target`, its `features`; `kernel`: that LR is
+    held against. Where nothing registers, or no block fits, that is LR↑ itself.
+    """
+    with _one_thread():
+        up = lr_up.astype(np.float32)
+        seen = (one for image in references for one in register(target, lr_up, image))
+        found = [matched for one in seen if (matched := match(up, one))]
+        if not found:
+            return lr_up
+        energy = Energy(*lr_up.shape[:2])
+        for matched, share in zip(found, shares([m.trust for m in found]), strict=True):
+            energy.add(matched, share)
+        sr = back_project(up + energy.minimum(), lr, kernel, _ROUNDS)
+        return np.rint(sr).astype(np.uint8)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run OpenCV on one thread, as workers do: so bytes are the same wherever it runs."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
