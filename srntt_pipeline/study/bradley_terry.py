@@ -30,7 +30,7 @@ def scores(wins: Array) -> Array:
         both = strength[..., :, None] + strength[..., None, :]
         new = total / (met / both).sum(-1)
         new /= np.exp(np.log(new).mean(-1, keepdims=True))
-        moved = np.abs(np.log(new / strength)).max()
+        moved = np.abs(np.log(new / strength)).max(initial=0)
         strength = new
         if moved < _NEAR:
             break

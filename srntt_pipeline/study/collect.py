@@ -30,7 +30,7 @@ class VotesFile(Part):
     """A file of votes: a participant's choices on the turns of a plan, from the first on."""
 
     format: Literal["srntt_pipeline votes 1"]
-    study: str = Field(pattern=r"^[0-9a-f]{64}\Z")
+    study: str = Field(pattern=r"^[0-9a-f]{64}$")
     participant: str = Field(pattern=PARTICIPANT)
     plan: int = Field(ge=0, le=10_000)
     votes: tuple[Choice, ...] = Field(max_length=10_000)

@@ -15,7 +15,7 @@ HR, BICUBIC = "HR", "Bicubic"  # what checks compare
 MOST_PAIRS = 100_000
 
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
-File = Annotated[str, Field(pattern=r"^pictures/[0-9a-f]{64}\.png\Z")]
+File = Annotated[str, Field(pattern=r"^pictures/[0-9a-f]{64}\.png$")]
 Kind = Literal["pair", "repeat", "check"]
 Side = Literal["left", "right"]
 

@@ -20,7 +20,7 @@ from srntt_pipeline.study.design import VOTES, Design, Kind, Part, Side
 from srntt_pipeline.study.turns import Balance, Turn, next_turn
 
 FILES = (VOTES, f"{VOTES}-wal", f"{VOTES}-shm")
-PARTICIPANT = r"^[A-Za-z0-9._-]{1,64}\Z"
+PARTICIPANT = r"^[A-Za-z0-9._-]{1,64}$"
 LONGEST_S = 86_400.0  # a day: longest time that a vote is said to have taken
 _COLLECTED = 0.0  # instead of when a turn was shown: by a page without a server
 _OPEN_S = 600.0  # a turn without a vote counts as shown for so long
