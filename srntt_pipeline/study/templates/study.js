@@ -119,7 +119,7 @@
   // Zoom by a factor, so that the point at (px, py) of the view stays where it is.
   const zoomBy = (factor, px, py) => {
     const before = size();
-    view.zoom = Math.min(Math.max(view.zoom * factor, 1), Math.max(16 / before.fit, 1));
+    view.zoom = Math.min(Math.max(view.zoom * factor, 1), Math.max(16 / before.fit, 4));
     const after = size();
     const [dx, dy] = [(px ?? before.box.width / 2) - before.box.width / 2, (py ?? before.box.height / 2) - before.box.height / 2];
     view.x += dx / before.width - dx / after.width;
