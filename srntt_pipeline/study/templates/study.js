@@ -190,8 +190,9 @@
       }
     }
     problem("");
-    // Both appear at once, and only then can one be chosen.
+    // Both appear at once, and only then can one be chosen. Never shrunk: that would hide detail.
     Object.assign(view, { zoom: 1, x: 0.5, y: 0.5 });
+    view.zoom = Math.max(1, 1 / size().fit);
     draw();
     for (const side of sides) { part(`view-${side}`).classList.add("ready"); part(`choose-${side}`).disabled = false; }
     turn = told;
