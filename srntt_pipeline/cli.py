@@ -846,3 +846,97 @@ def shards_convert(swaps: Path, out: Path, **options: Any) -> None:
     from srntt_pipeline.swaps.convert import convert_shards as run
 
     run(swaps, out, **options)
+
+
+@cli.group("user-study", cls=Pipeline)
+def user_study() -> None:
+    """Ask people which SR image has the higher resolution.
+
+    The paper's user study (section 5.2, Figure 6), in the order of the commands: pairs of pictures
+    out of an evaluation, votes on a page, with a server or without, and a report of them.
+
+    Example:  srntt-pipeline user-study serve study
+    """
+
+
+@user_study.command("make")
+@click.argument("results", type=_PATH)
+@click.argument("study", type=_PATH)
+@click.option("--method", metavar="NAME", required=True, help="Whose images are compared.")
+@click.option(
+    "--against",
+    metavar="NAME",
+    multiple=True,
+    required=True,
+    help="A method to compare them with; repeat for more. Names are those of table.csv.",
+)
+@parameters(config.StudyParams, "study")
+def user_study_make(
+    results: Path, study: Path, method: str, against: tuple[str, ...], params: config.StudyParams
+) -> None:
+    """Make a user study of an evaluation's images.
+
+    RESULTS is a folder that evaluate wrote. Writes to STUDY study.json, pictures/ and index.html,
+    which is the page for those who have no server: participants download their votes.
+
+    Example:  srntt-pipeline user-study make results study --method SRNTT --against SCN --against
+    MDSR
+    """
+    from srntt_pipeline.study.make import make_study
+
+    make_study(results, study, params, method=method, against=against)
+
+
+@user_study.command("serve")
+@click.argument("study", type=_PATH)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 lets other machines in.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+def user_study_serve(study: Path, host: str, port: int) -> None:
+    """Serve a user study until Ctrl-C.
+
+    STUDY is a folder that user-study make wrote; votes go to votes.sqlite there. Started again, it
+    goes on. It needs the extra `study` of this package.
+
+    Example:  srntt-pipeline user-study serve study --port 8000
+    """
+    from srntt_pipeline.study.serve import serve as run
+
+    run(study, host=host, port=port)
+
+
+@user_study.command("collect")
+@click.argument("study", type=_PATH)
+@click.argument("votes", type=_PATH, nargs=-1, required=True)
+def user_study_collect(study: Path, votes: tuple[Path, ...]) -> None:
+    """Put downloaded votes to a study's others.
+
+    VOTES are files that participants downloaded from STUDY/index.html, or folders of them. What is
+    there already is not stored twice.
+
+    Example:  srntt-pipeline user-study collect study votes-of-anna.json votes-of-ben.json
+    """
+    from srntt_pipeline.study.collect import collect as run
+
+    run(study, votes)
+
+
+@user_study.command("report")
+@click.argument("study", type=_PATH)
+@click.argument("out", type=_PATH)
+@parameters(config.StudyReportParams, "study_report")
+def user_study_report(study: Path, out: Path, params: config.StudyReportParams) -> None:
+    """Make Figure 6 of a user study's votes.
+
+    Writes to OUT figure6.csv, .png and .pdf, scores.csv (Bradley-Terry), agreement.csv,
+    participants.csv, votes.csv and index.html. The server may run meanwhile.
+
+    Example:  srntt-pipeline user-study report study report
+    """
+    from srntt_pipeline.study.report import report as run
+
+    run(study, out, params)

@@ -383,6 +383,67 @@ class SuperResolveParams(Section):
     )
 
 
+class StudyParams(Section):
+    """`study`: pairs of SR images that participants compare (paper section 5.2)."""
+
+    references: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
+        (),
+        max_length=1000,
+        description="Levels, such as L1; default: all that the method was evaluated with.",
+    )
+    protocol: str = Field(
+        "",
+        description="Protocol whose pictures are shown; empty: the evaluation's first.",
+    )
+    pairs: int = Field(
+        40, ge=1, le=1000, description="Pairs that a participant sees, if there are so many."
+    )
+    repeats: int = Field(
+        4,
+        ge=0,
+        le=300,
+        description="Pairs of these that come again, sides changed; at most a third of the pairs.",
+    )
+    checks: int = Field(
+        4,
+        ge=0,
+        le=1000,
+        description="Pairs of HR and bicubic, whose answer is known, if there are so many.",
+    )
+    plans: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Orders of pairs that the page without a server has; each is one "
+        "participant's.",
+    )
+    most_participants: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Most participants that the server takes.",
+    )
+    seed: Seed = 0
+
+
+class StudyReportParams(Section):
+    """`study_report`: Figure 6 from votes (paper section 5.2)."""
+
+    least_right: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="Share of the checks that a participant must have right to be counted.",
+    )
+    resamples: int = Field(
+        2000,
+        ge=100,
+        le=100_000,
+        description="Bootstrap resamples of the participants, of which intervals are made.",
+    )
+    seed: Seed = 0
+
+
 class _Recipes(Section):
     """`train`: a section for each recipe that a network can be trained by."""
 
@@ -404,6 +465,8 @@ class Params(Section):
     evaluate: EvaluateParams = EvaluateParams()
     tables: TablesParams = TablesParams()
     super_resolve: SuperResolveParams = SuperResolveParams()
+    study: StudyParams = StudyParams()
+    study_report: StudyReportParams = StudyReportParams()
 
 
 def as_stored(swaps: Any) -> Any:

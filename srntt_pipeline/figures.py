@@ -23,6 +23,7 @@ _LARGEST_PX = 30_000  # Matplotlib refuses sides of 65,536 px
 def save_figure(figure: Figure, path: Path, dpi: float = 110) -> None:
     """Write `figure` as PNG, whole or not at all; `images.read_made_from` knows it as ours.
 
+    As PDF, without the time, where the name ends in .pdf.
     Its texts are shown as they are, never as formulas.
     """
     _as_it_is(figure)
@@ -33,7 +34,10 @@ def save_figure(figure: Figure, path: Path, dpi: float = 110) -> None:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         _lay_out(figure, dpi)
-        figure.savefig(content, format="png", dpi=dpi, metadata={MADE_FROM: "figure"})
+        if path.suffix == ".pdf":
+            figure.savefig(content, format="pdf", metadata={"CreationDate": None})
+        else:
+            figure.savefig(content, format="png", dpi=dpi, metadata={MADE_FROM: "figure"})
     write_bytes(path, content.getvalue())
 
 

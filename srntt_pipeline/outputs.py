@@ -29,6 +29,8 @@ KINDS = {
     "imported": "imported weights",
     "evaluation": "an evaluation",
     "tables": "tables",
+    "study": "a user study",
+    "study_report": "the report of a user study",
 }
 # What file systems, desktops, git and DVC put into folders by themselves; we never touch it.
 _NOBODYS = frozenset(

@@ -1,8 +1,10 @@
 """Fixtures that more than one folder of tests uses."""
 
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,14 @@ from PIL import Image
 from srntt_pipeline.evaluation import weighing
 from srntt_pipeline.files import MARK
 from srntt_pipeline.methods.cost import Cost
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+# Nothing here may reach for the network, not even the browser for itself.
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -123,3 +133,19 @@ def other_profile() -> bytes:
     header = size + b"lcms\x02\x10\0\0mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
     header += fixed(0.9642) + fixed(1.0) + fixed(0.8249)
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium, by its driver."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs Chromium and chromedriver (Debian: chromium, chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()

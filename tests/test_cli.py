@@ -34,10 +34,13 @@ GROUPS = {
     "import-weights": list(IMPORTERS),
     "manifest": ["verify", "diff", "stats"],
     "shards": ["info", "verify", "convert"],
+    "user-study": ["make", "serve", "collect", "report"],
 }
 # With the commands of recipes, whose parameters are sections of their own.
 PARAMETERS = {(name,): section for name, section in SECTIONS.items()}
 PARAMETERS |= {("train", name): recipe for name, recipe in RECIPES.items()}
+PARAMETERS["user-study", "make"] = config.StudyParams
+PARAMETERS["user-study", "report"] = config.StudyReportParams
 
 
 @pytest.fixture

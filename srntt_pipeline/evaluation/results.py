@@ -111,7 +111,7 @@ def _rows(folders: Sequence[Path]) -> tuple[list[Row], dict[str, dict[str, Row]]
     rows: dict[tuple[str, ...], tuple[Row, Path]] = {}
     costs: dict[str, dict[str, Row]] = {}
     for folder in folders:
-        own = _read(folder / PER_IMAGE)
+        own = read_per_image(folder / PER_IMAGE)
         for row in own:
             known, first = rows.setdefault((*row_key(row), row["image"]), (row, folder))
             if of_given_lr(known) != of_given_lr(row):
@@ -131,7 +131,8 @@ def _rows(folders: Sequence[Path]) -> tuple[list[Row], dict[str, dict[str, Row]]
     return [row for row, _ in rows.values()], costs
 
 
-def _read(path: Path) -> list[Row]:
+def read_per_image(path: Path) -> list[Row]:
+    """Read the rows of a `per_image.csv`, at least one; raise InputError."""
     try:
         table = read_csv(path)
         _, header = next(table, (0, [""]))

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,13 +14,6 @@ from srntt_pipeline.evaluation.figures import draw_curves
 from srntt_pipeline.evaluation.page import Description, Picture, Shown, facts, write_page
 from srntt_pipeline.text import printable
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-# Nothing here may reach for the network, not even the browser for itself.
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 ROWS = [
     ("Bicubic", "none", 24.18, 0.684, 24.18),
     ("SRNTT", "HR (warp)", 33.87, 0.959, 33.87),
@@ -75,21 +67,6 @@ def folder(tmp_path_factory, photograph):
     )
     write_page(out, description, [*table("luma"), *table("rgb")])
     return out
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("needs Chromium and chromedriver (Debian: chromium, chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
