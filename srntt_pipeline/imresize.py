@@ -15,18 +15,19 @@ import numpy.typing as npt
 
 from srntt_pipeline.images import RGB
 
-Border = Literal["mirror", "replicate"]
+Border = Literal["mirror", "replicate", "cut"]
 
 
 def imresize(image: RGB, height: int, width: int, border: Border = "mirror") -> RGB:
     """Return `image`, uint8 [H, W, 3] or [H, W], resized to `height`×`width`.
 
     As MATLAB does with uint8, rows are resized first and rounded to 8 bits (halves up), then
-    columns. For equal scales of both sides. `border`: what is taken to lie beyond the image.
+    columns. For equal scales of both sides. `border`: what is taken to lie beyond the image; `cut`
+    is nothing, as in Pillow.
     """
     # For scales that are powers of two all weights are binary fractions, so float64 is exact here.
-    tall = _rounded(np.tensordot(_weights(image.shape[0], height, border), image, axes=(1, 0)))
-    wide = np.tensordot(_weights(image.shape[1], width, border), tall, axes=(1, 1))
+    tall = _rounded(np.tensordot(line_weights(image.shape[0], height, border), image, axes=(1, 0)))
+    wide = np.tensordot(line_weights(image.shape[1], width, border), tall, axes=(1, 1))
     return _rounded(wide.swapaxes(0, 1))
 
 
@@ -35,17 +36,19 @@ def _rounded(values: npt.NDArray[np.float64]) -> RGB:
 
 
 @functools.lru_cache(maxsize=64)
-def _weights(size: int, new_size: int, border: Border) -> npt.NDArray[np.float64]:
-    """Return the matrix [new_size, size] that resizes a line of `size` pixels."""
+def line_weights(size: int, new_size: int, border: Border) -> npt.NDArray[np.float64]:
+    """Return the matrix [new_size, size] that resizes a line of `size` pixels; rows sum to 1."""
     scale = new_size / size
     shrink = min(scale, 1.0)
     reach = 2 / shrink
     centres = (np.arange(new_size) + 0.5) / scale - 0.5
     taps = np.floor(centres - reach)[:, None] + np.arange(int(np.ceil(2 * reach)) + 2)
     weights = _cubic((centres[:, None] - taps) * shrink)
-    weights /= weights.sum(axis=1, keepdims=True)
     places = taps.astype(int)
-    if border == "replicate":
+    if border == "cut":
+        weights[(places < 0) | (places >= size)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    if border != "mirror":
         columns = places.clip(0, size - 1)
     else:
         mirrored = np.concatenate([np.arange(size), np.arange(size)[::-1]])

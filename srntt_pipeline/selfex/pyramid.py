@@ -1,0 +1,86 @@
+"""The levels of SelfEx: one image at sizes that fall by α = 2^(−1/3), sharp and blurred."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from srntt_pipeline.imresize import Border, line_weights
+
+Image = npt.NDArray[np.float32]
+
+LEVELS_PER_OCTAVE = 3
+ALPHA = 2 ** (-1 / LEVELS_PER_OCTAVE)
+_OCTAVES_BELOW = 3  # the coarsest level is 1/8 of LR
+
+
+def level_sizes(height: int, width: int, scale: int) -> list[tuple[int, int]]:
+    """Return the sizes of all levels, coarsest first; the last one is `scale` times the LR size.
+
+    LR [height, width] is level `lr_level()`. Sizes are rounded, and at least 1 px.
+    """
+    above = round(LEVELS_PER_OCTAVE * np.log2(scale))
+    return [
+        (max(1, round(height * ALPHA**-step)), max(1, round(width * ALPHA**-step)))
+        for step in range(-lr_level(), above + 1)
+    ]
+
+
+def lr_level() -> int:
+    """Return the index of LR among the levels."""
+    return LEVELS_PER_OCTAVE * _OCTAVES_BELOW
+
+
+def resized(image: Image, height: int, width: int, border: Border) -> Image:
+    """Return `image`, float32 [H, W, C] of any range, by bicubic as [height, width, C].
+
+    The kernel is widened where it shrinks; see `imresize.line_weights` for it and for `border`.
+    """
+    rows, columns = image.shape[:2]
+    tall = _sparse(rows, height, border) @ image.reshape(rows, -1)
+    turned = tall.reshape(height, columns, -1).swapaxes(0, 1).reshape(columns, -1)
+    wide = _sparse(columns, width, border) @ turned
+    made: Image = np.ascontiguousarray(wide.reshape(width, height, -1).swapaxes(0, 1))
+    return made
+
+
+@functools.lru_cache(maxsize=128)
+def _sparse(size: int, new_size: int, border: Border) -> sparse.csr_array:
+    # A product with it is one thread's, so its bits depend on no number of threads.
+    return sparse.csr_array(line_weights(size, new_size, border).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """The levels so far, coarsest first, as compiled loops take them.
+
+    `sharp` (H of the paper) and `blurred` (L: each level reduced by one and enlarged again): float32
+    [pixels of all levels, 3], row by row, level by level. `shapes`: int64 [levels, 3], where a level
+    begins, its height and its width.
+    """
+
+    sharp: Image
+    blurred: Image
+    shapes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, levels: list[Image], below: tuple[int, int], border: Border) -> "Pyramid":
+        """Return the pyramid of images, float32 [h, w, 3], coarsest first.
+
+        `below`: the size of the level below the coarsest, to which that one is reduced.
+        """
+        sizes = [below, *(image.shape[:2] for image in levels)]
+        blurred = [
+            resized(resized(image, *sizes[index], border), *sizes[index + 1], border)
+            for index, image in enumerate(levels)
+        ]
+        areas = [height * width for height, width in sizes[1:]]
+        starts = np.cumsum([0, *areas[:-1]])
+        shapes = [(start, *size) for start, size in zip(starts, sizes[1:], strict=True)]
+        return cls(_flat(levels), _flat(blurred), np.array(shapes, np.int64))
+
+
+def _flat(levels: list[Image]) -> Image:
+    return np.concatenate([level.reshape(-1, 3) for level in levels])
