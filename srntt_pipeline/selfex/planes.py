@@ -28,7 +28,7 @@ class Planes:
 
     @property
     def costs(self) -> npt.NDArray[np.float32]:
-        """Return what it costs that a target or a source lies in a plane: −1e-3·log of the share."""
+        """Return what it costs that a target or source lies in a plane: −1e-3·log of the share."""
         tiny = np.finfo(np.float32).tiny
         return -np.float32(PLANE_WEIGHT) * np.log(self.shares + tiny)
 
@@ -48,7 +48,9 @@ class Planes:
         """Return the likeliest plane at each pixel of a level, uint8 [height, width]."""
         rows, columns = self.shares.shape[1:]
         best = self.shares.argmax(axis=0).astype(np.uint8)
-        return best[np.arange(height)[:, None] * rows // height, np.arange(width) * columns // width]
+        return best[
+            np.arange(height)[:, None] * rows // height, np.arange(width) * columns // width
+        ]
 
 
 def find_planes(lr: RGB, seed: int) -> Planes:

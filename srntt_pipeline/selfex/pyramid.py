@@ -13,24 +13,24 @@ Image = npt.NDArray[np.float32]
 
 LEVELS_PER_OCTAVE = 3
 ALPHA = 2 ** (-1 / LEVELS_PER_OCTAVE)
-_OCTAVES_BELOW = 3  # the coarsest level is 1/8 of LR
+_BELOW_LR = 3 * LEVELS_PER_OCTAVE  # the coarsest level is 1/8 of LR
 
 
-def level_sizes(height: int, width: int, scale: int) -> list[tuple[int, int]]:
-    """Return the sizes of all levels, coarsest first; the last one is `scale` times the LR size.
+def level_sizes(height: int, width: int, scale: int) -> tuple[list[tuple[int, int]], ...]:
+    """Return the sizes of the levels below LR [height, width], and of those above it.
 
-    LR [height, width] is level `lr_level()`. Sizes are rounded, and at least 1 px.
+    Coarsest first; the last one is `scale` times LR's size. Sizes are rounded, at least 1 px.
     """
     above = round(LEVELS_PER_OCTAVE * np.log2(scale))
-    return [
-        (max(1, round(height * ALPHA**-step)), max(1, round(width * ALPHA**-step)))
-        for step in range(-lr_level(), above + 1)
-    ]
+
+    def sizes(steps: range) -> list[tuple[int, int]]:
+        return [(_scaled(height, step), _scaled(width, step)) for step in steps]
+
+    return sizes(range(-_BELOW_LR, 0)), sizes(range(1, above + 1))
 
 
-def lr_level() -> int:
-    """Return the index of LR among the levels."""
-    return LEVELS_PER_OCTAVE * _OCTAVES_BELOW
+def _scaled(side: int, steps: int) -> int:
+    return max(1, round(side * ALPHA**-steps))
 
 
 def resized(image: Image, height: int, width: int, border: Border) -> Image:
@@ -56,9 +56,9 @@ def _sparse(size: int, new_size: int, border: Border) -> sparse.csr_array:
 class Pyramid:
     """The levels so far, coarsest first, as compiled loops take them.
 
-    `sharp` (H of the paper) and `blurred` (L: each level reduced by one and enlarged again): float32
-    [pixels of all levels, 3], row by row, level by level. `shapes`: int64 [levels, 3], where a level
-    begins, its height and its width.
+    `sharp` (H of the paper) and `blurred` (L: each level reduced by α and enlarged again): float32
+    [pixels of all levels, 3], row by row, level by level. `shapes`: int64 [levels, 3], where a
+    level begins, its height and its width.
     """
 
     sharp: Image
@@ -66,20 +66,19 @@ class Pyramid:
     shapes: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, levels: list[Image], below: tuple[int, int], border: Border) -> "Pyramid":
-        """Return the pyramid of images, float32 [h, w, 3], coarsest first.
-
-        `below`: the size of the level below the coarsest, to which that one is reduced.
-        """
-        sizes = [below, *(image.shape[:2] for image in levels)]
-        blurred = [
-            resized(resized(image, *sizes[index], border), *sizes[index + 1], border)
-            for index, image in enumerate(levels)
-        ]
-        areas = [height * width for height, width in sizes[1:]]
-        starts = np.cumsum([0, *areas[:-1]])
-        shapes = [(start, *size) for start, size in zip(starts, sizes[1:], strict=True)]
+    def of(cls, levels: list[Image], border: Border) -> "Pyramid":
+        """Return the pyramid of images, float32 [h, w, 3], coarsest first."""
+        sizes = [level.shape[:2] for level in levels]
+        starts = np.cumsum([0, *(height * width for height, width in sizes[:-1])])
+        shapes = [(start, *size) for start, size in zip(starts, sizes, strict=True)]
+        blurred = [_blurred(level, border) for level in levels]
         return cls(_flat(levels), _flat(blurred), np.array(shapes, np.int64))
+
+
+def _blurred(level: Image, border: Border) -> Image:
+    height, width = level.shape[:2]
+    small = resized(level, _scaled(height, -1), _scaled(width, -1), border)
+    return resized(small, height, width, border)
 
 
 def _flat(levels: list[Image]) -> Image:

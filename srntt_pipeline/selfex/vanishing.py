@@ -27,7 +27,7 @@ _REFINEMENTS = 5
 
 @dataclass(frozen=True)
 class VanishingPoint:
-    """`point`: float64 [3], homogeneous, LR px; `segments`: float64 [n, 4], those that meet there."""
+    """`point`: float64 [3], homogeneous, LR px; `segments`: float64 [n, 4], which meet there."""
 
     point: Array
     segments: Array
@@ -36,8 +36,8 @@ class VanishingPoint:
 def line_segments(lr: RGB) -> Array:
     """Return the straight edges of `lr`, uint8 [h, w, 3], as float64 [n, 4]: x, y, x, y in px.
 
-    By OpenCV's LSD (von Gioi et al., PAMI 2010), on LR enlarged twice. Those shorter than 3 % of the
-    diagonal are left out: their directions are too uncertain.
+    By OpenCV's LSD (von Gioi et al., PAMI 2010), on LR enlarged twice. Those shorter than 3 % of
+    the diagonal are left out: their directions are too uncertain.
     """
     height, width = lr.shape[:2]
     grey = cv2.cvtColor(lr, cv2.COLOR_RGB2GRAY)

@@ -1,89 +1,82 @@
-"""From matches to an image: every patch lays the sharp pixels of its source over its own place."""
+"""From matches to an image: each patch lays the sharp pixels of its source over its own place."""
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from srntt_pipeline.selfex.compiled import compiled
 from srntt_pipeline.selfex.field import Field
-from srntt_pipeline.selfex.pyramid import Image, Pyramid
+from srntt_pipeline.selfex.pyramid import Image
 from srntt_pipeline.selfex.sampling import (
     RADIUS,
     SIDE,
+    Level,
     clamped,
-    patch_weights,
     place,
     source_level,
     source_scale,
+    transform,
+    within,
 )
 
 
-def vote(target: Image, pyramid: Pyramid, field: Field, lines: npt.NDArray[np.float64]) -> Image:
+def vote(field: Field, level: Level, sharp: Image) -> Image:
     """Return the image, float32 [h, w, 3], that the patches of `field` vote for.
 
-    Each pixel is the mean, with a patch's Gaussian weights, of what the 25 patches over it hold: the
-    sharp pixels of the source, and the colour bias between target and blurred source. Pixels of the
-    source are interpolated bicubically (our choice; costs are compared bilinearly).
-
-    `target`: float32 [h + 4, w + 4, 3], the level with a border of 2 px.
+    Each pixel is the mean, with a patch's Gaussian weights, of what the 25 patches over it have
+    there: the pixel of the sharp source, plus the colour bias of the patch. `sharp`: of `Pyramid`.
+    Sources are interpolated bicubically here, which keeps more of their detail (our choice).
     """
-    sums = np.zeros((*target.shape[:2], 4), np.float32)
-    _vote(
-        target, pyramid.sharp, pyramid.blurred, pyramid.shapes, field.matches, field.planes, lines,
-        patch_weights(), sums,
-    )  # fmt: skip
-    inner = sums[RADIUS:-RADIUS, RADIUS:-RADIUS]
-    voted: Image = inner[..., :3] / inner[..., 3:]
+    height, width = field.costs.shape
+    sums = np.zeros((height + 2 * RADIUS, width + 2 * RADIUS, 3), np.float32)
+    weights = np.zeros(sums.shape[:2], np.float32)
+    _vote(field, level, sharp, sums, weights)
+    voted: Image = (sums / weights[..., None])[RADIUS:-RADIUS, RADIUS:-RADIUS]
     return voted
 
 
 @compiled
-def _vote(
-    target: Any, sharp: Any, blurred: Any, shapes: Any, matches: Any, planes: Any, lines: Any,
-    weights: Any, sums: Any,
-) -> None:  # fmt: skip
-    height, width = planes.shape
+def _vote(field: Any, level: Any, sharp: Any, sums: Any, sum_of_weights: Any) -> None:
     places = np.empty((2, SIDE * SIDE), np.float32)
-    pixels = np.empty((SIDE * SIDE, 3), np.float32)
+    pixels = np.empty(SIDE * SIDE, np.float32)
+    height, width = field.costs.shape
     for y in range(height):
         for x in range(width):
-            line = lines[planes[y, x]]
-            scale = source_scale(x, y, matches[y, x], line)
-            level = source_level(len(shapes), scale)
-            start, rows, columns = shapes[level]
-            place(x, y, matches[y, x], line, columns / width, rows / height, places)
+            match, line = field.matches[y, x], level.lines[field.planes[y, x]]
+            scale = source_scale(x, y, match, line)
+            start, rows, columns = level.shapes[source_level(len(level.shapes), scale)]
+            place(x, y, transform(x, y, match, line), columns / width, rows / height, places)
             for channel in range(3):
                 mean = np.float32(0)
                 for at in range(SIDE * SIDE):
                     row, column = at // SIDE, at % SIDE
                     given = places[0, at], places[1, at], start, rows, columns, channel
-                    found = bicubic_at(blurred, *given)
-                    pixels[at, channel] = bicubic_at(sharp, *given)
-                    mean += weights[row, column] * (target[y + row, x + column, channel] - found)
+                    pixels[at] = bicubic_at(sharp, *given)
+                    gap = level.target[y + row, x + column, channel] - bicubic_at(
+                        level.images, *given
+                    )
+                    mean += level.weights[row, column] * gap
                 bias = clamped(mean)
                 for at in range(SIDE * SIDE):
                     row, column = at // SIDE, at % SIDE
-                    weight = weights[row, column]
-                    sums[y + row, x + column, channel] += weight * (pixels[at, channel] + bias)
-            for at in range(SIDE * SIDE):
-                row, column = at // SIDE, at % SIDE
-                sums[y + row, x + column, 3] += weights[row, column]
+                    voted = level.weights[row, column] * (pixels[at] + bias)
+                    sums[y + row, x + column, channel] += voted
+            for row in range(SIDE):
+                for column in range(SIDE):
+                    sum_of_weights[y + row, x + column] += level.weights[row, column]
 
 
 @compiled
 def bicubic_at(
     images: Any, x: float, y: float, start: int, rows: int, columns: int, channel: int
 ) -> float:
-    """Return the value at (x, y) of a level of a flat pyramid, by Keys' cubic (a = -0.5).
+    """Return the value at (x, y), px, of a level of a flat pyramid, by Keys' cubic (a = -0.5).
 
-    Beyond the level its border is repeated.
+    `start`, `rows`, `columns`: its entry of `Pyramid.shapes`. Its border is repeated beyond it.
     """
-    p_x, p_y = min(max(x, np.float32(0)), np.float32(columns - 1)), min(
-        max(y, np.float32(0)), np.float32(rows - 1)
-    )
+    p_x, p_y = within(x, np.float32(columns - 1)), within(y, np.float32(rows - 1))
     left, top = int(p_x), int(p_y)
-    across, down = _taps(p_x - left), _taps(p_y - top)
+    across, down = _taps(p_x - np.float32(left)), _taps(p_y - np.float32(top))
     found = np.float32(0)
     for j in range(4):
         at = start + min(max(top + j - 1, 0), rows - 1) * columns
@@ -95,8 +88,7 @@ def bicubic_at(
 
 
 @compiled
-def _taps(f: float) -> tuple[float, float, float, float]:
-    f = np.float32(f)
+def _taps(f: Any) -> Any:
     half, two = np.float32(0.5), np.float32(2)
     return (
         half * (-f + two * f * f - f * f * f),
