@@ -26,8 +26,10 @@ def imresize(image: RGB, height: int, width: int, border: Border = "mirror") -> 
     is nothing, as in Pillow.
     """
     # For scales that are powers of two all weights are binary fractions, so float64 is exact here.
-    tall = _rounded(np.tensordot(line_weights(image.shape[0], height, border), image, axes=(1, 0)))
-    wide = np.tensordot(line_weights(image.shape[1], width, border), tall, axes=(1, 1))
+    tall = _rounded(
+        np.tensordot(resize_weights(image.shape[0], height, border), image, axes=(1, 0))
+    )
+    wide = np.tensordot(resize_weights(image.shape[1], width, border), tall, axes=(1, 1))
     return _rounded(wide.swapaxes(0, 1))
 
 
@@ -36,7 +38,7 @@ def _rounded(values: npt.NDArray[np.float64]) -> RGB:
 
 
 @functools.lru_cache(maxsize=64)
-def line_weights(size: int, new_size: int, border: Border) -> npt.NDArray[np.float64]:
+def resize_weights(size: int, new_size: int, border: Border) -> npt.NDArray[np.float64]:
     """Return the matrix [new_size, size] that resizes a line of `size` pixels; rows sum to 1."""
     scale = new_size / size
     shrink = min(scale, 1.0)

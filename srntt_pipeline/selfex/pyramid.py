@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from srntt_pipeline.imresize import Border, line_weights
+from srntt_pipeline.imresize import Border, resize_weights
 
 Image = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def _scaled(side: int, steps: int) -> int:
 def resized(image: Image, height: int, width: int, border: Border) -> Image:
     """Return `image`, float32 [H, W, C] of any range, by bicubic as [height, width, C].
 
-    The kernel is widened where it shrinks; see `imresize.line_weights` for it and for `border`.
+    The kernel is widened where it shrinks; see `imresize.resize_weights` for it and for `border`.
     """
     rows, columns = image.shape[:2]
     tall = _sparse(rows, height, border) @ image.reshape(rows, -1)
@@ -49,7 +49,7 @@ def resized(image: Image, height: int, width: int, border: Border) -> Image:
 @functools.lru_cache(maxsize=128)
 def _sparse(size: int, new_size: int, border: Border) -> sparse.csr_array:
     # A product with it is one thread's, so its bits depend on no number of threads.
-    return sparse.csr_array(line_weights(size, new_size, border).astype(np.float32))
+    return sparse.csr_array(resize_weights(size, new_size, border).astype(np.float32))
 
 
 @dataclass(frozen=True)
