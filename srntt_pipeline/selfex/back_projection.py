@@ -18,9 +18,10 @@ def back_projected(image: Image, lr: Image, border: Border, rounds: int = ROUNDS
     """
     taps = np.exp(-(np.arange(-_RADIUS, _RADIUS + 1) ** 2) / (2 * _SIGMA**2)) ** 2
     taps = (taps / taps.sum()).astype(np.float32)
+    (lr_height, lr_width), (height, width) = lr.shape[:2], image.shape[:2]
     for _ in range(rounds):
-        lacking = lr - resized(image, *lr.shape[:2], border)
-        enlarged = resized(lacking, *image.shape[:2], border)
+        lacking = lr - resized(image, lr_height, lr_width, border)
+        enlarged = resized(lacking, height, width, border)
         for axis in (0, 1):
             enlarged = ndimage.correlate1d(enlarged, taps, axis=axis, mode="nearest")
         image = image + enlarged

@@ -1,7 +1,7 @@
 """Loops over pixels, compiled by Numba: one thread, and rounding as written (no fast maths)."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -13,8 +13,8 @@ def compiled(function: _Function) -> _Function:
 
     Division by zero gives infinity or NaN, as in NumPy.
     """
-    made: _Function = _kept(function) or numba.njit(error_model="numpy")(function)
-    return made
+    made: Any = _kept(function) or numba.njit(error_model="numpy")(function)
+    return cast(_Function, made)
 
 
 def _kept(function: _Function) -> Any:

@@ -23,7 +23,7 @@ def enlarge(lr: RGB, *, seed: int = 0, border: Border = "replicate") -> RGB:
     thread; equal inputs and seeds give equal bytes.
     """
     small = lr.astype(np.float32) / np.float32(255)
-    below, above = level_sizes(*lr.shape[:2], SCALE)
+    below, above = level_sizes(lr.shape[0], lr.shape[1], SCALE)
     levels = [*(resized(small, *size, border) for size in below), small]
     planes = find_planes(lr, seed)
     field = first_field(planes.likeliest(*above[0]))

@@ -116,7 +116,7 @@ def place(x: int, y: int, made: Any, ratio_x: float, ratio_y: float, places: Any
 
 
 @compiled
-def cost_of(level: Any, x: int, y: int, match: Any, plane: int, places: Any) -> float:
+def cost_of(level: Any, x: int, y: int, match: Any, plane: int, places: Any) -> Any:
     """Return the cost of a match of the patch at (x, y) of a `Level`; infinite where it has none.
 
     That is the Gaussian-weighted squared difference, summed over channels, less a colour bias of
@@ -176,7 +176,7 @@ def within(place: Any, last: Any) -> Any:
 
 
 @compiled
-def clamped(mean: float) -> float:
+def clamped(mean: Any) -> Any:
     """Return the colour bias of a patch: the weighted mean difference, clamped to ±0.25."""
     return min(max(mean, -_MAX_BIAS), _MAX_BIAS)
 

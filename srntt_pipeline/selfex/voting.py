@@ -31,8 +31,8 @@ def vote(field: Field, level: Level, sharp: Image) -> Image:
     sums = np.zeros((height + 2 * RADIUS, width + 2 * RADIUS, 3), np.float32)
     weights = np.zeros(sums.shape[:2], np.float32)
     _vote(field, level, sharp, sums, weights)
-    voted: Image = (sums / weights[..., None])[RADIUS:-RADIUS, RADIUS:-RADIUS]
-    return voted
+    sums /= weights[..., None]
+    return sums[RADIUS:-RADIUS, RADIUS:-RADIUS]
 
 
 @compiled
@@ -69,7 +69,7 @@ def _vote(field: Any, level: Any, sharp: Any, sums: Any, sum_of_weights: Any) ->
 @compiled
 def bicubic_at(
     images: Any, x: float, y: float, start: int, rows: int, columns: int, channel: int
-) -> float:
+) -> Any:
     """Return the value at (x, y), px, of a level of a flat pyramid, by Keys' cubic (a = -0.5).
 
     `start`, `rows`, `columns`: its entry of `Pyramid.shapes`. Its border is repeated beyond it.
