@@ -11,9 +11,9 @@ from srntt_pipeline.selfex.enlarging import enlarge
 
 @pytest.fixture(scope="module")
 def facade(shared):
-    """LR, 48×48 px, and HR of a facade of Urban100."""
-    lr = read_rgb(shared / "data/urban100_lr_x4/img_001.png")[70:118, 90:138]
-    hr = read_rgb(shared / "data/urban100/img_001.png")[280:472, 360:552]
+    """LR, 36×36 px, and HR of a facade of Urban100."""
+    lr = read_rgb(shared / "data/urban100_lr_x4/img_001.png")[70:106, 90:126]
+    hr = read_rgb(shared / "data/urban100/img_001.png")[280:424, 360:504]
     return lr, hr
 
 
@@ -26,7 +26,7 @@ def test_it_is_above_bicubic(facade, sr):
     lr, hr = facade
     protocol = PROTOCOLS["matlab-replicate"]
     ours = protocol.measure(hr, sr)
-    bicubic = protocol.measure(hr, imresize(lr, 192, 192, "replicate"))
+    bicubic = protocol.measure(hr, imresize(lr, 144, 144, "replicate"))
     assert ours[0] > bicubic[0] + 0.5
     assert ours[1] > bicubic[1]
 
@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_bytes(facade, sr):
 
 
 def test_sr_reduced_is_lr(facade, sr):
-    again = imresize(sr, 48, 48, "replicate").astype(int)
+    again = imresize(sr, 36, 36, "replicate").astype(int)
     assert np.abs(again - facade[0]).mean() < 1
 
 
