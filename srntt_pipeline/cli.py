@@ -507,8 +507,8 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
     metavar="SOURCE",
     multiple=True,
     help="What is measured beside bicubic; repeat for more. A checkpoint; a folder of checkpoints; "
-    "NAME=FOLDER of SR images made elsewhere; NAME=package.module:Class; or the name of an "
-    "installed entry point of the group srntt_pipeline.methods (docs/adding.md).",
+    "NAME=FOLDER of SR images made elsewhere; [NAME=]package.module:Class; or the name of an "
+    "installed entry point of the group srntt_pipeline.methods, such as selfex (docs/adding.md).",
 )
 @click.option(
     "--checkpoint",

@@ -49,6 +49,11 @@ def make_lr(hr: RGB, making: Making) -> RGB:
     return imresize(hr, height, width, _BORDERS[making.kernel])
 
 
+def border_of(making: Making) -> Border:
+    """Return how the kernel takes what lies beyond an image, for `imresize`."""
+    return _BORDERS.get(making.kernel, "cut")
+
+
 def kernel_of(lr: RGB, hr: RGB) -> Kernel | None:
     """Return the kernel that makes `lr` of `hr`, equal to the last value; None where none does.
 

@@ -77,6 +77,8 @@ RULES = {
                                 "training", "evaluation", "checkpoints"),
     "importers read files alone": imports("importing", "config", "models", "swaps", "albums",
                                           "methods", "training", "evaluation", "checkpoints"),
+    "selfex knows images alone": imports("selfex", "config", "models", "swaps", "albums",
+                                         "methods", "training", "evaluation", "checkpoints"),
     "checkpoints know no stage": imports("checkpoints", "albums", "swaps", "methods", "training",
                                          "evaluation"),
 }  # fmt: skip

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import cv2
 import numpy as np
 
 from srntt_pipeline.back_projection import back_project
-from srntt_pipeline.degradation import Kernel
 from srntt_pipeline.images import RGB
+from srntt_pipeline.imresize import Border, resized
 from srntt_pipeline.landmark.blending import Energy, shares
 from srntt_pipeline.landmark.matching import match
 from srntt_pipeline.landmark.registration import register
@@ -24,12 +25,12 @@ def features(lr_up: RGB) -> SiftFeatures:
 
 
 def restore(
-    lr: RGB, lr_up: RGB, target: SiftFeatures, references: Sequence[RGB], kernel: Kernel
+    lr: RGB, lr_up: RGB, target: SiftFeatures, references: Sequence[RGB], border: Border
 ) -> RGB:
     """Return SR, uint8 [4h, 4w, 3], of `lr`, uint8 [h, w, 3], with references of any size.
 
-    `lr_up`: LR↑ by bicubic, uint8 [4h, 4w, 3], and `target`, its `features`; `kernel`: that LR is
-    held against. Where nothing registers, or no block fits, that is LR↑ itself.
+    `lr_up`: LR↑ by bicubic, uint8 [4h, 4w, 3], and `target`, its `features`; `border`: of the
+    bicubic kernel that LR is held against. Where nothing registers, or no block fits, SR is LR↑.
     """
     with _one_thread():
         up = lr_up.astype(np.float32)
@@ -40,7 +41,10 @@ def restore(
         energy = Energy(*lr_up.shape[:2])
         for matched, share in zip(found, shares([m.trust for m in found]), strict=True):
             energy.add(matched, share)
-        sr = back_project(up + energy.minimum(), lr, kernel, _ROUNDS)
+        sr = back_project(
+            up + energy.minimum(), lr.astype(np.float64), partial(resized, border=border),
+            highest=255, rounds=_ROUNDS,
+        )  # fmt: skip
         return np.rint(sr).astype(np.uint8)
 
 

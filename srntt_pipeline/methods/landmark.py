@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 
+from srntt_pipeline.degradation import border_of
 from srntt_pipeline.files import fingerprint, sha256
 from srntt_pipeline.images import RGB
 from srntt_pipeline.landmark import restore
@@ -14,8 +15,8 @@ from srntt_pipeline.methods.method import BEST, LR, NONE, Method
 from srntt_pipeline.methods.scene import Scene
 
 _MADE_BY = (
-    "back_projection", "sift", "landmark.registration", "landmark.matching", "landmark.blending",
-    "landmark.restore", "methods.landmark",
+    "back_projection", "imresize", "sift", "landmark.registration", "landmark.matching",
+    "landmark.blending", "landmark.restore", "methods.landmark",
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ class Landmark(Method):
         lr_up = scene.bicubic()
         target = scene.share("SIFT features of LR↑", lambda: restore.features(lr_up))
         images = scene.images(reference)
-        return restore.restore(scene.lr, lr_up, target, images, scene.making.kernel)
+        return restore.restore(scene.lr, lr_up, target, images, border_of(scene.making))
 
     def identity(self, scene: Scene, reference: str) -> str:
         """Return a hash of its code, of OpenCV's version and of LR's kernel."""

@@ -23,7 +23,7 @@ from srntt_pipeline.variants import VARIANTS
 GROUP = "srntt_pipeline.methods"  # of entry points
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 KINDS = (
-    "a checkpoint, a folder of checkpoints, NAME=FOLDER of SR images, NAME=package.module:Class, "
+    "a checkpoint, a folder of checkpoints, NAME=FOLDER of SR images, [NAME=]package.module:Class, "
     f"or the name of an installed entry point of the group {GROUP}"
 )
 
@@ -58,6 +58,8 @@ def _of(source: Source, files: NetworkFiles) -> list[Method]:
     name, equals, value = source.partition("=")
     if equals:
         return [_named(name, value, source, files)]
+    if _TARGET.fullmatch(source):
+        return [_imported("", source, source)]
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
     if source in installed:
         return [_imported("", installed[source].value, source)]

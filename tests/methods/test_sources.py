@@ -57,6 +57,10 @@ def test_a_class_of_the_working_folder_is_a_method(module):
     assert not method.super_resolve(Scene(np.ones((3, 4, 3), np.uint8)), "none").any()
 
 
+def test_a_class_that_has_a_name_needs_no_other(module):
+    assert names(f"{module}:Black") == ["Black"]
+
+
 def test_an_instance_is_a_method():
     method = Nearest()
     assert read_methods([method]) == [method]
@@ -69,6 +73,7 @@ def test_an_instance_is_a_method():
         ("Night={}.deeper:Black", "No module named"),
         ("Night={}:NoMethod", r"is no method; let it inherit srntt_pipeline\.methods\.Method"),
         ("Night={}:Broken", "RuntimeError: two lines"),
+        ("{}:Nameless", "has no name; write NAME="),
         ("nothing-like-this", "neither a file nor a method"),
         ("Night=", "a name or what it names is missing"),
         ("Night=no/such/folder", "no such file or folder"),
