@@ -1,5 +1,6 @@
 """SelfEx as a method: SR from the image's own patches, without references and without training."""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class SelfEx(Method):
     def identity(self, scene: Scene, reference: str) -> str:
         """Return a hash of the algorithm's source files, the seed, and how LR was made."""
         files = sorted(Path(selfex.__file__).parent.glob("*.py"))
-        files += [Path(module.__file__) for module in (back_projection, imresize)]
+        files += [Path(inspect.getfile(module)) for module in (back_projection, imresize)]
         code = [sha256(file.read_bytes()) for file in files]
         return fingerprint([self.name, self.seed, border_of(scene.making), code])
 
