@@ -308,6 +308,7 @@ PROTOCOLS_BY_HAND = {
     "luma-all": ("luma", 4, "gaussian", False),
     "luma-stitched": ("luma", 4, "gaussian", False),
     "luma-best": ("luma", 4, "gaussian", False),
+    "luma-best-psnr": ("luma", 4, "gaussian", False),
     "luma-full-all": ("luma", 0, "gaussian", False),
     "luma-full-stitched": ("luma", 0, "gaussian", False),
     "luma-full-stitched-masa": ("luma", 0, "gaussian", False),
