@@ -99,6 +99,8 @@ def _closing(completed: Generator[Any, None, None]) -> Iterator[None]:
 
 
 def _processes() -> Any:
+    # loky replaces workers that have grown by 300 MB, and warns of it; no job is lost by that.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     backend = _Processes(initializer=begin_worker, initargs=(os.getpid(),))
     return joblib.parallel_config(backend=backend, inner_max_num_threads=1)
 
