@@ -1,44 +1,40 @@
 """The command `srntt-pipeline`: parse, validate, call one function, report. No logic.
 
-The options that set parameters are made from the sections of `config`, which hold their defaults
-and descriptions, so a command, its DVC stage and a params file always speak of the same keys.
 Functions are imported when their command runs: `--help` need not wait for PyTorch.
 """
 
-import functools
-import operator
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 import srntt_pipeline
 from srntt_pipeline import config
 from srntt_pipeline.array_job import ArrayPart
-from srntt_pipeline.cluster import cluster
+from srntt_pipeline.cli_options import (
+    PATH,
+    Command,
+    Pipeline,
+    cache_option,
+    checkpoint_encoder_option,
+    checkpoint_files_options,
+    device_option,
+    loop_options,
+    memory_option,
+    option_of,
+    parameters,
+    refuse,
+    workers_options,
+)
 from srntt_pipeline.console import reporting, say, say_line
 from srntt_pipeline.importing import IMPORTERS, Importer
-from srntt_pipeline.parallel import default_workers
 from srntt_pipeline.recipes import RECIPES, Recipe
-from srntt_pipeline.sections import Section, validate
 from srntt_pipeline.training import CACHE_GIB
 
 if typing.TYPE_CHECKING:
     from srntt_pipeline.network_files import NetworkFiles
-
-Command = Callable[..., None]
-_PATH = click.Path(path_type=Path)
-
-
-class Pipeline(click.Group):
-    """The commands in the order of the pipeline, not of the alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands as they were defined."""
-        return list(self.commands)
 
 
 @click.group(cls=Pipeline, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,212 +61,8 @@ def main() -> None:
         cli()
 
 
-def parameters(model: type[Section], section: str) -> Callable[[Command], Command]:
-    """Add `--params FILE` and an option for each field of `model`; pass the section as `params`.
-
-    An option beats the file's `section`, which beats the defaults.
-    """
-
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(*args: Any, params_file: Path | None, **options: Any) -> None:
-            file = config.read_params(params_file) if params_file else config.Params()
-            found = operator.attrgetter(section)(file)
-            values = found.model_dump(include=set(model.model_fields))
-            for name in model.model_fields:
-                given = options.pop(name)
-                if given is not None:
-                    values[name] = given
-            params = validate(model, values, "options")
-            command(*args, params=params, **options)
-
-        for name, field in reversed(model.shown_fields().items()):
-            run = _option(name, field)(run)
-        return click.option(
-            "--params",
-            "params_file",
-            type=_PATH,
-            metavar="FILE",
-            help=f"Take parameters from the section `{section}` of this file (YAML).",
-        )(run)
-
-    return decorate
-
-
-def _option(name: str, field: Any) -> Callable[[Any], Any]:
-    """Return the click option of a parameter; pydantic converts and checks its text."""
-    flag = "--" + name.replace("_", "-")
-    default = field.default
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-    words = f"{field.description}" + ("" if default in (None, "", ()) else f"  [{shown}]")
-    annotation = field.annotation
-    optional = [part for part in typing.get_args(annotation) if part is not type(None)]
-    if type(None) in typing.get_args(annotation) and len(optional) == 1:
-        (annotation,) = optional
-    while typing.get_origin(annotation) is typing.Annotated:
-        annotation = typing.get_args(annotation)[0]
-    if annotation is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=words)
-    if typing.get_origin(annotation) is typing.Literal:
-        choice = click.Choice(typing.get_args(annotation))
-        return click.option(flag, name, type=choice, default=None, help=words)
-    if "tuple" in str(annotation):
-        # Twice the option is one list too: --protocol A --protocol B.
-        return click.option(flag, name, multiple=True, callback=_split, metavar="A,B,…", help=words)
-    kind = {int: "INTEGER", float: "NUMBER"}.get(annotation, "TEXT")
-    return click.option(flag, name, metavar=kind, help=words)
-
-
-def _split(
-    ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
-) -> list[str] | None:
-    if not texts:
-        return None
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
-
-
-def _refuse(names: Iterable[str], where: str) -> None:
-    """Refuse those options that were given although they mean nothing here."""
-    context = click.get_current_context()
-    given = [
-        option.opts[0]
-        for option in context.command.params
-        if option.name in names
-        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise click.UsageError(f"{', '.join(given)} cannot be given {where}")
-
-
-def workers_options(command: Command) -> Command:
-    """Add `--workers`, `--cluster` and `--cluster-config`; the command runs on that cluster."""
-
-    @functools.wraps(command)
-    def run(*args: Any, address: str | None, cluster_config: Path | None, **options: Any) -> None:
-        with cluster(address, cluster_config):
-            command(*args, **options)
-
-    for option in (
-        click.option(
-            "--cluster-config",
-            type=_PATH,
-            metavar="FILE",
-            help="For --cluster slurm: which jobs to start (YAML).  [SRNTT_CLUSTER_CONFIG]",
-        ),
-        click.option(
-            "--cluster",
-            "address",
-            metavar="ADDRESS|slurm",
-            help="Instead of processes here, the workers of a Dask scheduler (tcp://…), or of jobs "
-            "started on SLURM.  [SRNTT_CLUSTER]",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1, max=1024),
-            default=default_workers,
-            help="Processes; the results are the same for any number.  "
-            "[SRNTT_WORKERS, or all cores]",
-        ),
-    ):
-        run = option(run)
-    return run
-
-
-def device_option(command: Command) -> Command:
-    """Add `--device`."""
-    return click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        help="auto, cpu, cuda or cuda:N; auto is SRNTT_DEVICE, or CUDA where there is one.",
-    )(command)
-
-
-def memory_option(command: Command) -> Command:
-    """Add `--max-memory`, passed in bytes."""
-    return click.option(
-        "--max-memory",
-        type=click.FloatRange(min=1.5, max=2**20),
-        default=2,
-        show_default=True,
-        metavar="GIB",
-        callback=lambda ctx, parameter, value: int(value * 2**30),
-        help="Most memory of a process, GiB, at least 1.5; images that need more are refused.",
-    )(command)
-
-
-def checkpoint_encoder_option(command: Command) -> Command:
-    """Add `--encoder-weights` where a file must be found again, not chosen."""
-    return click.option(
-        "--encoder-weights",
-        metavar="FILE",
-        help="Where the VGG19 weights lie now, if not where they lay when swaps were computed.",
-    )(command)
-
-
-def checkpoint_files_options(command: Command) -> Command:
-    """Add options for networks' files that must be found again, not chosen; pass `files`."""
-
-    @functools.wraps(command)
-    def run(
-        *args: Any,
-        encoder_weights: str | None,
-        upscaler: str | None,
-        flow_weights: str | None,
-        **options: Any,
-    ) -> None:
-        from srntt_pipeline.network_files import NetworkFiles
-
-        command(*args, files=NetworkFiles(encoder_weights, upscaler, flow_weights), **options)
-
-    for name, what in (("flow-weights", "RAFT's weights lie"), ("upscaler", "the upscaler lies")):
-        words = f"Where {what} now, if swaps were computed with a file of it that has moved."
-        run = click.option(f"--{name}", metavar="FILE", help=words)(run)
-    return checkpoint_encoder_option(run)
-
-
-def cache_option(command: Command) -> Command:
-    """Add `--cache-gib`."""
-    return click.option(
-        "--cache-gib",
-        type=click.FloatRange(min=0, max=2**20),
-        default=CACHE_GIB,
-        show_default=True,
-        help="Memory for swapped maps, GiB; what does not fit is rebuilt at every use.",
-    )(command)
-
-
-def loop_options(command: Command) -> Command:
-    """Add `--devices`, `--loader-workers` and `--overwrite`."""
-    for option in (
-        click.option(
-            "--overwrite",
-            is_flag=True,
-            help="Replace what another run left in OUT, such as one of other parameters; it stays "
-            "until this one has saved its own.",
-        ),
-        click.option(
-            "--loader-workers",
-            type=click.IntRange(min=0, max=1024),
-            default=0,
-            show_default=True,
-            help="Processes that prepare batches, for each device; the batches are the same.",
-        ),
-        click.option(
-            "--devices",
-            type=click.IntRange(min=1, max=1024),
-            default=1,
-            show_default=True,
-            help="Processes that train, each on a device of its own and on an equal share of each "
-            "batch. torchrun and srun start theirs themselves.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @cli.command()
-@click.argument("out", type=_PATH)
+@click.argument("out", type=PATH)
 @parameters(config.DemoAlbumsParams, "demo_albums")
 @workers_options
 def demo_albums(out: Path, params: config.DemoAlbumsParams, workers: int) -> None:
@@ -291,11 +83,11 @@ def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
 
 
 @cli.command()
-@click.argument("albums", type=_PATH)
-@click.argument("out", type=_PATH)
+@click.argument("albums", type=PATH)
+@click.argument("out", type=PATH)
 @click.option(
     "--manifest",
-    type=_PATH,
+    type=PATH,
     metavar="FOLDER",
     help="Rebuild from the manifests/ of a data set: its photos, its boxes, its parameters.",
 )
@@ -338,14 +130,14 @@ def build_cufed5(
         from srntt_pipeline.albums.rebuild import rebuild_cufed5
 
         own = "with --manifest, whose origin.json holds the parameters"
-        _refuse(["params_file", "shard", "merge", *config.BuildParams.model_fields], own)
+        refuse(["params_file", "shard", "merge", *config.BuildParams.model_fields], own)
         rebuild_cufed5(manifest, albums, out, allow_missing=allow_missing, workers=workers)
         return
-    _refuse(["allow_missing"], "without --manifest")
+    refuse(["allow_missing"], "without --manifest")
     if shard:
         from srntt_pipeline.albums.prepare import prepare_part
 
-        _refuse(["merge"], "with --shard: first all parts, then --merge")
+        refuse(["merge"], "with --shard: first all parts, then --merge")
         prepare_part(albums, out, params, shard, workers=workers, device=device)
     else:
         from srntt_pipeline.albums.build import build_cufed5 as run
@@ -354,8 +146,8 @@ def build_cufed5(
 
 
 @cli.command()
-@click.argument("dataset", type=_PATH)
-@click.argument("out", type=_PATH)
+@click.argument("dataset", type=PATH)
+@click.argument("out", type=PATH)
 @click.option(
     "--shard",
     metavar="K/N",
@@ -388,7 +180,7 @@ def precompute_swaps(
     from srntt_pipeline.swaps.precompute import precompute_swaps as run
 
     if shard:
-        _refuse(["merge"], "with --shard: first all parts, then --merge")
+        refuse(["merge"], "with --shard: first all parts, then --merge")
     run(
         dataset,
         out,
@@ -461,9 +253,9 @@ def _add_recipe(name: str, recipe: type[Recipe]) -> None:
     Example:  srntt-pipeline train {name} dataset {"swaps " if with_maps else ""}model --steps 2000
     """
     decorators: list[Any] = [
-        click.argument("dataset", type=_PATH),
-        *([click.argument("swaps", type=_PATH)] if with_maps else []),
-        click.argument("out", type=_PATH),
+        click.argument("dataset", type=PATH),
+        *([click.argument("swaps", type=PATH)] if with_maps else []),
+        click.argument("out", type=PATH),
         parameters(recipe, f"train.{name}"),
         *([_content_option(recipe)] if recipe().start() else []),
         loop_options,
@@ -482,7 +274,7 @@ def _content_option(recipe: type[Recipe]) -> Callable[[Command], Command]:
     words = f"A checkpoint to start from, as `train {model}` writes it, of equal size."
     if not model:
         words = "A checkpoint of a network on LR alone, which makes the image that is improved on."
-    return click.option("--content", type=_PATH, metavar="CHECKPOINT", help=words)
+    return click.option("--content", type=PATH, metavar="CHECKPOINT", help=words)
 
 
 for _name, _recipe in RECIPES.items():
@@ -499,8 +291,8 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 
 
 @cli.command()
-@click.argument("dataset", type=_PATH)
-@click.argument("out", type=_PATH)
+@click.argument("dataset", type=PATH)
+@click.argument("out", type=PATH)
 @click.option(
     "--method",
     "methods",
@@ -513,7 +305,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
 @click.option(
     "--checkpoint",
     "checkpoints",
-    type=_PATH,
+    type=PATH,
     multiple=True,
     help="The short form for a method that train wrote.",
 )
@@ -563,8 +355,8 @@ def evaluate(
 
 
 @cli.command()
-@click.argument("results", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--out", type=_PATH, required=True, help="Folder to write the tables to.")
+@click.argument("results", type=PATH, nargs=-1, required=True)
+@click.option("-o", "--out", type=PATH, required=True, help="Folder to write the tables to.")
 @parameters(config.TablesParams, "tables")
 def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) -> None:
     """Assemble the paper's Tables 1-3 and Figure 7, ours beside the paper's.
@@ -581,10 +373,10 @@ def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) ->
 
 
 @cli.command()
-@click.argument("lr", type=_PATH)
-@click.option("--ref", "refs", type=_PATH, multiple=True, help="A reference; repeat for more.")
-@click.option("--checkpoint", type=_PATH, required=True, help="What train wrote.")
-@click.option("-o", "--out", type=_PATH, required=True, help="The SR image to write (PNG).")
+@click.argument("lr", type=PATH)
+@click.option("--ref", "refs", type=PATH, multiple=True, help="A reference; repeat for more.")
+@click.option("--checkpoint", type=PATH, required=True, help="What train wrote.")
+@click.option("-o", "--out", type=PATH, required=True, help="The SR image to write (PNG).")
 @parameters(config.SuperResolveParams, "super_resolve")
 @device_option
 @memory_option
@@ -615,8 +407,8 @@ def super_resolve(
 
 
 @cli.command()
-@click.argument("a", type=_PATH)
-@click.argument("b", type=_PATH)
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
 @parameters(config.Matching, "build")
 @click.option(
     "--long-side-px",
@@ -637,10 +429,10 @@ def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int |
 
 @cli.command()
 @click.argument("sample")
-@click.option("-o", "--out", type=_PATH, required=True, help="The picture to write (PNG).")
-@click.option("--ref", "refs", type=_PATH, multiple=True, help="A reference; repeat for more.")
-@click.option("--swaps", type=_PATH, help="What precompute-swaps wrote: SAMPLE names a pair.")
-@click.option("--dataset", type=_PATH, help="With --swaps: the data set that it is of.")
+@click.option("-o", "--out", type=PATH, required=True, help="The picture to write (PNG).")
+@click.option("--ref", "refs", type=PATH, multiple=True, help="A reference; repeat for more.")
+@click.option("--swaps", type=PATH, help="What precompute-swaps wrote: SAMPLE names a pair.")
+@click.option("--dataset", type=PATH, help="With --swaps: the data set that it is of.")
 @parameters(config.MatchParams, "swaps")
 @device_option
 def show_match(
@@ -665,7 +457,7 @@ def show_match(
     if swaps:
         own = "with --swaps, which tell how they were matched"
         known = set(config.MatchParams.model_fields) - {"upscaler"}  # its file may have moved
-        _refuse(["refs", "params_file", *known], own)
+        refuse(["refs", "params_file", *known], own)
     run(sample, out, params, refs=refs, swaps=swaps, dataset=dataset, device=device)
 
 
@@ -702,15 +494,15 @@ def _add_importer(known: Importer) -> None:
     fields = config.SwapParams.model_fields
     options: list[Any] = [
         *(
-            click.argument(place, type=_PATH, metavar=name)
+            click.argument(place, type=PATH, metavar=name)
             for place, name in zip(places, known.files, strict=True)
         ),
-        click.option("-o", "--out", type=_PATH, required=True, help="Folder to write to."),
+        click.option("-o", "--out", type=PATH, required=True, help="Folder to write to."),
     ]
     if with_maps:
         words = "VGG19 that it was trained with. " + str(fields["encoder_weights"].description)
         options.append(click.option("--encoder-weights", metavar="TEXT", help=words))
-        options.append(_option("upscaler", fields["upscaler"]))
+        options.append(option_of("upscaler", fields["upscaler"]))
     decorated: Any = command
     for decorate in reversed(options):
         decorated = decorate(decorated)
@@ -733,8 +525,8 @@ def manifest() -> None:
 
 
 @manifest.command("verify")
-@click.argument("dataset", type=_PATH)
-@click.option("--albums", type=_PATH, help="Check the photos too, and cut the images again.")
+@click.argument("dataset", type=PATH)
+@click.option("--albums", type=PATH, help="Check the photos too, and cut the images again.")
 @workers_options
 def manifest_verify(dataset: Path, albums: Path | None, workers: int) -> None:
     """Check a data set against its manifest.
@@ -750,8 +542,8 @@ def manifest_verify(dataset: Path, albums: Path | None, workers: int) -> None:
 
 
 @manifest.command("diff")
-@click.argument("a", type=_PATH)
-@click.argument("b", type=_PATH)
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
 def manifest_diff(a: Path, b: Path) -> None:
     """Tell how two manifests differ.
 
@@ -767,8 +559,8 @@ def manifest_diff(a: Path, b: Path) -> None:
 
 
 @manifest.command("stats")
-@click.argument("manifests", type=_PATH)
-@click.option("-o", "--out", type=_PATH, help="Write all of it to this file (CSV).")
+@click.argument("manifests", type=PATH)
+@click.option("-o", "--out", type=PATH, help="Write all of it to this file (CSV).")
 def manifest_stats(manifests: Path, out: Path | None) -> None:
     """Count what a manifest holds, by level, event and album.
 
@@ -793,7 +585,7 @@ def shards() -> None:
 
 
 @shards.command("info")
-@click.argument("swaps", type=_PATH)
+@click.argument("swaps", type=PATH)
 def shards_info(swaps: Path) -> None:
     """Tell what made swap shards and what they weigh.
 
@@ -808,8 +600,8 @@ def shards_info(swaps: Path) -> None:
 
 
 @shards.command("verify")
-@click.argument("swaps", type=_PATH)
-@click.option("--dataset", type=_PATH, help="Check that the swaps are of the images in there.")
+@click.argument("swaps", type=PATH)
+@click.option("--dataset", type=PATH, help="Check that the swaps are of the images in there.")
 def shards_verify(swaps: Path, dataset: Path | None) -> None:
     """Check swap shards.
 
@@ -823,9 +615,9 @@ def shards_verify(swaps: Path, dataset: Path | None) -> None:
 
 
 @shards.command("convert")
-@click.argument("swaps", type=_PATH)
-@click.argument("out", type=_PATH)
-@click.option("--dataset", type=_PATH, required=True, help="The data set that the swaps are of.")
+@click.argument("swaps", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--dataset", type=PATH, required=True, help="The data set that the swaps are of.")
 @click.option("--store", type=click.Choice(["correspondence", "maps"]), required=True)
 @click.option(
     "--maps-dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True
@@ -860,8 +652,8 @@ def user_study() -> None:
 
 
 @user_study.command("make")
-@click.argument("results", type=_PATH)
-@click.argument("study", type=_PATH)
+@click.argument("results", type=PATH)
+@click.argument("study", type=PATH)
 @click.option("--method", metavar="NAME", required=True, help="Whose images are compared.")
 @click.option(
     "--against",
@@ -888,7 +680,7 @@ def user_study_make(
 
 
 @user_study.command("serve")
-@click.argument("study", type=_PATH)
+@click.argument("study", type=PATH)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -910,8 +702,8 @@ def user_study_serve(study: Path, host: str, port: int) -> None:
 
 
 @user_study.command("collect")
-@click.argument("study", type=_PATH)
-@click.argument("votes", type=_PATH, nargs=-1, required=True)
+@click.argument("study", type=PATH)
+@click.argument("votes", type=PATH, nargs=-1, required=True)
 def user_study_collect(study: Path, votes: tuple[Path, ...]) -> None:
     """Put downloaded votes to a study's others.
 
@@ -926,8 +718,8 @@ def user_study_collect(study: Path, votes: tuple[Path, ...]) -> None:
 
 
 @user_study.command("report")
-@click.argument("study", type=_PATH)
-@click.argument("out", type=_PATH)
+@click.argument("study", type=PATH)
+@click.argument("out", type=PATH)
 @parameters(config.StudyReportParams, "study_report")
 def user_study_report(study: Path, out: Path, params: config.StudyReportParams) -> None:
     """Make Figure 6 of a user study's votes.
