@@ -38,8 +38,8 @@ class WorkerDied(Exception):  # noqa: N818 - it reads as what happened
         told = ", ".join(dict.fromkeys(names)) or "unknown exit code"
         if crashed := [name for name in names if name in _CRASHES]:
             return (
-                f"a worker process crashed in a library ({crashed[0]}): our fault, or that of a "
-                f"full or failing disk; {KEPT}, and report it if it happens twice"
+                f"a worker process crashed in a library ({crashed[0]}): an internal error, or that "
+                f"of a full or failing disk; {KEPT}, and report it if it happens twice"
             )
         if "SIGKILL" in names:
             return (

@@ -108,7 +108,7 @@ def test_group_help_reads_like_the_pipeline_and_explains_exit_codes():
     steps = ["photo albums", "→ build-cufed5", "→ precompute-swaps", "→ train", "→ evaluate"]
     places = [text.index(step) for step in steps]
     assert places == sorted(places)
-    assert "Exit codes: 0 done, 2 bad input or usage, 1 our fault" in in_one_line(text)
+    assert "Exit codes: 0 done, 2 bad input or usage, 1 internal error" in in_one_line(text)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

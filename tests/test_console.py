@@ -56,7 +56,7 @@ KEPT = "what was done is kept: run the command again"
         (
             end_by,
             signal.SIGSEGV,
-            "a worker process crashed in a library (SIGSEGV): our fault, or that of a full or "
+            "a worker process crashed in a library (SIGSEGV): an internal error, or that of a full or "
             f"failing disk; {KEPT}, and report it if it happens twice",
         ),
         (leave, 7, f"a worker process ended (exit code 7); {KEPT}"),
