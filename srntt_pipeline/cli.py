@@ -50,8 +50,8 @@ def cli() -> None:
       → evaluate          PSNR/SSIM tables, picture grids, HTML page
 
     Each command reads files and writes files, goes on where it was stopped, and shows its defaults
-    with --help. `dvc repro` runs them all. Exit codes: 0 done, 2 bad input or usage, 1 internal error,
-    130 or 143 stopped by Ctrl-C or SIGTERM.
+    with --help. `dvc repro` runs them all. Exit codes: 0 done, 2 bad input or usage, 1 internal
+    error, 130 or 143 stopped by Ctrl-C or SIGTERM.
     """
 
 

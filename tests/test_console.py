@@ -56,8 +56,8 @@ KEPT = "what was done is kept: run the command again"
         (
             end_by,
             signal.SIGSEGV,
-            "a worker process crashed in a library (SIGSEGV): an internal error, or that of a full or "
-            f"failing disk; {KEPT}, and report it if it happens twice",
+            "a worker process crashed in a library (SIGSEGV): an internal error, or that of a full "
+            f"or failing disk; {KEPT}, and report it if it happens twice",
         ),
         (leave, 7, f"a worker process ended (exit code 7); {KEPT}"),
     ],
