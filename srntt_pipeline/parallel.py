@@ -11,11 +11,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import joblib
 from joblib.parallel import LokyBackend, get_active_backend
 from tqdm import tqdm
 
+from srntt_pipeline import portable
 from srntt_pipeline.cluster import DaskBackend
 from srntt_pipeline.ending import begin_worker, tell_workers, work
 from srntt_pipeline.errors import InputError
@@ -129,16 +129,15 @@ def _call(function: Callable[[Job], Result], index: int, job: Job) -> tuple[int,
 @contextmanager
 def _one_thread() -> Iterator[None]:
     torch = sys.modules.get("torch")  # the albums stage never loads it, nor should its workers
-    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 1
-    cv2.setNumThreads(1)
+    before = torch.get_num_threads() if torch else 1
     if torch:
         torch.set_num_threads(1)
     try:
-        yield
+        with portable.one_thread():
+            yield
     finally:
-        cv2.setNumThreads(before[0])
         if torch:
-            torch.set_num_threads(before[1])
+            torch.set_num_threads(before)
 
 
 def ahead(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:

@@ -24,3 +24,14 @@ def portable() -> Iterator[None]:
             yield
         finally:
             cv2.setUseOptimized(before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let OpenCV run on one thread: what it finds may depend on how many there are."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -29,7 +29,7 @@ def report(words: str = "") -> None:
     """
     tell = _tell.get()
     if tell:
-        tell(words)
+        tell(short_name(words, _WORDS))
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def to_file(path: Path, index: int) -> Callable[[str], None]:
     """Return how job `index` reports from another process: a line in the file at `path`."""
 
     def tell(words: str) -> None:
-        line = f"{index} {short_name(words, _WORDS)}\n".encode()
+        line = f"{index} {words}\n".encode()
         with contextlib.suppress(OSError):  # the job is worth more than its bar
             handle = os.open(path, os.O_WRONLY | os.O_APPEND)
             try:
@@ -106,7 +106,7 @@ class Reports:
             if self._left[index]:  # else it is done, and counted
                 self._left[index] -= 1
                 if words:
-                    self._bar.set_postfix_str(short_name(words, _WORDS), refresh=False)
+                    self._bar.set_postfix_str(words, refresh=False)
                 self._bar.update()
 
     def _watch(self) -> None:

@@ -89,9 +89,8 @@ def evaluate(
     protocols = get_protocols(params.protocol)
     chosen = choose_device(device)
     ref_folder = Path(params.ref_folder) if params.ref_folder else None
-    test_set = read_test_set(
-        dataset, params.layout, ref_folder
-    )  # it logs how it read ambiguous names
+    # It logs how it read ambiguous names.
+    test_set = read_test_set(dataset, params.layout, ref_folder)
     name, of_name = identify(test_set, params.released)
     if params.max_images:
         test_set = replace(test_set, groups=test_set.groups[: params.max_images])

@@ -1,10 +1,8 @@
 """Landmark as a whole: from LR and references to SR."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 
-import cv2
 import numpy as np
 
 from srntt_pipeline.back_projection import back_project
@@ -13,6 +11,7 @@ from srntt_pipeline.imresize import Border, resized
 from srntt_pipeline.landmark.blending import Energy, shares
 from srntt_pipeline.landmark.matching import match
 from srntt_pipeline.landmark.registration import register
+from srntt_pipeline.portable import one_thread
 from srntt_pipeline.sift import SiftFeatures, detect
 
 _ROUNDS = 10  # of back-projection
@@ -20,7 +19,7 @@ _ROUNDS = 10  # of back-projection
 
 def features(lr_up: RGB) -> SiftFeatures:
     """Return what references are registered on: the SIFT features of LR↑, uint8 [4h, 4w, 3]."""
-    with _one_thread():
+    with one_thread():
         return detect(lr_up)
 
 
@@ -32,7 +31,7 @@ def restore(
     `lr_up`: LR↑ by bicubic, uint8 [4h, 4w, 3], and `target`, its `features`; `border`: of the
     bicubic kernel that LR is held against. Where nothing registers, or no block fits, SR is LR↑.
     """
-    with _one_thread():
+    with one_thread():
         up = lr_up.astype(np.float32)
         seen = (one for image in references for one in register(target, lr_up, image))
         found = [matched for one in seen if (matched := match(up, one))]
@@ -46,14 +45,3 @@ def restore(
             highest=255, rounds=_ROUNDS,
         )  # fmt: skip
         return np.rint(sr).astype(np.uint8)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run OpenCV on one thread, as workers do: so bytes are the same wherever it runs."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

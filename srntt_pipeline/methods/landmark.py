@@ -1,23 +1,16 @@
 """Landmark (Yue et al., TIP 2013) as a method: SR of registered references, without training."""
 
-import functools
-import importlib
-import inspect
-from pathlib import Path
+import sys
 
 import cv2
 
+from srntt_pipeline import back_projection, imresize, landmark, sift
 from srntt_pipeline.degradation import border_of
-from srntt_pipeline.files import fingerprint, sha256
+from srntt_pipeline.files import fingerprint
 from srntt_pipeline.images import RGB
 from srntt_pipeline.landmark import restore
-from srntt_pipeline.methods.method import BEST, LR, NONE, Method
+from srntt_pipeline.methods.method import BEST, LR, NONE, Method, source_hashes
 from srntt_pipeline.methods.scene import Scene
-
-_MADE_BY = (
-    "back_projection", "imresize", "sift", "landmark.registration", "landmark.matching",
-    "landmark.blending", "landmark.restore", "methods.landmark",
-)  # fmt: skip
 
 
 class Landmark(Method):
@@ -42,10 +35,6 @@ class Landmark(Method):
 
     def identity(self, scene: Scene, reference: str) -> str:
         """Return a hash of its code, of OpenCV's version and of LR's kernel."""
-        return fingerprint([_code(), cv2.__version__, scene.making.kernel])
-
-
-@functools.cache
-def _code() -> list[str]:
-    modules = [importlib.import_module(f"srntt_pipeline.{name}") for name in _MADE_BY]
-    return [sha256(Path(inspect.getfile(module)).read_bytes()) for module in modules]
+        here = sys.modules[__name__]
+        code = source_hashes(landmark, back_projection, imresize, sift, here)
+        return fingerprint([code, cv2.__version__, scene.making.kernel])

@@ -8,6 +8,7 @@ import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from srntt_pipeline import memory
@@ -135,6 +136,15 @@ def is_single(reference: str) -> bool:
 def has_level(reference: str) -> bool:
     """Tell whether a reference is called by its level, `L1` …; others have a number alone."""
     return reference[:1] == "L" and reference[1:].isdecimal()
+
+
+def source_hashes(*modules: ModuleType) -> list[str]:
+    """Return the SHA-256 of the source files of modules, and of all in packages, for `identity`."""
+    paths: list[Path] = []
+    for module in modules:
+        path = Path(inspect.getfile(module))
+        paths += sorted(path.parent.glob("*.py")) if hasattr(module, "__path__") else [path]
+    return [_file_sha256(str(path)) for path in paths]
 
 
 @functools.cache

@@ -1,17 +1,15 @@
 """SelfEx as a method: SR from the image's own patches, without references and without training."""
 
-import inspect
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from srntt_pipeline import back_projection, imresize, memory, selfex
 from srntt_pipeline.degradation import border_of
-from srntt_pipeline.files import fingerprint, sha256
+from srntt_pipeline.files import fingerprint
 from srntt_pipeline.images import RGB
 from srntt_pipeline.memory import Size
-from srntt_pipeline.methods.method import Method
+from srntt_pipeline.methods.method import Method, source_hashes
 from srntt_pipeline.methods.scene import Scene
 from srntt_pipeline.selfex.enlarging import enlarge
 
@@ -28,9 +26,7 @@ class SelfEx(Method):
 
     def identity(self, scene: Scene, reference: str) -> str:
         """Return a hash of the algorithm's source files, the seed, and how LR was made."""
-        files = sorted(Path(selfex.__file__).parent.glob("*.py"))
-        files += [Path(inspect.getfile(module)) for module in (back_projection, imresize)]
-        code = [sha256(file.read_bytes()) for file in files]
+        code = source_hashes(selfex, back_projection, imresize)
         return fingerprint([self.name, self.seed, border_of(scene.making), code])
 
     def prepare(self, scene: Scene, reference: str) -> None:

@@ -31,6 +31,7 @@ from srntt_pipeline.images import RGB, resize
 from srntt_pipeline.maps import STRIDE, to_tensor
 from srntt_pipeline.matching.correspondence import Candidates, Correspondence, cosines, patch_norms
 from srntt_pipeline.matching.patches import HALO, PATCH, PatchNumbers
+from srntt_pipeline.portable import one_thread
 from srntt_pipeline.swaps.dense import phase_of
 from srntt_pipeline.swaps.encoder import Encoder
 from srntt_pipeline.swaps.image_matching import VersionsOfReferences
@@ -163,13 +164,9 @@ def dis(a: RGB, b: RGB) -> Displacements:
     height, width = a.shape[:2]
     least = max(_DIS_MIN_PX, -(-max(height, width) // _DIS_MAX_RATIO))
     grey = [cv2.cvtColor(_padded(image, least, least), cv2.COLOR_RGB2GRAY) for image in (a, b)]
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
+    with one_thread():
         method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         moved = method.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
-    finally:
-        cv2.setNumThreads(threads)
     return np.asarray(moved[:height, :width], np.float32)
 
 
