@@ -28,6 +28,7 @@ from srntt_pipeline.models.tiling import (
     bytes_per_pixel,
     in_tiles,
     least_bytes,
+    like_weights,
     sight,
     tile_side,
 )
@@ -97,10 +98,11 @@ class OfNetwork(Method):
     @torch.inference_mode()
     def _best(self, scene: Scene, loaded: "Loaded") -> str:
         """Return the level of the least misfit; of equal ones the first."""
-        lr = to_tensor(scene.lr)[None].to(loaded.like)
+        like = like_weights(loaded.model)
+        lr = to_tensor(scene.lr)[None].to(like)
         found: dict[str, float] = {}
         for level, image in scene.references.items():
-            ref = to_tensor(image)[None].to(loaded.like)
+            ref = to_tensor(image)[None].to(like)
             found[level] = float(loaded.model.misfit(lr, [ref]))  # type: ignore[operator]
         return min(found, key=lambda level: found[level])
 
@@ -166,11 +168,6 @@ class Loaded:
         # By the sizes of the references.
         self._bytes: dict[tuple[Size, ...], tuple[int, int]] = {}
         self._sees: dict[tuple[Size, ...], Sight] = {}
-
-    @property
-    def like(self) -> Tensor:
-        """A tensor of its type and on its device."""
-        return next(self.model.parameters(), torch.zeros(()))
 
     def plan(self, size: Size, images: Sequence[RGB], max_memory: int) -> _Plan:
         """Return how LR of that size is run with these references in so many bytes."""

@@ -81,12 +81,17 @@ def _reach(model: nn.Module, run: Run) -> int | None:
     return None
 
 
+def like_weights(model: nn.Module) -> Tensor:
+    """Return a tensor of the type of a network's weights, and on their device."""
+    return next(model.parameters(), torch.zeros(()))
+
+
 def _is_alike(model: nn.Module, run: Run, sees: Sight) -> bool:
     """Tell whether a tile in the middle of an image is what it is there at once."""
     halo, step = sees.halo, sees.step
     tile = -(-_LEAST_TILE // step) * step
     side = tile + 2 * halo + 2 * step
-    like = next(model.parameters(), torch.zeros(()))
+    like = like_weights(model)
     generator = torch.Generator().manual_seed(1)
     lr = torch.rand(1, 3, side, side, generator=generator).to(like)
     whole = run(model, lr)
@@ -111,7 +116,7 @@ def bytes_beside(model: nn.Module, run: Run) -> int:
 @torch.inference_mode()
 def _peak(model: nn.Module, run: Run, side: int) -> int:
     """Return the bytes that a run on LR of `side` × `side` px takes beside the weights."""
-    like = next(model.parameters(), torch.zeros(()))
+    like = like_weights(model)
     counted = _Held()
     with counted:
         run(model, like.new_zeros(1, 3, side, side))
@@ -195,7 +200,7 @@ def _tile(
         for start, length in zip((top, left), lr.shape[:2], strict=False)
     )
     seen = lr[first_row : first_row + window, first_column : first_column + window]
-    like = next(model.parameters(), torch.zeros(()))
+    like = like_weights(model)
     values = run(model, to_tensor(seen)[None].to(like))[0]
     if not bool(values.isfinite().all()):
         raise ArithmeticError("values that are no numbers")
