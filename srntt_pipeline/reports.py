@@ -67,7 +67,6 @@ class Reports:
     def __init__(self, bar: Any, sizes: Sequence[int]) -> None:
         self._bar, self._left, self._lock = bar, list(sizes), threading.Lock()
         self._read, self._done = 0, threading.Event()
-        self._held = contextlib.ExitStack()
         self._thread: threading.Thread | None = None
         self.path: Path | None = None
 
@@ -78,17 +77,17 @@ class Reports:
         self._done.set()
         if self._thread:
             self._thread.join()
-        with contextlib.suppress(OSError):
-            self._held.close()
+        if self.path:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     def open(self) -> None:
-        """Make the file, which goes when it is closed, and watch it from now on."""
+        """Make the file, and watch it from now on."""
         with contextlib.suppress(OSError):
             # A run that is killed leaves it behind, under a name that tells whose it is.
-            file = self._held.enter_context(
-                tempfile.NamedTemporaryFile(prefix="srntt-pipeline-reports-")
-            )
-            self.path = Path(file.name)
+            handle, name = tempfile.mkstemp(prefix="srntt-pipeline-reports-")
+            os.close(handle)
+            self.path = Path(name)
             self._thread = threading.Thread(target=self._watch, name="reports", daemon=True)
             self._thread.start()
 
