@@ -300,7 +300,7 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
     multiple=True,
     help="What is measured beside bicubic; repeat for more. A checkpoint; a folder of checkpoints; "
     "NAME=FOLDER of SR images made elsewhere; [NAME=]package.module:Class; or the name of an "
-    "installed entry point of the group srntt_pipeline.methods, such as selfex (docs/adding.md).",
+    "installed entry point of the group srntt_pipeline.methods, such as selfex and landmark (docs/adding.md).",
 )
 @click.option(
     "--checkpoint",
