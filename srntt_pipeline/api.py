@@ -9,12 +9,12 @@
 - Swapped maps: `precompute_swaps` writes them, `open_swapped_pairs` reads them as a PyTorch data
   set. `Shards` holds the correspondences themselves, `matcher_for` makes one of images at hand and
   `swap_features` the maps of it; `load_encoder` loads VGG19.
-- Networks: `register` names one of yours, `build_model` makes one by a name of `model_names`,
+- Networks: `register` names your own, `build_model` makes one by a name of `model_names`,
   `load_checkpoint` reads what training wrote, `import_weights` makes such a checkpoint of files
   that others published.
 - Training: `train` trains by a recipe: `SrnttRecipe`, `SisrRecipe`, `EdsrRecipe`, one that
-  `get_recipe` finds, or one of yours, under `recipe`, made of `Phase`, `Objective` and `Loss`
-  (`reconstruction` is one). `loss` names a loss function of yours, which looks at a `Context`.
+  `get_recipe` finds, or your own, under `recipe`, made of `Phase`, `Objective` and `Loss`
+  (`reconstruction` is one). `loss` names your own loss function, which looks at a `Context`.
 - Evaluation: `evaluate` measures methods on a test set, `paper_tables` sets the numbers of several
   beside the paper's, `super_resolve` enlarges one file. `network_method` makes a method of a
   network, `Method` one of anything; it gets a `Scene`, and raises `CannotRun` where it has no SR.
