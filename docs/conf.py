@@ -1,4 +1,4 @@
-"""The site of `make docs`: README.md as its home, and the pages of this folder (Sphinx, MyST, Furo)."""
+"""The site of `make docs` (Sphinx, MyST, Furo): README.md as its home, the pages of this folder."""
 
 import re
 from pathlib import Path

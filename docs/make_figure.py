@@ -49,8 +49,8 @@ def panels(network: Path, sisr: Path) -> dict[str, RGB]:
             made[checkpoint] = read_rgb(out)
     sr = {
         "bicubic": bicubic(lr, making),
-        "without the reference": made[sisr],
-        "with it": made[network],
+        "no reference": made[sisr],
+        "SRNTT-ℓ2": made[network],
     }
     measured = {
         f"{title}: {PROTOCOLS['luma'].measure(hr, image)[0]:.2f} dB": image[BOX]
@@ -58,7 +58,7 @@ def panels(network: Path, sisr: Path) -> dict[str, RGB]:
     }
     blocks = np.repeat(np.repeat(lr, SCALE, axis=0), SCALE, axis=1)
     first, second, third = measured.items()
-    return dict([("the reference, whole", reference), ("LR", blocks[BOX]), first,
+    return dict([("reference", reference), ("LR", blocks[BOX]), first,
                  second, third, ("HR", hr[BOX])])  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def draw(shown: dict[str, RGB]) -> None:
     figure = Figure(figsize=(14.4, 7.0), layout="constrained")
     for axes, (title, image) in zip(figure.subplots(2, 3).flat, shown.items(), strict=True):
         axes.imshow(image, interpolation="nearest", aspect="equal")
-        axes.set_title(title, fontsize=20)
+        axes.set_title(title, fontsize=26)
         axes.set_axis_off()
     figure.savefig(FIGURE, dpi=_DPI, pil_kwargs={"quality": 88, "optimize": True})
 

@@ -1,8 +1,8 @@
 """The params files that come with the package, by name: `--params laptop`.
 
 A wheel holds them in `srntt_pipeline/params/`. A checkout has them at its root, where DVC reads
-them: `params/NAME.yaml`, and `params.yaml`, the demo's. `pyproject.toml` puts these into a wheel
-when it is built, so each is one file to edit.
+them: `params/NAME.yaml`, and `params.yaml`, the demo's. `params/in_wheel.py` puts these into a
+wheel when it is built, so each is one file to edit.
 """
 
 from pathlib import Path
