@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from srntt_pipeline import config
 from srntt_pipeline.cluster import cluster
 from srntt_pipeline.parallel import default_workers
+from srntt_pipeline.params_files import packaged_params
 from srntt_pipeline.sections import OPTIONS, Section, validate
 from srntt_pipeline.training import CACHE_GIB
 
@@ -62,7 +63,7 @@ class Pipeline(click.Group):
 
 
 def parameters(model: type[Section], section: str) -> Callable[[Command], Command]:
-    """Add `--params FILE` and an option for each field of `model`; pass the section as `params`.
+    """Add `--params` and an option for each field of `model`; pass the section as `params`.
 
     An option beats the file's `section`, which beats the defaults.
     """
@@ -87,8 +88,9 @@ def parameters(model: type[Section], section: str) -> Callable[[Command], Comman
             "--params",
             "params_file",
             type=PATH,
-            metavar="FILE",
-            help=f"Take parameters from the section `{section}` of this file (YAML).",
+            metavar="FILE|NAME",
+            help=f"Take parameters from the section `{section}` of this file (YAML), or of one "
+            f"that comes with the package: {', '.join(packaged_params())}.",
         )(run)
 
     return decorate

@@ -13,6 +13,7 @@ from pydantic import Field, create_model, model_validator
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.metrics import METRICS
+from srntt_pipeline.params_files import find_params
 from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.sections import (
     MOST_COUNT,
@@ -555,11 +556,14 @@ def as_stored(swaps: Any) -> Any:
     return swaps
 
 
-def read_params(path: Path) -> Params:
-    """Read a params file (YAML).
+def read_params(path: Path | str) -> Params:
+    """Read a params file (YAML), or the one of that name that comes with the package.
 
-    Raises InputError with one line that names the file, the key, and what was probably meant.
+    These are `laptop`, `cufed` and the other names that `--help` lists; a file of yours that is
+    called so goes first. Raises InputError with one line that names the file, the key, and what
+    was probably meant; where there is no such file, one that lists the names.
     """
+    path = find_params(Path(path))
     content = read_yaml(path, "params file")
     if isinstance(content, dict):
         _check_moved(content, path)
