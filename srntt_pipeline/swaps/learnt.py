@@ -65,14 +65,15 @@ def _load(
     path: Path, changed: tuple[int, ...], device: torch.device, precision: EncoderPrecision
 ) -> Encoder:
     checkpoint = load_checkpoint(path)
-    info, model = checkpoint.info, checkpoint.model
-    if not hasattr(model, "matching_layers"):
+    info = checkpoint.info
+    ask = getattr(checkpoint.model, "matching_layers", None)
+    if ask is None:
         able = [one for one in model_names() if hasattr(entry(one).build, "matching_layers")]
         raise InputError(
             f"{path}: a checkpoint of {info.model}, which has no encoder to match by; name one of "
             f"{', '.join(able)}"
         )
-    layers = model.matching_layers()
+    layers = ask()
     if problem := _difference(layers):
         raise InputError(
             f"{path}: the encoder of {info.model} is not laid out as VGG19 up to relu3_1, which "
