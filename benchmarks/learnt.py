@@ -66,7 +66,7 @@ def turned(hr: npt.NDArray[np.uint8]) -> Iterator[Known]:
 
 
 def measured(known: Known, matcher: Matcher) -> list[float]:
-    """Return swap errors by layer, PSNR of the pasted image, and what share of patches was found.
+    """Return swap errors by layer, squared error of the pasted image, and shares of patches found.
 
     Found: within 1 px, and within 4 px, of the truth, of those whose truth lies in the reference.
     """
@@ -78,7 +78,7 @@ def measured(known: Known, matcher: Matcher) -> list[float]:
     truth = matcher.encoder.encode(hr)
     errors = [float((maps[layer] - truth[layer]).norm() / truth[layer].norm()) for layer in LAYERS]
     apart = np.square(paste(match).astype(float) - hr).mean()
-    return [*errors, 10 * np.log10(255**2 / apart), *_found(known, match)]
+    return [*errors, float(apart), *_found(known, match)]
 
 
 def _found(known: Known, match: Match) -> list[float]:
@@ -95,16 +95,21 @@ def _found(known: Known, match: Match) -> list[float]:
 
 
 def report(title: str, samples: Sequence[Known], matchers: dict[str, Matcher]) -> None:
-    """Print a row for each way to match, means over `samples`."""
+    """Print a row for each way to match, means over `samples`; PSNR of the mean squared error."""
     print(f"\n{len(samples)} {title}, {processor()}, {torch.get_num_threads()} thread(s)\n")
     columns = ["matches", *(f"error {layer}" for layer in LAYERS), "pasted, dB"]
     columns += ["within 1 px", "within 4 px"]
     print("|", " | ".join(columns), "|\n|", " | ".join(["---"] * len(columns)), "|")
     for name, matcher in matchers.items():
         means = np.mean([measured(known, matcher) for known in samples], 0)
-        *errors, psnr, near, far = means
+        *errors, apart, near, far = means
         shares = ["" if np.isnan(share) else f"{share:.1%}" for share in (near, far)]
-        cells = [name, *(f"{error:.4f}" for error in errors), f"{psnr:.2f}", *shares]
+        cells = [
+            name,
+            *(f"{error:.4f}" for error in errors),
+            f"{10 * np.log10(255**2 / apart):.2f}",
+            *shares,
+        ]
         print("|", " | ".join(cells), "|", flush=True)
 
 
