@@ -17,7 +17,7 @@ from srntt_pipeline.cli import cli
 from srntt_pipeline.config import MatchParams, Refine, SwapParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import upscale
-from srntt_pipeline.matching.patches import PatchNumbers
+from srntt_pipeline.matching.correspondence import match_maps
 from srntt_pipeline.methods.restorer import Restorer
 from srntt_pipeline.models import build_model
 from srntt_pipeline.models.ttsr import TTSR
@@ -29,11 +29,13 @@ from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.info import shards_info
 from srntt_pipeline.swaps.learnt import load_learnt
 from srntt_pipeline.swaps.precompute import precompute_swaps
+from srntt_pipeline.swaps.references import down_up_mean
 from srntt_pipeline.swaps.shards import Shards
 from srntt_pipeline.swaps.show import show_match
 from srntt_pipeline.swaps.verify import verify_shards
 from srntt_pipeline.training.loop import train
 from tests import hostile
+from tests.swaps import naive_refine
 from tests.tiny_networks import save_as
 
 CPU = torch.device("cpu")
@@ -130,6 +132,26 @@ def test_matches_are_the_best_by_the_networks_own_maps(
         np.testing.assert_allclose(taken, scores.max(1), rtol=1e-5)  # of two alike, either
         cosines = scores.max(1) / np.linalg.norm(queries, axis=1)
         np.testing.assert_allclose(stored.cosine.flatten().numpy(), cosines, rtol=1e-4)
+
+
+def test_to_the_pixel_matches_are_the_best_by_its_maps_at_every_pixel(
+    tiny_dataset: Path, tmp_path: Path, ttsr: str
+) -> None:
+    out = swaps(tiny_dataset, tmp_path / "out", ttsr, refine="relu3_1", scales=(1.0,))
+    stored, encoder = Shards(out)["1"].correspondence, load_learnt(params(ttsr), CPU)
+    assert encoder is not None
+    lr, ref = images(tiny_dataset, "1")
+    seen = [upscale(lr), down_up_mean(ref)]
+    of_lr, of_ref = (encoder.encode(one)["relu3_1"] for one in seen)
+    on_grid = match_maps(of_lr, [of_ref])
+    query, dense = (naive_refine.dense_maps(encoder, one)["relu3_1"] for one in seen)
+    query, everywhere = query[:, ::4, ::4], [np.ones((40 - 11, 48 - 11), bool)]
+    candidates = naive_refine.places(on_grid)[None]
+    scores, _ = naive_refine.refined(query, [dense], everywhere, candidates)
+    for i, j in np.ndindex(*scores.shape):  # of two alike, either
+        _, y, x = naive_refine.places(stored)[i, j]
+        value = naive_refine.score(query[:, i : i + 3, j : j + 3], dense, y, x, 4, 3)
+        assert value == pytest.approx(scores[i, j], rel=1e-5)
 
 
 def test_what_is_swapped_in_are_vgg19s_maps_and_the_checkpoint_is_not_asked_again(
@@ -342,7 +364,7 @@ def test_a_trained_network_matches_as_its_swaps_were(
     found = Restorer(load_checkpoint(trained), CPU).match(lr, [ref])
     assert torch.equal(found.index, shards["1"].correspondence.index)
     assert torch.equal(found.phase, shards["1"].correspondence.phase)
-    assert PatchNumbers(found.shapes).count == PatchNumbers(shards["1"].correspondence.shapes).count
+    assert found.shapes == shards["1"].correspondence.shapes
     here = str(Path(ttsr).parent.rename(tmp_path / "here") / "ttsr-rec.safetensors")
     with pytest.raises(InputError, match=r"^--matching-checkpoint .*ttsr-rec.*: no such file"):
         Restorer(load_checkpoint(trained), CPU)
