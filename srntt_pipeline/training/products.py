@@ -60,6 +60,13 @@ def write_results(
         "Wrote %s after %d steps: validation %.2f dB, bicubic %.2f dB",
         path, state.step, *metrics.values(),
     )  # fmt: skip
+    psnr, bicubic = metrics.values()
+    if psnr < bicubic:
+        log.warning(
+            "This network is worse than bicubic on the validation pairs, by %.2f dB: "
+            "docs/training.md#worse-than-bicubic says what to look at",
+            bicubic - psnr,
+        )
 
 
 def planned_files(job: Job) -> list[Path]:
