@@ -222,14 +222,20 @@ def checkpoint_files_options(command: Command) -> Command:
         *args: Any,
         encoder_weights: str | None,
         upscaler: str | None,
+        matching_checkpoint: str | None,
         flow_weights: str | None,
         **options: Any,
     ) -> None:
         from srntt_pipeline.network_files import NetworkFiles
 
-        command(*args, files=NetworkFiles(encoder_weights, upscaler, flow_weights), **options)
+        files = NetworkFiles(encoder_weights, upscaler, matching_checkpoint, flow_weights)
+        command(*args, files=files, **options)
 
-    for name, what in (("flow-weights", "RAFT's weights"), ("upscaler", "the upscaler")):
+    for name, what in (
+        ("flow-weights", "RAFT's weights"),
+        ("matching-checkpoint", "the network that finds matches"),
+        ("upscaler", "the upscaler"),
+    ):
         words = f"Read {what} from this file, if it has moved since swaps were computed."
         run = click.option(f"--{name}", metavar="FILE", help=words)(run)
     return checkpoint_encoder_option(run)

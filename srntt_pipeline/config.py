@@ -244,11 +244,18 @@ class MatchParams(Section):
         description="Enlarge LR to LR↑ and Ref↓ to Ref↓↑ by this: `bicubic` (paper), or a "
         "checkpoint of `sisr` (released code).",
     )
-    matching: Literal["patches", "flow-dis", "flow-raft"] = Field(
+    matching: Literal["patches", "learnt", "flow-dis", "flow-raft"] = Field(
         "patches",
-        description="How the match of an LR patch is found: the best of all `patches` (paper 3.1), "
-        "or where optical flow leads (Table 2, SRNTT-flow): OpenCV's DIS (`flow-dis`) or "
-        "torchvision's RAFT (`flow-raft`). Flow uses no scales, rotations and shifts.",
+        description="How the match of an LR patch is found: the best of all `patches` by VGG19's "
+        "maps (paper 3.1); the best by maps that a network learnt (`learnt`, of "
+        "`matching_checkpoint`); or where optical flow leads (Table 2, SRNTT-flow): OpenCV's DIS "
+        "(`flow-dis`) or torchvision's RAFT (`flow-raft`). Flow uses no scales, rotations and "
+        "shifts. What is swapped in are VGG19's maps always.",
+    )
+    matching_checkpoint: str = Field(
+        "",
+        description="Find `learnt` matches by the extractor of this checkpoint, of `ttsr` or "
+        "`ttsr-rec`.",
     )
     flow_weights: str = Field(
         "raft_large",
@@ -310,10 +317,33 @@ class MatchParams(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _learnt(self) -> "MatchParams":
+        if self.matching == "learnt" and not self.matching_checkpoint:
+            raise ValueError(
+                "matching is learnt, but matching_checkpoint names no checkpoint; name one of ttsr "
+                "or ttsr-rec"
+            )
+        if self.matching != "learnt" and self.matching_checkpoint:
+            raise ValueError(
+                f"matching_checkpoint is given, but matching is {self.matching}; set it to learnt, "
+                "or leave the checkpoint out"
+            )
+        return self
+
+    @property
+    def by_flow(self) -> bool:
+        """Whether optical flow tells where matches are; else patches are compared."""
+        return self.matching.startswith("flow")
+
     @property
     def networks(self) -> set[str]:
         """The keys that name networks in use beside the encoder."""
-        used = {"upscaler": self.upscaler != BICUBIC, "flow_weights": self.matching == "flow-raft"}
+        used = {
+            "upscaler": self.upscaler != BICUBIC,
+            "matching_checkpoint": self.matching == "learnt",
+            "flow_weights": self.matching == "flow-raft",
+        }
         return {name for name, in_use in used.items() if in_use}
 
 
@@ -363,7 +393,7 @@ class SwapParams(MatchParams):
         changed = self.model_dump(mode="json", include=names, exclude_defaults=True)
         if self.refine != "none":
             changed["refine"] = self.refine
-        if self.matching != "patches":
+        if self.by_flow:
             return changed
         if self.refine != "none":
             changed["refine_best"] = self.refine_best

@@ -502,6 +502,8 @@ def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not
     rest = {"scales": (0.5,), "flow_weights": "raft.pth"}
     assert SwapParams(**flow, **rest).matched_by == {**flow, "refine": "relu3_1"}
     assert SwapParams(**flow, **rest, refine="none").matched_by == flow
+    learnt = SwapParams(matching="learnt", matching_checkpoint="ttsr")  # its hash tells it
+    assert learnt.matched_by == {**refined, "matching": "learnt"}
 
 
 @pytest.mark.parametrize(
@@ -511,6 +513,7 @@ def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not
         ({"upscaler": "sisr.safetensors"}, {"upscaler"}),
         ({"matching": "flow-dis", "flow_weights": "raft.pth"}, set()),
         ({"matching": "flow-raft"}, {"flow_weights"}),
+        ({"matching": "learnt", "matching_checkpoint": "ttsr"}, {"matching_checkpoint"}),
         ({"matching": "flow-raft", "upscaler": "sisr"}, {"flow_weights", "upscaler"}),
     ],
 )
