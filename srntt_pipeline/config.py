@@ -246,11 +246,11 @@ class MatchParams(Section):
     )
     matching: Literal["patches", "learnt", "flow-dis", "flow-raft"] = Field(
         "patches",
-        description="How the match of an LR patch is found: the best of all `patches` by VGG19's "
-        "maps (paper 3.1); the best by maps that a network learnt (`learnt`, of "
-        "`matching_checkpoint`); or where optical flow leads (Table 2, SRNTT-flow): OpenCV's DIS "
+        description="Match an LR patch with the best of all `patches` by VGG19's maps (paper "
+        "3.1); with the best by maps that a network learnt (`learnt`, of `matching_checkpoint`); "
+        "or with the patch that optical flow leads to (Table 2, SRNTT-flow): OpenCV's DIS "
         "(`flow-dis`) or torchvision's RAFT (`flow-raft`). Flow uses no scales, rotations and "
-        "shifts. What is swapped in are VGG19's maps always.",
+        "shifts. The maps that are swapped in are always VGG19's.",
     )
     matching_checkpoint: str = Field(
         "",
@@ -260,8 +260,8 @@ class MatchParams(Section):
     flow_weights: str = Field(
         "raft_large",
         min_length=1,
-        description="RAFT: `raft_large` or `raft_small` (torchvision's, downloaded), or a file of "
-        "torchvision's parameters of either.",
+        description="Use this RAFT: `raft_large` or `raft_small` (torchvision's, downloaded), or "
+        "a file of torchvision's parameters of either.",
     )
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         (1.0, 0.7, 1.4),
@@ -284,10 +284,10 @@ class MatchParams(Section):
     )
     refine: Refine = Field(
         "relu3_1",
-        description="Where a match may begin: on relu3_1's grid of 4 px (`none`, paper); or at any "
-        "pixel: the best of -3…3 px around the best on the grid, by relu3_1 at every pixel "
-        "(`relu3_1`), and then the best of -1…1 px around that by relu1_1 (`relu1_1`). Optical "
-        "flow is rounded to the grid (`none`) or to the pixel.",
+        description="Match on relu3_1's grid of 4 px (`none`, paper); or to the pixel: take the "
+        "best of -3…3 px around the best on the grid, by relu3_1 at every pixel (`relu3_1`), and "
+        "then the best of -1…1 px around that by relu1_1 (`relu1_1`). Optical flow is rounded to "
+        "the grid (`none`) or to the pixel.",
     )
     refine_best: int = Field(
         1,
