@@ -122,12 +122,16 @@ COLUMNS = (
 
 
 def lay_out(
-    rows: Sequence[Row], without: Collection[Column] = (), best_among: Sequence[str] = ()
+    rows: Sequence[Row],
+    without: Collection[Column] = (),
+    best_among: Sequence[str] = (),
+    unranked: Collection[str] = (),
 ) -> Shown:
     """Return the rows of a table as text, without those columns that no row fills.
 
     `best_among`: keys; of the rows that agree in all of these, where there are several with a
     number, the best PSNR and SSIM are bold, and all that are shown alike. Nothing is bold without.
+    `unranked`: methods that are left out of that.
     """
     cells = {column: [column.text(row) for row in rows] for column in COLUMNS}
     kept = tuple(column for column in COLUMNS if column not in without and any(cells[column]))
@@ -135,18 +139,24 @@ def lay_out(
         (row, place)
         for place, column in enumerate(kept)
         if column.best and best_among
-        for row in _best(rows, column.best, cells[column], best_among)
+        for row in _best(rows, column.best, cells[column], best_among, unranked)
     ]
     shown = tuple(zip(*(cells[column] for column in kept), strict=True))
     return Shown(kept, shown, frozenset(bold))
 
 
-def _best(rows: Sequence[Row], key: str, cells: Sequence[str], among: Sequence[str]) -> list[int]:
+def _best(
+    rows: Sequence[Row],
+    key: str,
+    cells: Sequence[str],
+    among: Sequence[str],
+    unranked: Collection[str],
+) -> list[int]:
     """Return the places of the rows that have the best number of their group, as it is shown."""
     groups: dict[tuple[Any, ...], list[tuple[float, int]]] = {}
     for place, row in enumerate(rows):
         value = number(row, key)
-        if value is not None:
+        if value is not None and row.get("method") not in unranked:
             groups.setdefault(tuple(row.get(k) for k in among), []).append((value, place))
     best = []
     for own in groups.values():

@@ -44,7 +44,8 @@ def draw_figures(output: Output, plans: Sequence[Plan]) -> None:
             try:
                 images = _read(example)
             except InputError as error:
-                told.append(f"image {example.image}: {error}")
+                log.warning("Figure 5, %s, image %s: %s", plan.dataset, example.image, error)
+                told.append(f"image {example.image}, of which a picture cannot be used")
                 continue
             hr, srs = images[example.hr], [images[one.path] for one in example.outputs]
             examples.append(replace(example, detail=example.detail or choose_detail(hr, srs)))

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -25,7 +26,8 @@ _LINE = 30
 _FONT = 7.5  # points
 _SMALLEST = 0.8  # of that; what is longer still loses its middle
 _MOST_COLUMNS = 5
-_CROP = 208  # side of a detail, about: five columns and HR fill the width
+_LEAST_LEFT = 460  # of the width, for HR and references
+_CROPS = 208, 320  # side of a detail: of five columns, and where there is room
 _LEAST_HEIGHT = 460  # of HR with its references
 _BOX = ("white", 3.0), ("#c00000", 1.4)  # two lines, so that it is seen on any ground
 
@@ -38,11 +40,13 @@ def draw_figure(
     Each example has its `detail`.
     """
     blocks = [_Block(example, images) for example, images in zip(examples, pictures, strict=True)]
+    left = max(block.left for block in blocks) + _GAP
+    width = left + max(block.columns * block.cell[1] for block in blocks) - _GAP
     height = sum(block.height for block in blocks) + 2 * _GAP * (len(blocks) - 1)
-    sheet = _Sheet(height)
+    sheet = _Sheet(height, width)
     top = 0
     for block in blocks:
-        block.draw(sheet, top)
+        block.draw(sheet, top, left)
         top += block.height + 2 * _GAP
     return sheet.figure, _DPI
 
@@ -50,9 +54,9 @@ def draw_figure(
 class _Sheet:
     """A figure on which pictures and lines are placed by pixels from its left upper corner."""
 
-    def __init__(self, height: int) -> None:
-        self.height = height
-        self.figure = Figure(figsize=(_WIDTH / _DPI, height / _DPI))
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        self.figure = Figure(figsize=(width / _DPI, height / _DPI))
 
     def picture(
         self, image: RGB, left: int, top: int, size: tuple[int, int], box: Detail | None = None
@@ -65,8 +69,8 @@ class _Sheet:
         scale = width / image.shape[1]
         if height < image.shape[0]:
             image = resize(image, height, width, Image.Resampling.LANCZOS)
-        place = left / _WIDTH, 1 - (top + height) / self.height
-        axes = self.figure.add_axes((*place, width / _WIDTH, height / self.height))
+        place = left / self.width, 1 - (top + height) / self.height
+        axes = self.figure.add_axes((*place, width / self.width, height / self.height))
         axes.imshow(image, interpolation="none", aspect="auto", extent=(0, width, height, 0))
         axes.axis("off")
         for colour, line in _BOX if box else ():
@@ -84,7 +88,7 @@ class _Sheet:
             text = short_name(text, max(int(len(text) * factor / _SMALLEST) - 1, 3))
             factor = width / _text_width(text, weight)
         self.figure.text(
-            (left + width / 2) / _WIDTH, 1 - (top + _LINE / 2) / self.height, text,
+            (left + width / 2) / self.width, 1 - (top + _LINE / 2) / self.height, text,
             fontsize=_FONT * min(factor, 1), fontweight=weight, ha="center", va="center",
         )  # fmt: skip
 
@@ -100,7 +104,7 @@ def _text_width(text: str, weight: str) -> float:
 
 @dataclass(frozen=True)
 class _Block:
-    """One image: at the left HR and references, at the right details in rows."""
+    """One image: at the left HR and below it the references, at the right details in rows."""
 
     example: Example
     images: Mapping[Path, RGB]
@@ -115,50 +119,74 @@ class _Block:
         return min(_MOST_COLUMNS, math.ceil((1 + len(self.example.outputs)) / 2))
 
     @property
+    def box(self) -> int:
+        """The side of the square that a detail may fill."""
+        room = (_WIDTH - _LEAST_LEFT) // self.columns - _GAP
+        return min(max(room, _CROPS[0]), _CROPS[1])
+
+    @property
     def crop(self) -> tuple[int, int]:
         """Height and width of a detail: a whole multiple of its pixels, or shrunk into the box."""
         height, width = self.detail.height, self.detail.width
-        whole = _CROP // max(height, width)
-        factor = whole or _CROP / max(height, width)
+        whole = self.box // max(height, width)
+        factor = whole or self.box / max(height, width)
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     @property
     def cell(self) -> tuple[int, int]:
         """Height and width of a detail with its two lines and its distance from the next."""
-        return self.crop[0] + 2 * _LINE + _GAP // 2, max(self.crop[1], _CROP) + _GAP
+        return self.crop[0] + 2 * _LINE + _GAP // 2, self.box + _GAP
 
     @property
     def height(self) -> int:
         rows = math.ceil((1 + len(self.example.outputs)) / self.columns)
         return max(rows * self.cell[0], _LEAST_HEIGHT)
 
-    def draw(self, sheet: _Sheet, top: int) -> None:
-        left = _WIDTH - self.columns * self.cell[1]
-        self._draw_hr(sheet, top, left)
-        own = [None, *self.example.outputs]
-        best = max(output.psnr_db for output in self.example.outputs)
-        for place, output in enumerate(own):
-            row, column = divmod(place, self.columns)
-            self._draw_detail(
-                sheet, output, left + _GAP + column * self.cell[1], top + row * self.cell[0], best
-            )
+    @property
+    def left(self) -> int:
+        """The width of HR and of the references side by side."""
+        references = [width + _GAP for _, width in self.references.values()]
+        return max(self.hr[1], sum(references) - _GAP)
 
-    def _draw_hr(self, sheet: _Sheet, top: int, width: int) -> None:
-        """Draw HR into `width` px, and below it the references, which share what is left."""
+    @cached_property
+    def hr(self) -> tuple[int, int]:
+        """Height and width of HR: with references, three fifths of the height are its own."""
+        height = self.height * 3 // 5 if self.example.references else self.height
+        return _within(self.images[self.example.hr], height - _LINE, self._room)
+
+    @cached_property
+    def references(self) -> dict[str, tuple[int, int]]:
+        """Height and width of each reference: they share what HR leaves below it."""
         names = list(self.example.references)
-        hr = self.images[self.example.hr]
-        below = self.height * 2 // 5 if names else 0  # at least
-        size = _within(hr, self.height - _LINE - below, width)
-        sheet.picture(hr, 0, top, size, self.detail)
-        sheet.line(f"{self.example.image}: HR", 0, top + size[0], size[1])
-        top += size[0] + _LINE + _GAP // 2
-        left, high = 0, self.height - size[0] - 2 * _LINE - _GAP // 2
+        height = self.height - self.hr[0] - 2 * _LINE - _GAP // 2
+        room, sizes = self._room + _GAP, {}
         for place, name in enumerate(names):
-            image = self.images[self.example.references[name]]
             # Each may take its share of what those before it left.
-            share = (width - left + _GAP) // (len(names) - place) - _GAP
-            size = _within(image, high, share)
-            sheet.picture(image, left, top, size)
+            share = max(room // (len(names) - place) - _GAP, 1)
+            sizes[name] = _within(self.images[self.example.references[name]], height, share)
+            room -= sizes[name][1] + _GAP
+        return sizes
+
+    @property
+    def _room(self) -> int:
+        return _WIDTH - self.columns * self.cell[1] - _GAP
+
+    def draw(self, sheet: _Sheet, top: int, left: int) -> None:
+        """Draw it below `top`, its details right of `left`."""
+        self._draw_hr(sheet, top)
+        best = max(output.psnr_db for output in self.example.outputs)
+        for place, output in enumerate([None, *self.example.outputs]):
+            row, column = divmod(place, self.columns)
+            below, right = top + row * self.cell[0], left + column * self.cell[1]
+            self._draw_detail(sheet, output, right, below, best)
+
+    def _draw_hr(self, sheet: _Sheet, top: int) -> None:
+        height, width = self.hr
+        sheet.picture(self.images[self.example.hr], 0, top, self.hr, self.detail)
+        sheet.line(f"{self.example.image}: HR", 0, top + height, width)
+        left, top = 0, top + height + _LINE + _GAP // 2
+        for name, size in self.references.items():
+            sheet.picture(self.images[self.example.references[name]], left, top, size)
             sheet.line(f"Ref. {name}", left, top + size[0], size[1])
             left += size[1] + _GAP
 
@@ -167,17 +195,16 @@ class _Block:
     ) -> None:
         image = self.images[output.path if output else self.example.hr]
         height, width = self.crop
-        across = self.cell[1] - _GAP
-        sheet.picture(self.detail.of(image), left + (across - width) // 2, top, self.crop)
-        sheet.line(output.label if output else "HR", left, top + height, across)
+        middle = left + (self.box - width) // 2
+        sheet.picture(self.detail.of(image), middle, top, self.crop)
+        sheet.line(output.label if output else "HR", left, top + height, self.box)
         if output:
             value = f"{output.psnr_db:.2f}"
-            sheet.line(
-                f"{value} dB", left, top + height + _LINE, across, bold=value == f"{best:.2f}"
-            )
+            bold = value == f"{best:.2f}"
+            sheet.line(f"{value} dB", left, top + height + _LINE, self.box, bold)
 
 
 def _within(image: RGB, height: int, width: int) -> tuple[int, int]:
-    """Return the height and width that an image has where it fills these without losing its shape."""
+    """Return height and width of an image that fills these without losing its shape."""
     factor = min(height / image.shape[0], width / image.shape[1])
     return max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))

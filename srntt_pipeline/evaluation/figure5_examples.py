@@ -123,14 +123,13 @@ def _plan(
         drawn, chosen = _most_different(whole, params.max_images)
     told = []
     if not drawn:
-        folder = own[0]["folder"] if own else "its results"
-        told = [f"no picture of its images is there; evaluate again into {folder}"]
+        told = ["all of it, since pictures of its images are missing; evaluate again"]
     for example in drawn:
         if gone := [name for name in methods if name not in {o.method for o in example.outputs}]:
-            told.append(f"image {example.image}: no picture by {', '.join(gone)}")
+            told.append(f"of image {example.image} what has no picture: {', '.join(gone)}")
         wanted = {output.reference for output in example.outputs} - {NONE}
         if wanted and not example.references:
-            told.append(f"image {example.image}: evaluate kept no picture of its references")
+            told.append(f"of image {example.image} the references, which evaluate did not keep")
     return Plan(dataset, protocol, tuple(drawn), chosen, tuple(told))
 
 

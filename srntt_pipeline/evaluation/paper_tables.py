@@ -1,7 +1,7 @@
 """The paper's Tables 1–3 and Figures 5 and 7: our numbers beside its own, and our pictures."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def _write(out: Path, results: Results, params: TablesParams) -> dict[str, list[
             rows, chosen = _ours(rows), _ours(chosen)
         tables[name] = rows
         write_bytes(out / f"{name}.csv", csv_bytes(COLUMNS, rows))
-        _write_texts(out, name, chosen, _footnotes(chosen, results.notes))
+        _write_texts(out, name, chosen, _footnotes(chosen, results.notes), results.averaged)
     since = published_since(results)
     since = _ours(since) if params.only_ours else since
     write_bytes(out / "published.csv", csv_bytes(PUBLISHED_COLUMNS, since))
@@ -96,14 +96,23 @@ def _ours(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["psnr_db"] is not None]
 
 
-def _write_texts(out: Path, name: str, rows: Sequence[Row], remarks: Sequence[str]) -> None:
-    """Write a table as text: rows with numbers of ours, and in a second table the others."""
+def _write_texts(
+    out: Path,
+    name: str,
+    rows: Sequence[Row],
+    remarks: Sequence[str],
+    unranked: Collection[str] = (),
+) -> None:
+    """Write a table as text: rows with numbers of ours, and in a second table the others.
+
+    `unranked`: methods that are never the best.
+    """
     title, ours = TITLES[name], _ours(rows)
     others = [row for row in rows if row["psnr_db"] is None]
     parts = []
     if ours:
         best = _BEST_AMONG.get(name, _BY_REFERENCE)
-        parts.append((title, name, lay_out(ours, best_among=best)))
+        parts.append((title, name, lay_out(ours, best_among=best, unranked=unranked)))
     if others:
         head, label = (f"{title}: {_OTHERS}", f"{name}-others") if ours else (title, name)
         parts.append((head, label, lay_out(others)))

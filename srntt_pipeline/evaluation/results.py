@@ -49,6 +49,11 @@ class Results:
         """The methods that have numbers, in the order in which they were evaluated."""
         return list(dict.fromkeys(method for _, method, *_ in self.table))
 
+    @property
+    def averaged(self) -> frozenset[str]:
+        """The methods that are seeds of a network of which there is a mean."""
+        return frozenset(seed for row in self.per_image for seed in row.get("of_seeds", ()))
+
     def find(self, dataset: str, method: str, reference: str) -> list[Row]:
         """Return the rows of that number, one for each protocol."""
         keys = ((dataset, method, reference, protocol) for protocol in PROTOCOLS)

@@ -64,9 +64,7 @@ def to_html(shown: Shown, name: str = "") -> str:
 
     Cells of words have the class `words`.
     """
-    head, *rows = _escaped(
-        shown, lambda text: html.escape(printable(text)), "<strong>{}</strong>"
-    )
+    head, *rows = _escaped(shown, lambda text: html.escape(printable(text)), "<strong>{}</strong>")
     marks = [' class="words"' if column.words else "" for column in shown.columns]
     lines = ["".join(f"<td{m}>{c}</td>" for c, m in zip(row, marks, strict=True)) for row in rows]
     heads = "".join(f'<th scope="col"{m}>{c}</th>' for c, m in zip(head, marks, strict=True))

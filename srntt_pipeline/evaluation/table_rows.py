@@ -11,8 +11,8 @@ from srntt_pipeline.evaluation.filling import (
     our_reference,
     why_not_by,
 )
-from srntt_pipeline.evaluation.paper import PAPER_IMAGES, PAPER_PROTOCOLS, PaperRow, paper_rows
 from srntt_pipeline.evaluation.over_seeds import SPREAD
+from srntt_pipeline.evaluation.paper import PAPER_IMAGES, PAPER_PROTOCOLS, PaperRow, paper_rows
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.published import published_number, published_rows
 from srntt_pipeline.evaluation.results import Results, row_key
@@ -61,10 +61,14 @@ def table_rows(printed: Sequence[PaperRow], results: Results) -> list[Row]:
                 rows.append(_row(table, None, ours | {"method": method}, remark))
     if table in "23":
         _mark_trend(rows, results)
-    given = {name: place for place, name in enumerate(results.datasets)}
-    return sorted(
-        rows, key=lambda row: (0, given[row["dataset"]]) if _is_ours(row) else (1, 0)
-    )  # fmt: skip
+    datasets_given = {name: place for place, name in enumerate(results.datasets)}
+    in_order = {name: place for place, name in enumerate([*of_paper, *others])}
+
+    def place_of(row: Row) -> tuple[int, ...]:
+        place = datasets_given.get(row["dataset"], 0), in_order[row["method"]]
+        return (0, *place) if _is_ours(row) else (1,)
+
+    return sorted(rows, key=place_of)
 
 
 def _rows(table: str, row: PaperRow, results: Results) -> Iterator[Row]:
