@@ -94,7 +94,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     by_dataset: dict[str, list[Row]] = {}
     for row in per_image:
         by_dataset.setdefault(row["dataset"], []).append(row)
-    table = {
+    table: dict[tuple[str, ...], Row] = {
         row_key(row): row
         for dataset, rows in by_dataset.items()
         for row in summarise(rows, _with_seeds(costs.get(dataset, {}), rows))
