@@ -47,14 +47,17 @@ class Output:
 
 @dataclass(frozen=True)
 class Example:
-    """An image of the figure. `references`: files of what methods took, by name; `detail`: the one
-    that was given, None where it is to be chosen.
+    """An image of the figure.
+
+    `references`: files of what methods took, by name; `complete`: whether each method's are there;
+    `detail`: the one that was given, None where it is to be chosen.
     """
 
     image: str
     hr: Path
     outputs: tuple[Output, ...]
     references: Mapping[str, Path]
+    complete: bool = True
     detail: Detail | None = None
 
 
@@ -127,8 +130,7 @@ def _plan(
     for example in drawn:
         if gone := [name for name in methods if name not in {o.method for o in example.outputs}]:
             told.append(f"of image {example.image} what has no picture: {', '.join(gone)}")
-        wanted = {output.reference for output in example.outputs} - {NONE}
-        if wanted and not example.references:
+        if not example.complete:
             told.append(f"of image {example.image} the references, which evaluate did not keep")
     return Plan(dataset, protocol, tuple(drawn), chosen, tuple(told))
 
@@ -169,15 +171,13 @@ def _example(
     if detail and hr.is_file() and not detail.fits(read_size(hr)):
         height, width = read_size(hr)
         raise InputError(f"detail: {image} is {width}x{height} px; {detail} lies beyond it")
-    references: dict[str, Path] = {}
-    for row in rows:
-        if row["reference"] != NONE:
-            references |= _references(row, references)
-    return Example(image, hr, tuple(outputs), references, detail)
+    taken = [_references(row) for row in rows if row["reference"] != NONE]
+    references = {name: path for found in taken for name, path in found.items()}
+    return Example(image, hr, tuple(outputs), references, all(taken), detail)
 
 
-def _references(row: Row, known: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the pictures of a row's reference that are there, by name, but those `known`."""
+def _references(row: Row) -> dict[str, Path]:
+    """Return the pictures of a row's reference that are there, by name."""
     folder, image, reference = row["folder"], row["image"], row["reference"]
     kept = PAGE.as_posix() + "/references"
     if reference in (ALL, PAPER_ALL):
@@ -195,9 +195,7 @@ def _references(row: Row, known: Mapping[str, Path]) -> dict[str, Path]:
     return {
         name: path
         for name, place in places.items()
-        if name not in known
-        and (path := _below(folder, f"{place}/{image}.png")) is not None
-        and path.is_file()
+        if (path := _below(folder, f"{place}/{image}.png")) is not None and path.is_file()
     }
 
 
@@ -210,8 +208,7 @@ def _below(folder: Path, name: str) -> Path | None:
 def _most_different(whole: Sequence[Example], most: int) -> tuple[list[Example], str]:
     """Return the images over whose methods PSNR scatters most, in their order, and the rule."""
     # What takes references is shown with them: evaluate keeps those of some images.
-    kept = max((len(example.references) for example in whole), default=0)
-    able = [example for example in whole if len(example.references) == kept]
+    able = [example for example in whole if example.complete] or list(whole)
     by_scatter = sorted(able, key=_scatter, reverse=True)[:most]
     rule = (
         f"of {len(able)} images that have all pictures, those over whose methods PSNR has the "
