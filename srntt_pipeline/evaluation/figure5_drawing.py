@@ -135,7 +135,7 @@ class _Block:
     @property
     def cell(self) -> tuple[int, int]:
         """Height and width of a detail with its two lines and its distance from the next."""
-        return self.crop[0] + 2 * _LINE + _GAP // 2, self.box + _GAP
+        return self.crop[0] + 2 * _LINE + _GAP // 2, max(self.crop[1], _CROPS[0]) + _GAP
 
     @property
     def height(self) -> int:
@@ -195,13 +195,13 @@ class _Block:
     ) -> None:
         image = self.images[output.path if output else self.example.hr]
         height, width = self.crop
-        middle = left + (self.box - width) // 2
-        sheet.picture(self.detail.of(image), middle, top, self.crop)
-        sheet.line(output.label if output else "HR", left, top + height, self.box)
+        across = self.cell[1] - _GAP
+        sheet.picture(self.detail.of(image), left + (across - width) // 2, top, self.crop)
+        sheet.line(output.label if output else "HR", left, top + height, across)
         if output:
             value = f"{output.psnr_db:.2f}"
             bold = value == f"{best:.2f}"
-            sheet.line(f"{value} dB", left, top + height + _LINE, self.box, bold)
+            sheet.line(f"{value} dB", left, top + height + _LINE, across, bold)
 
 
 def _within(image: RGB, height: int, width: int) -> tuple[int, int]:
