@@ -200,7 +200,7 @@ class _Block:
         sheet.line(output.label if output else "HR", left, top + height, across)
         if output:
             value = f"{output.psnr_db:.2f}"
-            bold = value == f"{best:.2f}"
+            bold = value == f"{best:.2f}" and len(self.example.outputs) > 1
             sheet.line(f"{value} dB", left, top + height + _LINE, across, bold)
 
 

@@ -214,6 +214,8 @@ def _most_different(whole: Sequence[Example], most: int) -> tuple[list[Example],
         f"of {len(able)} images that have all pictures, those over whose methods PSNR has the "
         "highest standard deviation"
     )
+    if len(able) <= most:
+        rule = "all that have all pictures"
     return [example for example in able if example in by_scatter], rule
 
 
