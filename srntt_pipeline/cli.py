@@ -362,11 +362,12 @@ def evaluate(
 @click.option("-o", "--out", type=PATH, required=True, help="Write the tables to this folder.")
 @parameters(config.TablesParams, "tables")
 def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) -> None:
-    """Assemble the paper's Tables 1-3 and Figure 7, ours beside the paper's.
+    """Assemble the paper's Tables 1-3 and Figures 5 and 7, ours beside the paper's.
 
     RESULTS are folders that evaluate wrote, of one data set or several, or a folder of such
     folders. Writes to OUT table1, table2, table3 and figure7 as .csv, .md, .tex and .html,
-    comparisons.csv and metrics.json. A cell that cannot be filled says why.
+    comparisons.csv and metrics.json, and figure5/, details of images by each method, as .png and
+    .pdf. A cell that cannot be filled says why.
 
     Example:  srntt-pipeline tables results/cufed5 results/urban100 -o tables
     """

@@ -32,6 +32,7 @@ LARGEST_PX = 16_384  # side of an image: 268 megapixels
 # How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
 SetLayout = Literal["auto", "groups", "images"]
 Refine = Literal["none", "relu3_1", "relu1_1"]
+MOST_EXAMPLES = 50  # images of a figure
 _MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
 
 
@@ -466,13 +467,34 @@ class EvaluateParams(Section):
 
 
 class TablesParams(Section):
-    """`tables`: the paper's tables from evaluations (paper section 5)."""
+    """`tables`: the paper's tables and Figure 5 from evaluations (paper section 5)."""
 
     protocol: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Protocols of the rows in Markdown, LaTeX and HTML; default: of each data set "
         "the one that is nearest to the paper's. The CSV has all.",
+    )
+    only_ours: bool = Field(
+        False, description="Leave out the paper's rows for which there is no number of ours."
+    )
+    images: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
+        (),
+        max_length=MOST_EXAMPLES,
+        description="Images of Figure 5, by name; default, and of a data set that has none of "
+        "these: those over whose methods PSNR scatters most.",
+    )
+    max_images: int = Field(
+        3, ge=0, le=MOST_EXAMPLES, description="How many images Figure 5 chooses; 0: no Figure 5."
+    )
+    methods: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
+        (), max_length=1000, description="Methods of Figure 5, in this order; default: all."
+    )
+    detail: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
+        (),
+        max_length=1000,
+        description="What Figure 5 enlarges of an image, IMAGE=WIDTHxHEIGHT+LEFT+TOP in px of HR; "
+        "default: the square with most gradient in which the methods differ most.",
     )
 
 
