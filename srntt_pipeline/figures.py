@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Tick
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
@@ -27,7 +28,7 @@ _LARGEST_PX = 30_000  # Matplotlib refuses sides of 65,536 px
 def save_figure(figure: Figure, path: Path, dpi: float = 110) -> None:
     """Write `figure` as PNG, whole or not at all; `images.read_made_from` knows it as ours.
 
-    As PDF, without the time, where the name ends in .pdf.
+    As PDF, without the time, where the name ends in .pdf; images are in it as they are.
     Its texts are shown as they are, never as formulas.
     """
     _as_it_is(figure)
@@ -39,6 +40,8 @@ def save_figure(figure: Figure, path: Path, dpi: float = 110) -> None:
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         _lay_out(figure, dpi)
         if path.suffix == ".pdf":
+            for image in figure.findobj(AxesImage):
+                image.set_interpolation("none")  # else they have as many pixels as the page has dpi
             # TrueType: publishers refuse Matplotlib's own kind of fonts, Type 3.
             with matplotlib.rc_context({"pdf.fonttype": 42}):
                 figure.savefig(content, format="pdf", metadata={"CreationDate": None})
@@ -75,7 +78,7 @@ def _as_it_is(figure: Figure) -> None:
 
 
 class Sheet:
-    """A figure that is filled with pictures and texts; all lengths are inches from the upper left."""
+    """A figure filled with pictures and texts; lengths are inches, from the upper left."""
 
     def __init__(self, width: float) -> None:
         self._figure, self._width = Figure(), width

@@ -1,5 +1,6 @@
 """The histogram of match counts: how many photo pairs there are at each level."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +80,7 @@ def _label_bands(axes: Axes, histogram: Histogram, end: int, bands: Sequence[int
     if not bands:
         return
     starts = [1, *(max(band, 1) for band in reversed(bands)), end]  # rising: none, lowest, …, L1
-    for place, (left, right) in enumerate(zip(starts, starts[1:], strict=False)):
+    for place, (left, right) in enumerate(itertools.pairwise(starts)):
         level = (len(bands) + 1 - place) % (len(bands) + 1)
         pairs = int(histogram[level].sum())
         if place:

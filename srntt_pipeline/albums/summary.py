@@ -6,6 +6,7 @@ from typing import Any
 from srntt_pipeline.albums.levels import level_name
 from srntt_pipeline.albums.manifest import Manifest
 
+
 def summarise(manifest: Manifest) -> dict[str, Any]:
     """Return the content of `summary.json`: plain numbers, by level where that tells more."""
     origin = manifest.origin

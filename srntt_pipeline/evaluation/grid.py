@@ -22,9 +22,10 @@ Box = tuple[int, int, int, int]  # top, left, height, width, px
 
 MOST_CROPS = 12  # in two rows; more take more rows
 _WIDTH, _GAP, _LINE, _REFERENCE = 14.0, 0.12, 0.19, 1.2  # inches
+_DPI = 110, 300
 _SHAPES = 0.6, 2.5  # a picture's width by its height, at least and at most: others leave room
 _DECIMALS = {"psnr_db": 2, "ssim": 4}
-_WRITTEN = {"psnr_db": (" dB", -0.05, "right"), "ssim": ("", 0.05, "left")}
+_WRITTEN = {"psnr_db": (" dB", 0.04, "right"), "ssim": ("", 0.14, "left")}
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,7 @@ def grid_files(names: Iterable[str]) -> list[Path]:
     return [GRIDS / f"{name}{suffix}" for name in names for suffix in (".png", ".pdf")]
 
 
-def draw_grid(
-    out: Path, group: Group, rows: Sequence[Mapping[str, Any]], making: Making
-) -> None:
+def draw_grid(out: Path, group: Group, rows: Sequence[Mapping[str, Any]], making: Making) -> None:
     """Draw one group as PNG, and as PDF whose text is text and whose pixels are as they are.
 
     HR with a box; what is in the box of HR, LR and each output, with PSNR and SSIM of the whole
@@ -64,9 +63,9 @@ def draw_grid(
         if shown is not None:
             references[reference] = shown
     protocol = rows[0]["protocol"] if rows else ""
-    figure = _figure(group.name, hr, box, crops, references, protocol)
+    figure, dpi = _figure(group.name, hr, box, crops, references, protocol)
     for file in grid_files([group.name]):
-        save_figure(figure, out / file)
+        save_figure(figure, out / file, dpi)
 
 
 def _figure(
@@ -76,7 +75,8 @@ def _figure(
     crops: Sequence[_Crop],
     references: Mapping[str, RGB],
     protocol: str,
-) -> Figure:
+) -> tuple[Figure, float]:
+    """Return the figure and its resolution, dpi, at which details lose no pixel."""
     rows = 2 if len(crops) <= MOST_CROPS else math.ceil(2 * len(crops) / MOST_CROPS)
     columns = math.ceil(len(crops) / rows)
     below = 2.3 * _LINE  # what is written there
@@ -90,7 +90,7 @@ def _figure(
     sheet, top = Sheet(_WIDTH), _GAP + 1.3 * _LINE
     sheet.text(_GAP, _GAP, f"{short_name(name)}: HR, with the box of the details", fontsize=10)
     axes = sheet.axes(_GAP, top, picture * wide, picture)
-    axes.imshow(hr, interpolation="none")
+    axes.imshow(hr)
     frame(axes, (box[1] - 0.5, box[0] - 0.5), box[3], box[2])
     numbered = [crop.numbers for crop in crops if crop.numbers]
     if numbered:
@@ -101,7 +101,7 @@ def _figure(
         row, column = divmod(number, columns)
         left = 3 * _GAP + picture * wide + column * (high * shape + _GAP)
         above = top + row * (high + between)
-        sheet.axes(left, above, high * shape, high).imshow(crop.pixels, interpolation="none")
+        sheet.axes(left, above, high * shape, high).imshow(crop.pixels)
         middle, above = left + high * shape / 2, above + high + 0.04
         sheet.text(middle, above, crop.label, fontsize=9, ha="center")
         for key, value in (crop.numbers or {}).items():
@@ -113,7 +113,7 @@ def _figure(
     top += picture + between
     if references:
         top = _strip(sheet, top, references)
-    return sheet.finish(top)
+    return sheet.finish(top), float(np.clip(box[3] / (high * shape), *_DPI))
 
 
 def _strip(sheet: Sheet, top: float, references: Mapping[str, RGB]) -> float:
@@ -125,7 +125,7 @@ def _strip(sheet: Sheet, top: float, references: Mapping[str, RGB]) -> float:
     for name, image in references.items():
         sheet.text(left, top, f"Ref: {name}", fontsize=9)
         axes = sheet.axes(left, top + 1.1 * _LINE, high * shapes[name], high)
-        axes.imshow(image, interpolation="none")
+        axes.imshow(image)
         left += high * shapes[name] + _GAP
     return top + 1.1 * _LINE + high + _GAP
 
