@@ -5,7 +5,7 @@ It needs no colour: places are arrows and lightness, versions of the reference l
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,11 @@ from srntt_pipeline.figures import spread
 from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import STRIDE
 from srntt_pipeline.swaps.match_sources import PATCH_PX, Match, Sources, paste, sources
+from srntt_pipeline.swaps.references import Augmentation
 
 _SAMPLES = 3  # patches along each side that are framed
 _ARROWS = 14  # along the longer side
+_SHORTER = 3  # so many times as long is the way that an arrow tells of
 _SHOWN = 6  # greys of a map; what is rarer is hatched
 _COLUMNS = 4
 _OTHERS = "xxxx"
@@ -30,10 +32,11 @@ Frame = tuple[float, float, float, float]
 
 
 def draw(match: Match, title: str) -> Figure:
-    """Return the picture: images, then each reference with what was found in it, then versions."""
+    """Return the picture: images, each reference with what was found in it, versions tried."""
     found, count = sources(match), len(match.refs)
     height, width = match.hr.shape[:2]
-    panels = 4 + 2 * count + (count > 1) + 2 + (len({v.shift_px for v in match.tried}) > 1)
+    versions = _versions(match.tried)
+    panels = 4 + 2 * count + (count > 1) + len(versions)
     rows = math.ceil(panels / _COLUMNS)
     tallest = max(image.shape[0] / image.shape[1] for image in (match.hr, *match.refs))
     figure = Figure(
@@ -63,18 +66,10 @@ def draw(match: Match, title: str) -> Figure:
     _samples(lr, ref_axes, found)
     if count > 1:
         _greys(next(rest), found.ref, [f"Ref {n + 1}" for n in range(count)], "reference", frame)
-    told: list[tuple[str, Callable[[int], str]]] = [
-        ("scale of the reference", lambda n: f"{match.tried[n].scale:g}"),
-        ("turn of the reference", lambda n: f"{match.tried[n].rotation_deg:g}°"),
-        ("shift, px down and right", lambda n: "{} {}".format(*match.tried[n].shift_px)),
-    ]
-    for (name, label), axis in zip(told, rest, strict=False):
-        if not axis.axison:
-            break
-        labels = [label(number) for number in range(len(match.tried))]
+    for name, labels in versions:
         names = list(dict.fromkeys(labels))
         numbers = np.array([names.index(each) for each in labels])[found.version]
-        _greys(axis, numbers, names, name, frame)
+        _greys(next(rest), numbers, names, name, frame)
     figure.suptitle(title, fontsize=12)
     return figure
 
@@ -106,6 +101,16 @@ def across(match: Match, found: Sources, number: int) -> npt.NDArray[np.float64]
     return np.where(found.ref == number, share, np.nan)
 
 
+def _versions(tried: Sequence[Augmentation]) -> list[tuple[str, list[str]]]:
+    """Return in what the versions of a reference differ, each with its value in every version."""
+    told = [
+        ("scale of the reference", [f"{v.scale:g}" for v in tried]),
+        ("turn of the reference", [f"{v.rotation_deg:g}°" for v in tried]),
+        ("shift, px down and right", ["{} {}".format(*v.shift_px) for v in tried]),
+    ]
+    return [(name, labels) for name, labels in told if len(set(labels)) > 1]
+
+
 def _image(axis: Axes, image: npt.NDArray[np.generic], title: str) -> None:
     axis.imshow(image)
     axis.set_title(title, fontsize=10)
@@ -130,6 +135,7 @@ def _scale(figure: Figure, axis: Axes, shown: object, ends: Sequence[str] = ()) 
     drawn = figure.colorbar(shown, cax=bar, orientation="horizontal")  # type: ignore[arg-type]
     if ends:
         drawn.set_ticks([0, 1], labels=ends)
+        bar.set_xlim(0, 1)
         for text, side in zip(bar.get_xticklabels(), ("left", "right"), strict=True):
             text.set_ha(side)
     bar.tick_params(labelsize=8)
@@ -140,7 +146,7 @@ def _places(
 ) -> None:
     """Draw where the patches found in a reference are in it: dark left, light right, and arrows."""
     shown = axis.imshow(
-        across(match, found, number), cmap="gray", vmin=0, vmax=1, extent=frame,
+        across(match, found, number), cmap="gray", vmin=-0.6, vmax=1, extent=frame,
         interpolation="nearest",
     )  # fmt: skip
     height, width = match.hr.shape[:2]
@@ -149,12 +155,11 @@ def _places(
     axis.patch.set_edgecolor("0.75")
     here, there = np.moveaxis(arrows(match, found, number), 1, 0)
     drawn = axis.quiver(
-        *here.T, *(there - here).T, angles="xy", scale_units="xy", scale=1, units="dots",
+        *here.T, *(there - here).T, angles="xy", scale_units="xy", scale=_SHORTER, units="dots",
         width=1.3, headwidth=5, headlength=6, headaxislength=5, minlength=0.5, color="black",
-        clip_on=True,
     )  # fmt: skip
     drawn.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
-    axis.set_title(f"found in Ref {number + 1}, and where", fontsize=10)
+    axis.set_title(f"found in Ref {number + 1}; arrows: a third of the way", fontsize=10)
     _scale(figure, axis, shown, ("found at its left", "at its right"))
 
 
