@@ -137,7 +137,7 @@ def _scale(figure: Figure, axis: Axes, shown: object, ends: Sequence[str] = ()) 
         drawn.set_ticks([0, 1], labels=ends)
         bar.set_xlim(0, 1)
         for text, side in zip(bar.get_xticklabels(), ("left", "right"), strict=True):
-            text.set_ha(side)
+            text.set_horizontalalignment(side)
     bar.tick_params(labelsize=8)
 
 
