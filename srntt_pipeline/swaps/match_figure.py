@@ -136,8 +136,9 @@ def _scale(figure: Figure, axis: Axes, shown: object, ends: Sequence[str] = ()) 
     if ends:
         drawn.set_ticks([0, 1], labels=ends)
         bar.set_xlim(0, 1)
-        for text, side in zip(bar.get_xticklabels(), ("left", "right"), strict=True):
-            text.set_horizontalalignment(side)
+        left, right = bar.get_xticklabels()
+        left.set_horizontalalignment("left")
+        right.set_horizontalalignment("right")
     bar.tick_params(labelsize=8)
 
 
