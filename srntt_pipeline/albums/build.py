@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from srntt_pipeline.albums import manifest_rows, summary
+from srntt_pipeline.albums import count_plot, manifest_rows
 from srntt_pipeline.albums.advice import advise
 from srntt_pipeline.albums.cufed import Labels, read_labels
 from srntt_pipeline.albums.dataset import write_dataset
@@ -19,7 +19,7 @@ from srntt_pipeline.albums.photos import check_outside, find_albums
 from srntt_pipeline.albums.prepare import album_jobs, check_prepared, prepare, work_files
 from srntt_pipeline.albums.selection import ChosenGroup, choose_groups, choose_test_albums
 from srntt_pipeline.albums.sift import PhotoRecord
-from srntt_pipeline.albums.survey import CountedAlbum, survey
+from srntt_pipeline.albums.survey import CountedAlbum, count_histogram, survey
 from srntt_pipeline.albums.train_pairs import choose_train_pairs
 from srntt_pipeline.colour import BROKEN
 from srntt_pipeline.config import BuildParams
@@ -116,7 +116,10 @@ def _build(
     output.remove([Path(manifest_rows.REJECTED)])
     folders = {album.name: album.folder for album in found}
     report = write_dataset(output, data, folders, workers)
-    summary.plot_match_counts(out / MATCH_COUNTS, collection.histogram, params)
+    of_test = [album for album, test in zip(collection.albums, is_test, strict=True) if test]
+    count_plot.draw(
+        out / MATCH_COUNTS, collection.histogram, count_histogram(of_test, params), params
+    )
     log.info(
         "Wrote %d of %d training pairs and %d of %d test groups asked for to %s, from %d photo "
         "pairs of %d photos in %d albums (%d files rejected); look at %s",

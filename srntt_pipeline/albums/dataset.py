@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from srntt_pipeline import layout
-from srntt_pipeline.albums import summary
+from srntt_pipeline.albums import contact_sheet, summary
 from srntt_pipeline.albums.manifest import (
     CONTACT_SHEET,
     MANIFESTS,
@@ -43,16 +43,17 @@ def write_dataset(
     write_manifests(output, data)
     _write_pairs(output, data)
     checks = PhotoChecks.of(data.origin.params, data.origin.profiles is not None)
+    jobs = cut_jobs(out, data.train, data.test, dict(folders), checks, elsewhere)
     run_all(
         cut_photo,
-        cut_jobs(out, data.train, data.test, dict(folders), checks, elsewhere),
+        jobs,
         workers=workers,
         description="Cutting images",
         unit="images",
         size=lambda job: len(job.cuts),
     )
     report = summary.summarise(data)
-    summary.contact_sheet(out / CONTACT_SHEET, out, data.train, data.test)
+    contact_sheet.draw(out / CONTACT_SHEET, out, data, jobs)
     write_json(out / layout.SUMMARY, report)
     for warning in report["warnings"]:
         log.warning("Warning: %s", warning)

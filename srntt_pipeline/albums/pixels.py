@@ -99,11 +99,17 @@ def cut_photo(job: CutJob) -> None:
     missing = [cut for cut in job.cuts if not is_made_from(cut.path, made_from(cut, job))]
     if not missing:
         return
+    photo = read_whole(job)
+    for cut in missing:
+        write_png(cut.path, cut_out(photo, cut, job.photo), made_from(cut, job))
+
+
+def read_whole(job: CutJob) -> RGB:
+    """Return the photo of a job at its working size; raise InputError if it is another one now."""
     photo, digest = read_photo(job.photo, job.checks)
     if digest != job.sha256:
         raise InputError(f"{job.photo} changed while the data set was built; run the command again")
-    for cut in missing:
-        write_png(cut.path, cut_out(photo, cut, job.photo), made_from(cut, job))
+    return photo
 
 
 def cut_out(photo: RGB, cut: Cut, path: Path) -> RGB:

@@ -13,6 +13,7 @@ from srntt_pipeline.evaluation import report
 from srntt_pipeline.evaluation.costs import COSTS_FILE, write_costs
 from srntt_pipeline.evaluation.gallery import page_files
 from srntt_pipeline.evaluation.given_lr import with_given_lr
+from srntt_pipeline.evaluation.grid import grid_files
 from srntt_pipeline.evaluation.measure import (
     GroupJob,
     GroupRows,
@@ -212,6 +213,7 @@ def _files(
         *(Path("plots", f"{protocol.name}.csv") for protocol in protocols),
         *output_files(names, [*given, *shown], makings),
         *page_files(test_set.groups, methods),
+        *grid_files(names),
     ]
 
 

@@ -104,6 +104,20 @@ class SwappedPairs(Dataset[SwappedPair]):
         pair = self.pairs[index]
         return self._lr_hr(pair, self._shards[pair.name], view)
 
+    def reference(self, index: int) -> RGB | None:
+        """Return the reference of a pair; raise InputError if it has changed.
+
+        Where maps are stored its file is not needed: None if it has changed or is not there.
+        """
+        pair, params = self.pairs[index], self._shards.params
+        try:
+            image = self._image(ref_file(pair, params), self._shards[pair.name].ref_sha256[0])
+        except InputError:
+            if self._shards.has_maps:
+                return None
+            raise
+        return ref_image(image, params)
+
     def _swapped(self, pair: TrainPair, stored: StoredSwap, view: View) -> tuple[Maps, Tensor]:
         if self._shards.has_maps:
             if view != AS_IT_IS:

@@ -19,7 +19,15 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from srntt_pipeline.ending import follow
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import sha256
-from srntt_pipeline.images import SCALE, crop_to_multiple, decode, downscale, read_bytes, read_size
+from srntt_pipeline.images import (
+    RGB,
+    SCALE,
+    crop_to_multiple,
+    decode,
+    downscale,
+    read_bytes,
+    read_size,
+)
 from srntt_pipeline.layout import TrainPair
 from srntt_pipeline.maps import LAYERS, to_image, to_tensor
 from srntt_pipeline.recipes import Inputs, Phase, Recipe, phase_at
@@ -45,6 +53,9 @@ class Source(Protocol):
 
     def lr_hr(self, index: int, view: View = AS_IT_IS) -> tuple[Tensor, Tensor]:
         """Return LR [3, h, w] and HR [3, 4h, 4w], float32 in [0, 1], in a view."""
+
+    def reference(self, index: int) -> RGB | None:
+        """Return the reference of a pair, whose maps are swapped; None where there is none."""
 
 
 class HrImages:
@@ -74,6 +85,10 @@ class HrImages:
             raise InputError(f"{pair.hr} has changed since training started; start it again")
         hr = view.of(crop_to_multiple(decode(content, pair.hr, grey=True)))
         return to_tensor(downscale(hr)), to_tensor(hr)
+
+    def reference(self, index: int) -> RGB | None:
+        """Return None: HR is alone."""
+        return None
 
 
 class StepSampler(Sampler[list[Draw]]):

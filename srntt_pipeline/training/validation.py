@@ -10,11 +10,13 @@ from lightning_fabric import Fabric
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
+from srntt_pipeline.maps import to_image
 from srntt_pipeline.models.content import bicubic
 from srntt_pipeline.recipes import Inputs
 from srntt_pipeline.training.data import Source, whole_pair
 from srntt_pipeline.training.objective import Diverged
 from srntt_pipeline.training.raw_references import ReferenceImages
+from srntt_pipeline.training.sample import picture
 
 EXACT_DB = 100.0  # of an image without any error: JSON has no number for its infinite PSNR
 
@@ -58,7 +60,10 @@ def mean_psnr(
         if not math.isfinite(values[-1]):
             raise Diverged(f"SR of the validation pair {pairs.pairs[index].name} is no number")
         if show and index == 0:
-            show(sample(lr, sr, hr))
+            up, ref = bicubic(lr[None])[0], pairs.reference(index) if inputs == "maps" else None
+            if "refs" in tensors:
+                ref = to_image(tensors["refs"])
+            show(picture(pairs.pairs[index].name, lr, up, sr.float(), hr, ref))
     return float(np.mean(values))
 
 
@@ -66,10 +71,3 @@ def bicubic_psnr(pairs: Source) -> float:
     """Return the mean PSNR of LR↑ over `pairs`, dB, measured as training is."""
     both = (pairs.lr_hr(index) for index in range(len(pairs)))
     return float(np.mean([psnr(bicubic(lr[None])[0], hr) for lr, hr in both]))
-
-
-def sample(lr: Tensor, sr: Tensor, hr: Tensor) -> npt.NDArray[np.uint8]:
-    """Return LR↑, SR and HR beside each other, uint8 [H, 3W, 3]."""
-    images = [image.clamp(0, 1).float().cpu().numpy() for image in (bicubic(lr[None])[0], sr, hr)]
-    joined: npt.NDArray[np.uint8] = np.rint(255 * np.concatenate(images, axis=2)).astype(np.uint8)
-    return joined.transpose(1, 2, 0)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from srntt_pipeline.albums import summary
+from srntt_pipeline.albums import contact_sheet, count_plot
 from srntt_pipeline.albums.build import _test_photos, build_cufed5
 from srntt_pipeline.albums.counts import count_matches
 from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
@@ -65,8 +65,8 @@ def copy(built, tmp_path):
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Leave out the pictures for people, which take most of the time of so small a build."""
-    for picture in ("plot_match_counts", "contact_sheet"):
-        monkeypatch.setattr(summary, picture, lambda *_: None)
+    for picture in (count_plot, contact_sheet):
+        monkeypatch.setattr(picture, "draw", lambda *_: None)
 
 
 def manifests(out):

@@ -1,11 +1,10 @@
 import re
 from collections import Counter
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from srntt_pipeline.albums import summary
+from srntt_pipeline.albums import contact_sheet, count_plot
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.manifest_rows import TrainRow, read_manifest
 from srntt_pipeline.config import BuildParams
@@ -26,8 +25,8 @@ def albums(tmp_path, photograph):
 
 @pytest.fixture
 def build(albums, tmp_path, monkeypatch):
-    monkeypatch.setattr(summary, "plot_match_counts", lambda *_: None)
-    monkeypatch.setattr(summary, "contact_sheet", lambda *_: None)
+    monkeypatch.setattr(count_plot, "draw", lambda *_: None)
+    monkeypatch.setattr(contact_sheet, "draw", lambda *_: None)
 
     def run(**params):
         chosen = {"long_side_px": 220, "crop_px": 64, "crops_per_pair": 1, "test_groups": 0}
@@ -64,27 +63,3 @@ def test_level_that_no_band_fills_is_told_so(build):
     warnings, _ = build(levels=2, bands=(40, 1), train_pairs=10_000, crop_matches=40)
     assert [text[:13] for text in warnings] == ["L2 is starved"]
     assert "lower crop_matches" in warnings[0]
-
-
-def test_histogram_shows_every_pair_in_its_band(albums, tmp_path, monkeypatch):
-    """The bars' heights add up to the pairs, each in the colour of its level."""
-    seen = []
-    monkeypatch.setattr(summary, "save_figure", lambda figure, path: seen.append(figure))
-    params = BuildParams(long_side_px=220, crop_px=64, levels=2, bands=(100, 20), test_groups=0)
-    report = build_cufed5(albums, tmp_path / "out", params, workers=1)
-    axes = seen[-1].axes[0]
-    names = ["no level", "L2", "L1"]  # stacked in this order
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == names
-    bars_of = dict(zip(names, axes.containers, strict=True))
-    heights = {name: sum(bar.get_height() for bar in bars) for name, bars in bars_of.items()}
-    assert heights == {
-        "no level": report["photo_pairs_without_level"], **report["photo_pairs_per_level"],
-    }  # fmt: skip
-    lines = [line.get_xdata()[0] for line in axes.lines]
-    assert lines == [100, 20]
-    for name, bars in bars_of.items():
-        for bar in bars:
-            middle = bar.get_x() + bar.get_width() / 2
-            level = "L1" if middle >= 100 else "L2" if middle >= 20 else "no level"
-            assert bar.get_height() == 0 or name == level
-    assert np.isfinite(axes.get_xlim()).all()

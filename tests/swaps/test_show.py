@@ -1,17 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 import torch
-from matplotlib.colors import rgb_to_hsv
+from matplotlib.quiver import Quiver
 from PIL import Image
 
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.matching.correspondence import Correspondence
 from srntt_pipeline.matching.patches import PatchNumbers
-from srntt_pipeline.swaps.match_figure import colour_code, draw, source_map
+from srntt_pipeline.swaps.match_figure import across, arrows, draw
 from srntt_pipeline.swaps.match_sources import Match, paste, sources
 from srntt_pipeline.swaps.references import Augmentation, augment, augmentations
 from srntt_pipeline.swaps.show import show_match
@@ -123,40 +124,96 @@ def test_sources_lead_back_to_the_reference_as_given(number: int, step: int) -> 
     assert side == pytest.approx(12 / tried[number].scale, rel=0.03)
 
 
-def test_colours_tell_references_and_places_apart() -> None:
-    y, x = np.mgrid[:5, :7] / np.array([4, 6]).reshape(2, 1, 1)
-    both = [colour_code(np.full((5, 7), ref), x, y, 2) for ref in (0, 1)]
-    hues = [rgb_to_hsv(colours)[..., 0] for colours in both]
-    assert hues[0].max() < 0.5 <= hues[1].min()
-    for colours in both:
-        assert len(np.unique(colours.reshape(-1, 3).round(3), axis=0)) == 35
-        assert 0 <= colours.min() <= colours.max() <= 1
+def test_arrows_of_an_identical_reference_have_no_length() -> None:
+    match = with_itself()
+    here, there = np.moveaxis(arrows(match, sources(match), 0), 1, 0)
+    np.testing.assert_allclose(here, there)
+    assert len(here) == 140  # of every patch: there are few
 
 
-def test_source_map_of_an_identical_reference_is_its_colour_code() -> None:
-    rows, columns = np.mgrid[:10, :14]
-    expected = colour_code(rows * 0, (4 * columns + 6) / 64, (4 * rows + 6) / 48, 1)
-    np.testing.assert_allclose(source_map(with_itself()), expected)
+def test_arrows_point_to_the_place_in_a_reference_of_another_size() -> None:
+    """Each patch is found at Ref's upper left, in a reference of half the width."""
+    found = matched(view(), [view(0, 0), view(width=32)], torch.full((10, 14), 140))
+    assert arrows(found, sources(found), 0).shape == (0, 2, 2)
+    drawn = arrows(found, sources(found), 1)
+    assert len(drawn) == 140
+    np.testing.assert_allclose(drawn[:, 1], [(12, 6)] * 140)  # its centre (6, 6), stretched
+    np.testing.assert_allclose(drawn[0, 0], (6, 6))
+    np.testing.assert_allclose(drawn[-1, 0], (58, 42))
+
+
+def test_arrows_are_few_on_a_large_image() -> None:
+    hr = np.zeros((408, 408, 3), np.uint8)
+    match = matched(hr, [hr], torch.arange(10_000).view(100, 100))
+    assert len(arrows(match, sources(match), 0)) == 14 * 14
+
+
+def test_lightness_tells_how_far_right_a_patch_lies() -> None:
+    match = matched(view(), [view(), view(60, 90)], torch.arange(280).view(2, 10, 14)[1] - 3)
+    found = sources(match)
+    for number in (0, 1):
+        lightness = across(match, found, number)
+        assert np.array_equal(np.isnan(lightness), found.ref != number)
+        there = found.ref == number
+        np.testing.assert_allclose(lightness[there], found.centres[there][:, 0] / 64)
 
 
 def test_the_picture_holds_what_it_promises() -> None:
-    match = matched(view(), [view(), view(60, 90)], torch.arange(280).view(2, 10, 14)[1] - 3)
+    tried = augmentations((1.0, 0.5), (0.0, 20.0))
+    index = torch.arange(280).view(2, 10, 14)[1] - 3
+    match = matched(view(), [view(), view(60, 90)], index, tried)
     figure = draw(match, "title")
-    titles = [axis.get_title().split("\n")[0] for axis in figure.axes]
-    assert [title.split(",")[0].split(":")[0] for title in titles] == [
-        "LR↑", "Ref 1", "Ref 2", "cosine of the match", "rebuilt from Ref patches",
-        "where each LR patch was found", "its colour code", "its colour code",
-        "version of the reference", "HR",
+    by_title = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
+    assert [title.split(",")[0].split(":")[0].split(";")[0] for title in by_title] == [
+        "LR↑", "rebuilt from Ref patches", "HR", "cosine of the match", "Ref 1", "found in Ref 1",
+        "Ref 2", "found in Ref 2", "reference", "scale of the reference", "turn of the reference",
     ]  # fmt: skip
-    assert titles[1] == "Ref 1: 2% of the patches"
-    assert titles[2] == "Ref 2: 98% of the patches"
-    by_title = dict(zip(titles, figure.axes, strict=True))
     rebuilt = next(axis for title, axis in by_title.items() if title.startswith("rebuilt"))
     assert np.array_equal(rebuilt.images[0].get_array(), paste(match))
-    frames = [len(axis.patches) for axis in figure.axes[:3]]
-    assert frames[0] == 9
-    assert frames[1] + frames[2] == 9
-    assert len(figure.artists) == 9
+    quivers = [axis.findobj(Quiver) for title, axis in by_title.items() if "found in" in title]
+    assert [len(each) for each in quivers] == [1, 1]
+
+
+def test_patches_have_one_number_in_lr_and_in_their_reference() -> None:
+    match = matched(view(), [view(), view(60, 90)], torch.arange(280).view(2, 10, 14)[1] - 3)
+    figure = draw(match, "title")
+    lr, *refs = (a for a in figure.axes if a.get_title().startswith(("LR", "Ref")))
+    numbers = [[text.get_text() for text in axis.texts] for axis in (lr, *refs)]
+    assert numbers[0] == [*"123456789"]
+    assert sorted(numbers[1] + numbers[2]) == numbers[0]
+    assert [len(axis.patches) for axis in (lr, *refs)] == [len(each) for each in numbers]
+
+
+def test_legends_tell_the_share_of_each_scale_and_turn_in_greys() -> None:
+    tried = augmentations((1.0, 0.5), (0.0, 20.0))
+    match = matched(view(), [view()], torch.tensor([[0, 1], [2, 150]]), tried)
+    match = replace(match, hr=view(height=16, width=16), lr_up=view(height=16, width=16))
+    figure = draw(match, "title")
+    told = {}
+    for axis in figure.axes:
+        if legend := axis.get_legend():
+            told[axis.get_title()] = [text.get_text() for text in legend.get_texts()]
+            tones = {patch.get_facecolor()[:3] for patch in legend.get_patches()}
+            assert len(tones) == len(legend.get_patches())
+            assert all(len(set(tone)) == 1 for tone in tones)  # grey
+            shown = np.unique(axis.images[0].get_array())
+            np.testing.assert_allclose(sorted(tone[0] for tone in tones), shown)
+    assert told == {
+        "scale of the reference": ["1: 100%"],
+        "turn of the reference": ["0°: 75%", "20°: 25%"],
+    }
+
+
+def test_rare_versions_are_hatched_together() -> None:
+    tried = [Augmentation(1.0, 10.0 * n) for n in range(8)]
+    index = torch.arange(8).view(2, 4) * 140
+    match = matched(view(height=16, width=24), [view()], index, tried)
+    figure = draw(match, "title")
+    (legend,) = (axis.get_legend() for axis in figure.axes if axis.get_legend())
+    others = legend.get_patches()[-1]
+    assert legend.get_texts()[-1].get_text() == "others: 25%"
+    assert others.get_hatch()
+    assert legend.axes.patch.get_hatch() == others.get_hatch()
 
 
 def test_an_image_that_is_its_own_reference(tmp_path: Path) -> None:
