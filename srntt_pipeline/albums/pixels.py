@@ -91,19 +91,20 @@ def made_from(cut: Cut, job: CutJob) -> str:
     )
 
 
-def cut_photo(job: CutJob) -> None:
-    """Write the images of one photo that are not there yet, each whole or not at all.
+def cut_photo(job: CutJob) -> int:
+    """Write the images of one photo that are not there yet, each whole or not at all; return how many.
 
     An image is there when it says that it was cut from this photo in this way, and is undamaged.
     """
     missing = [cut for cut in job.cuts if not is_made_from(cut.path, made_from(cut, job))]
     if not missing:
-        return
+        return 0
     photo, digest = read_photo(job.photo, job.checks)
     if digest != job.sha256:
         raise InputError(f"{job.photo} changed while the data set was built; run the command again")
     for cut in missing:
         write_png(cut.path, cut_out(photo, cut, job.photo), made_from(cut, job))
+    return len(missing)
 
 
 def cut_out(photo: RGB, cut: Cut, path: Path) -> RGB:

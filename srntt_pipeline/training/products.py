@@ -8,6 +8,7 @@ from torch import nn
 
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.text import tally
 from srntt_pipeline.training.card import write_card
 from srntt_pipeline.training.curves import SUMMARY, pictures, tables
 from srntt_pipeline.training.earlier import BEST, CARD
@@ -15,6 +16,8 @@ from srntt_pipeline.training.job import Job
 from srntt_pipeline.training.state import VALIDATION_COLUMNS, Progress, planned_states, state_files
 
 log = logging.getLogger(__name__)
+
+_CHIEF = "validation_psnr_db"
 
 
 def write_results(
@@ -25,11 +28,12 @@ def write_results(
     state: Progress,
     metrics: dict[str, float],
     device: torch.device,
+    begun: int,
 ) -> None:
     """Write the checkpoint `MODEL.safetensors`, that of the best validation, and what lies beside.
 
     `network`: as it is after the last step, of these `metrics`; `best`: as it was in the best
-    validation of `state`, if there was one.
+    validation of `state`, if there was one; `begun`: the step that this process went on from.
     """
     path = out / f"{job.model}.safetensors"
     info = CheckpointInfo(
@@ -47,7 +51,7 @@ def write_results(
     save_checkpoint(path, network, info)
     best_path, best_info = out / BEST / path.name, info
     if row := state.best:
-        found = {**metrics, "validation_psnr_db": float(str(row["psnr_db"]))}
+        found = {**metrics, _CHIEF: float(str(row["psnr_db"]))}
         step = int(str(row["step"]))
         best_info = info.model_copy(update={"step": step, "metrics": found})
     save_checkpoint(best_path, best if state.best else network, best_info)
@@ -55,10 +59,11 @@ def write_results(
     write_card(out, path, job, info, (best_path, best_info), device=kind)
     write_bytes(out / "loss.csv", csv_bytes(job.columns, state.losses))
     write_bytes(out / "validation.csv", csv_bytes(VALIDATION_COLUMNS, state.validations))
-    write_json(out / "metrics.json", metrics)
+    # What DVC compares networks by; bicubic's stands in the card and the checkpoint's JSON.
+    write_json(out / "metrics.json", {_CHIEF: metrics[_CHIEF]})
     log.info(
-        "Wrote %s after %d steps: validation %.2f dB, bicubic %.2f dB",
-        path, state.step, *metrics.values(),
+        "Wrote %s: validation %.2f dB, bicubic %.2f dB; %s",
+        path, *metrics.values(), tally("steps", state.step - begun, state.step),
     )  # fmt: skip
 
 
