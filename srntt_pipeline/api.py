@@ -18,6 +18,9 @@
 - Evaluation: `evaluate` measures methods on a test set, `paper_tables` sets the numbers of several
   beside the paper's, `super_resolve` enlarges one file. `network_method` makes a method of a
   network, `Method` one of anything; it gets a `Scene`, and raises `CannotRun` where it has no SR.
+- User study: `make_study` makes one of an evaluation's images, by `StudyParams`; `serve_study` asks
+  participants, `collect_votes` takes votes of the page without a server, and `study_report` makes
+  Figure 6 of them, by `StudyReportParams`.
 - What is wrong with an input is told by an `InputError`, in a line.
 """
 
@@ -27,6 +30,8 @@ from srntt_pipeline.config import (
     BuildParams,
     EvaluateParams,
     Params,
+    StudyParams,
+    StudyReportParams,
     SuperResolveParams,
     SwapParams,
     TablesParams,
@@ -57,6 +62,10 @@ from srntt_pipeline.recipes import (
 from srntt_pipeline.recipes.edsr import EdsrRecipe
 from srntt_pipeline.recipes.sisr import SisrRecipe
 from srntt_pipeline.recipes.srntt import SrnttRecipe
+from srntt_pipeline.study.collect import collect_votes
+from srntt_pipeline.study.make import make_study
+from srntt_pipeline.study.report import study_report
+from srntt_pipeline.study.serve import serve_study
 from srntt_pipeline.swaps.dataset import SwappedPair, SwappedPairs, open_swapped_pairs
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.matcher import Matcher, matcher_for
@@ -100,6 +109,8 @@ __all__ = [
     "SisrRecipe",
     "SrnttRecipe",
     "StoredSwap",
+    "StudyParams",
+    "StudyReportParams",
     "SuperResolveParams",
     "SwapParams",
     "Swapped",
@@ -110,6 +121,7 @@ __all__ = [
     "bicubic",
     "build_cufed5",
     "build_model",
+    "collect_votes",
     "evaluate",
     "get_recipe",
     "import_weights",
@@ -118,6 +130,7 @@ __all__ = [
     "loss",
     "make_hr",
     "make_lr",
+    "make_study",
     "matcher_for",
     "model_names",
     "network_method",
@@ -131,6 +144,8 @@ __all__ = [
     "recipe",
     "reconstruction",
     "register",
+    "serve_study",
+    "study_report",
     "super_resolve",
     "swap_features",
     "to_image",

@@ -300,7 +300,8 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
     multiple=True,
     help="What is measured beside bicubic; repeat for more. A checkpoint; a folder of checkpoints; "
     "NAME=FOLDER of SR images made elsewhere; [NAME=]package.module:Class; or the name of an "
-    "installed entry point of the group srntt_pipeline.methods, such as selfex (docs/adding.md).",
+    "installed entry point of the group srntt_pipeline.methods, such as selfex and landmark "
+    "(docs/adding.md).",
 )
 @click.option(
     "--checkpoint",
@@ -696,7 +697,7 @@ def user_study_serve(study: Path, host: str, port: int) -> None:
 
     Example:  srntt-pipeline user-study serve study --port 8000
     """
-    from srntt_pipeline.study.serve import serve as run
+    from srntt_pipeline.study.serve import serve_study as run
 
     run(study, host=host, port=port)
 
@@ -712,7 +713,7 @@ def user_study_collect(study: Path, votes: tuple[Path, ...]) -> None:
 
     Example:  srntt-pipeline user-study collect study votes-of-anna.json votes-of-ben.json
     """
-    from srntt_pipeline.study.collect import collect as run
+    from srntt_pipeline.study.collect import collect_votes as run
 
     run(study, votes)
 
@@ -729,6 +730,6 @@ def user_study_report(study: Path, out: Path, params: config.StudyReportParams) 
 
     Example:  srntt-pipeline user-study report study report
     """
-    from srntt_pipeline.study.report import report as run
+    from srntt_pipeline.study.report import study_report as run
 
     run(study, out, params)

@@ -17,18 +17,44 @@ from click.core import ParameterSource
 from srntt_pipeline import config
 from srntt_pipeline.cluster import cluster
 from srntt_pipeline.parallel import default_workers
-from srntt_pipeline.sections import Section, validate
+from srntt_pipeline.sections import OPTIONS, Section, validate
 from srntt_pipeline.training import CACHE_GIB
-
-if typing.TYPE_CHECKING:
-    pass
 
 Command = Callable[..., None]
 PATH = click.Path(path_type=Path)
+MACHINE = "Machine"  # the heading of options that change no result
+
+
+class Option(click.Option):
+    """An option with the heading that it stands under in help."""
+
+    def __init__(self, *names: Any, heading: str = OPTIONS, **kind: Any) -> None:
+        """Make it; `kind`: as click.Option takes it."""
+        super().__init__(*names, **kind)
+        self.heading = heading
+
+
+class Headed(click.Command):
+    """A command whose help has its options under headings: first those without, last `MACHINE`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options."""
+        headed: dict[str, list[tuple[str, str]]] = {OPTIONS: []}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record and not isinstance(option, click.Argument):
+                headed.setdefault(getattr(option, "heading", OPTIONS), []).append(record)
+        headed[MACHINE] = headed.pop(MACHINE, [])
+        for heading, records in headed.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
 
 class Pipeline(click.Group):
     """The commands in the order of the pipeline, not of the alphabet."""
+
+    command_class = Headed
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands as they were defined."""
@@ -54,8 +80,9 @@ def parameters(model: type[Section], section: str) -> Callable[[Command], Comman
             params = validate(model, values, "options")
             command(*args, params=params, **options)
 
-        for name, field in reversed(model.shown_fields().items()):
-            run = option_of(name, field)(run)
+        fields = model.shown_fields()
+        for name, heading in reversed(model.headings_of_fields().items()):
+            run = option_of(name, fields[name], heading)(run)
         return click.option(
             "--params",
             "params_file",
@@ -67,8 +94,9 @@ def parameters(model: type[Section], section: str) -> Callable[[Command], Comman
     return decorate
 
 
-def option_of(name: str, field: Any) -> Callable[[Any], Any]:
+def option_of(name: str, field: Any, heading: str = OPTIONS) -> Callable[[Any], Any]:
     """Return the click option of a parameter; pydantic converts and checks its text."""
+    option = functools.partial(click.option, cls=Option, heading=heading, default=None)
     flag = "--" + name.replace("_", "-")
     default = field.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
@@ -80,15 +108,15 @@ def option_of(name: str, field: Any) -> Callable[[Any], Any]:
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     if annotation is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=words)
+        return option(f"{flag}/--no-{flag[2:]}", name, help=words)
     if typing.get_origin(annotation) is typing.Literal:
         choice = click.Choice(typing.get_args(annotation))
-        return click.option(flag, name, type=choice, default=None, help=words)
+        return option(flag, name, type=choice, help=words)
     if "tuple" in str(annotation):
         # Twice the option is one list too: --protocol A --protocol B.
-        return click.option(flag, name, multiple=True, callback=_split, metavar="A,B,…", help=words)
+        return option(flag, name, multiple=True, callback=_split, metavar="A,B,…", help=words)
     kind = {int: "INTEGER", float: "NUMBER"}.get(annotation, "TEXT")
-    return click.option(flag, name, metavar=kind, help=words)
+    return option(flag, name, metavar=kind, help=words)
 
 
 def _split(
@@ -112,6 +140,9 @@ def refuse(names: Iterable[str], where: str) -> None:
         raise click.UsageError(f"{', '.join(given)} cannot be given {where}")
 
 
+machine_option = functools.partial(click.option, cls=Option, heading=MACHINE)
+
+
 def workers_options(command: Command) -> Command:
     """Add `--workers`, `--cluster` and `--cluster-config`; the command runs on that cluster."""
 
@@ -121,20 +152,20 @@ def workers_options(command: Command) -> Command:
             command(*args, **options)
 
     for option in (
-        click.option(
+        machine_option(
             "--cluster-config",
             type=PATH,
             metavar="FILE",
             help="For --cluster slurm: which jobs to start (YAML).  [SRNTT_CLUSTER_CONFIG]",
         ),
-        click.option(
+        machine_option(
             "--cluster",
             "address",
             metavar="ADDRESS|slurm",
             help="Instead of processes here, the workers of a Dask scheduler (tcp://…), or of jobs "
             "started on SLURM.  [SRNTT_CLUSTER]",
         ),
-        click.option(
+        machine_option(
             "--workers",
             type=click.IntRange(min=1, max=1024),
             default=default_workers,
@@ -148,7 +179,7 @@ def workers_options(command: Command) -> Command:
 
 def device_option(command: Command) -> Command:
     """Add `--device`."""
-    return click.option(
+    return machine_option(
         "--device",
         default="auto",
         show_default=True,
@@ -158,7 +189,7 @@ def device_option(command: Command) -> Command:
 
 def memory_option(command: Command) -> Command:
     """Add `--max-memory`, passed in bytes."""
-    return click.option(
+    return machine_option(
         "--max-memory",
         type=click.FloatRange(min=1.5, max=2**20),
         default=2,
@@ -201,7 +232,7 @@ def checkpoint_files_options(command: Command) -> Command:
 
 def cache_option(command: Command) -> Command:
     """Add `--cache-gib`."""
-    return click.option(
+    return machine_option(
         "--cache-gib",
         type=click.FloatRange(min=0, max=2**20),
         default=CACHE_GIB,
@@ -219,14 +250,14 @@ def loop_options(command: Command) -> Command:
             help="Replace what another run left in OUT, such as one of other parameters; it stays "
             "until this one has saved its own.",
         ),
-        click.option(
+        machine_option(
             "--loader-workers",
             type=click.IntRange(min=0, max=1024),
             default=0,
             show_default=True,
             help="Processes that prepare batches, for each device; the batches are the same.",
         ),
-        click.option(
+        machine_option(
             "--devices",
             type=click.IntRange(min=1, max=1024),
             default=1,

@@ -7,14 +7,22 @@ result; `cluster_config` has a file of its own.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model, model_validator
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.metrics import METRICS
 from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
-from srntt_pipeline.sections import MOST_COUNT, ONE_OR_MORE, Section, SectionType, Seed, validate
+from srntt_pipeline.sections import (
+    MOST_COUNT,
+    ONE_OR_MORE,
+    Headings,
+    Section,
+    SectionType,
+    Seed,
+    validate,
+)
 from srntt_pipeline.yaml_files import read_yaml
 
 BICUBIC = "bicubic"  # the upscaler that needs no file
@@ -73,6 +81,21 @@ class Matching(Section):
 
 class BuildParams(Matching):
     """`build`: from photo albums to a CUFED5-style data set (paper section 4)."""
+
+    headings: ClassVar[Headings] = {
+        "Photos": ("name", "long_side_px", "max_megapixels"),
+        "Matches": ("sift_features", *Matching.model_fields),
+        "Levels": ("levels", "levels_by", "bands"),
+        "Training crops": ("crop_px", "crops_per_pair", "crop_matches", "train_pairs"),
+        "Test set and split": (
+            "test_groups",
+            "test_albums",
+            "near_duplicate_bits",
+            "near_duplicate_share",
+            "keep_near_duplicates",
+            "seed",
+        ),
+    }
 
     name: str = Field(
         "", description="The data set's name in tables; empty: the name of the albums folder."
@@ -166,6 +189,17 @@ class BuildParams(Matching):
 class MatchParams(Section):
     """What LR↑ is matched with, and by which encoder (part of `swaps`)."""
 
+    heading: ClassVar[str] = "Matching"
+    headings: ClassVar[Headings] = {
+        "Encoder and upscaler": (
+            "encoder_weights",
+            "encoder_seed",
+            "encoder_precision",
+            "upscaler",
+        ),
+        "Versions of the references": ("scales", "rotations_deg", "shifts_px"),
+    }
+
     encoder_weights: str = Field(
         "imagenet",
         min_length=1,
@@ -256,6 +290,10 @@ class MatchParams(Section):
 class SwapParams(MatchParams):
     """`swaps`: encoder and augmented references of the feature swap (paper 3.1, 3.4)."""
 
+    headings: ClassVar[Headings] = {
+        "Shards": ("references", "pairs_per_shard", "store", "maps_dtype", "maps_codec")
+    }
+
     references: Literal["ref", "lr"] = Field(
         "ref",
         description="What a pair is matched with: its reference (`ref`), or its LR image alone, at "
@@ -305,6 +343,11 @@ class SwapParams(MatchParams):
 
 class EvaluateParams(Section):
     """`evaluate`: what is measured, and how (paper section 5)."""
+
+    headings: ClassVar[Headings] = {
+        "Test set": ("layout", "lr", "ref_folder", "references", "max_images", "released"),
+        "Measuring": ("protocol", "metric", "lpips_weights", "dists_weights", "seed"),
+    }
 
     protocol: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         ("luma", "paper-urban100", "rgb"),

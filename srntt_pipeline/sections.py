@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,9 @@ _MOST_STEPS = 10**7  # three hundred times the paper's
 _LONGEST_TEXT = 4096  # characters: the longest path there is
 _SHOWN = 5  # of what is wrong
 
+Headings = Mapping[str, tuple[str, ...]]  # of help, with the fields under each
+OPTIONS = "Options"  # the heading of what has no other
+
 Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
 Seed = Annotated[
     int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
@@ -40,6 +43,29 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
+
+    # Headings of help and the fields under each, in this order; a base's come before a subclass's.
+    headings: ClassVar[Headings] = {}
+    # The heading of fields that none names.
+    heading: ClassVar[str] = OPTIONS
+
+    @classmethod
+    def headings_of_fields(cls) -> dict[str, str]:
+        """Return the heading of each field, in the order of the headings."""
+        order = dict.fromkeys(
+            heading
+            for base in reversed(cls.__mro__)
+            for heading in (vars(base).get("heading"), *vars(base).get("headings", {}))
+            if heading
+        )
+        named = {
+            field: heading
+            for base in reversed(cls.__mro__)
+            for heading, fields in vars(base).get("headings", {}).items()
+            for field in fields
+        }
+        found = {field: named.get(field, cls.heading) for field in cls.shown_fields()}
+        return dict(sorted(found.items(), key=lambda each: list(order).index(each[1])))
 
     @classmethod
     def shown_fields(cls) -> dict[str, FieldInfo]:

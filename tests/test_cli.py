@@ -120,6 +120,32 @@ def test_help_states_purpose_example_and_defaults(command):
     assert re.search(r"\[[^\]]+\]", text.split("Options:")[1])
 
 
+def options_by_heading(*command):
+    """Return the options of a command's help by the heading that they stand under."""
+    found, heading = {}, ""
+    for line in help_of(*command).splitlines():
+        if match := re.fullmatch(r"([A-Z][a-z ]+):", line):
+            heading = match[1]
+        elif match := re.match(r"  (?:-\w, )?--([a-z0-9-]+)", line):
+            found.setdefault(heading, []).append(match[1])
+    return found
+
+
+def test_help_has_options_under_headings():
+    build = options_by_heading("build-cufed5")
+    assert list(build) == [
+        "Options", "Photos", "Matches", "Levels", "Training crops", "Test set and split", "Machine",
+    ]  # fmt: skip
+    assert build["Levels"] == ["levels", "levels-by", "bands"]
+    assert build["Machine"] == ["workers", "cluster", "cluster-config", "device"]
+    ttsr = options_by_heading("train", "ttsr")
+    assert list(ttsr)[:4] == ["Options", "Network", "References", "Losses"]
+    assert "channels" in ttsr["Network"]
+    assert "transferal-weight" in ttsr["Losses"]
+    assert "extractor-rate" in ttsr["Optimiser"]
+    assert "steps" in ttsr["Steps and batches"]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_example_of_the_help_is_valid_usage(command, monkeypatch):
     words = in_one_line(help_of(command).split("Options:")[0]).split(" srntt-pipeline ")[1].split()

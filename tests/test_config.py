@@ -47,6 +47,18 @@ def complaint(path):
     return message.removeprefix(f"{path}: ")
 
 
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_field_has_one_heading_and_no_heading_names_another_field(name):
+    section = SECTIONS[name]
+    assert sorted(section.headings_of_fields()) == sorted(section.model_fields)
+    named = [
+        field for base in section.__mro__ for fields in vars(base).get("headings", {}).values()
+        for field in fields
+    ]  # fmt: skip
+    assert len(named) == len(set(named))
+    assert set(named) <= set(section.model_fields)
+
+
 # What is accepted
 
 

@@ -1,11 +1,13 @@
 """What recipes with a standard critic have in common: squared error first, then all losses."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from srntt_pipeline.recipes.recipe import (
+    LOSSES,
     RECONSTRUCTION,
+    STEPS,
     CriticPlan,
     Loss,
     Objective,
@@ -13,7 +15,7 @@ from srntt_pipeline.recipes.recipe import (
     Weight,
     reconstruction,
 )
-from srntt_pipeline.sections import Section, Steps
+from srntt_pipeline.sections import Headings, Section, Steps
 
 ADVERSARIAL = "adversarial"
 
@@ -25,6 +27,17 @@ Layer = Literal[
 
 class AdversarialOptions(Section):
     """Options of a network that is trained against a critic which tells it from HR."""
+
+    headings: ClassVar[Headings] = {
+        LOSSES: (
+            "encoder_weights",
+            "reconstruction_weight",
+            "adversarial_weight",
+            "critic_channels",
+            "critic_steps",
+        ),
+        STEPS: ("pretraining_steps",),
+    }
 
     pretraining_steps: Steps = Field(
         0, description="Steps on the mean squared error alone, before `steps` on all losses."

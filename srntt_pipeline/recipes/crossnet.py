@@ -3,11 +3,13 @@
 How many steps there are is our choice, and so is Charbonnier's ε.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    LOSSES,
+    OPTIMISER,
     RECONSTRUCTION,
     Loss,
     Objective,
@@ -21,7 +23,7 @@ from srntt_pipeline.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import Headings, Steps
 
 _EPSILON = 1e-3  # of Charbonnier's loss, for values in [0, 1]
 
@@ -32,6 +34,8 @@ class CrossnetRecipe(RawReferences):
 
     --content names the checkpoint that makes its SISR image; bicubic makes it without one.
     """
+
+    headings: ClassVar[Headings] = {LOSSES: ("loss",), OPTIMISER: ("weight_decay",)}
 
     channels: int = Field(64, ge=2, le=1024, description="Channels of encoder and decoder.")
     flow_channels: int = Field(

@@ -1,11 +1,12 @@
 """DRCN: the squared error of luma, of each depth's image and of their mean (CVPR 2016, Eq. 11)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
     RECONSTRUCTION,
+    STEPS,
     Loss,
     Objective,
     Phase,
@@ -15,7 +16,7 @@ from srntt_pipeline.recipes.recipe import (
     check_memory,
     recipe,
 )
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import Headings, Steps
 
 
 @recipe("drcn")
@@ -25,6 +26,7 @@ class DrcnRecipe(WithMomentum):
     The paper drops the rate where validation no longer gains; ours at shares of all steps.
     """
 
+    headings: ClassVar[Headings] = {STEPS: ("fading_steps",)}
     counted = (*WithMomentum.counted, "fading_steps")
 
     channels: int = Field(256, ge=1, le=1024, description="Channels of all features.")

@@ -5,12 +5,13 @@ The weights of the losses are those of the paper's supplement (Table 2), as two 
 re-implementations quote them.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.adversarial import AdversarialOptions
 from srntt_pipeline.recipes.recipe import (
+    LOSSES,
     RECONSTRUCTION,
     Loss,
     Objective,
@@ -21,7 +22,7 @@ from srntt_pipeline.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import Headings, Steps
 from srntt_pipeline.variants import Architecture
 
 _NAMES = {"pat": "enet", "e": "enet-e"}
@@ -34,6 +35,9 @@ _STAGES = 5  # of the critic (Table 2)
 class EnetRecipe(AdversarialOptions, Recipe):
     """`train.enet`: ENet-PAT or ENet-E, which take no references (Sajjadi et al., ICCV 2017)."""
 
+    headings: ClassVar[Headings] = {
+        LOSSES: ("perceptual_weights", "texture_weights", "texture_patch"),
+    }
     counted = (*Recipe.counted, "pretraining_steps")
 
     variant: Literal["pat", "e"] = Field(

@@ -1,11 +1,12 @@
 """LapSRN: Charbonnier's loss of luma at ×2 and ×4, SGD, scaled, turned and flipped patches."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
     RECONSTRUCTION,
+    STEPS,
     Loss,
     Objective,
     Phase,
@@ -15,7 +16,7 @@ from srntt_pipeline.recipes.recipe import (
     check_memory,
     recipe,
 )
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import Headings, Steps
 
 _EPSILON = 1e-3  # of Charbonnier's loss, for values in [0, 1]
 
@@ -26,6 +27,8 @@ class LapsrnRecipe(WithMomentum):
 
     The paper counts an epoch as 1,000 steps, and halves the rate every 50 of them.
     """
+
+    headings: ClassVar[Headings] = {STEPS: ("smallest",)}
 
     channels: int = Field(64, ge=2, le=1024, description="Channels of all features.")
     blocks: int = Field(10, ge=0, le=256, description="Convolutions of each of the two levels.")

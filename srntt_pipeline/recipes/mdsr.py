@@ -1,11 +1,12 @@
 """MDSR: ℓ1, Adam, a scale of ×2, ×3 and ×4 drawn for each batch (CVPRW 2017, section 4)."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
     RECONSTRUCTION,
+    STEPS,
     Objective,
     Phase,
     RateSchedule,
@@ -15,7 +16,7 @@ from srntt_pipeline.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import Headings, Steps
 
 Scale = Annotated[int, Field(ge=2, le=4)]
 
@@ -23,6 +24,8 @@ Scale = Annotated[int, Field(ge=2, le=4)]
 @recipe("mdsr")
 class MdsrRecipe(Recipe):
     """`train.mdsr`: MDSR, which takes no references (Lim et al., CVPRW 2017)."""
+
+    headings: ClassVar[Headings] = {STEPS: ("scales",)}
 
     channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
     blocks: int = Field(80, ge=0, le=256, description="Residual blocks (the paper's baseline: 16).")

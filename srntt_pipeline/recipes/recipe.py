@@ -13,12 +13,16 @@ from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.sections import MOST_COUNT, Section, Seed, Steps
+from srntt_pipeline.sections import MOST_COUNT, Headings, Section, Seed, Steps
 
 Inputs = Literal["lr", "maps", "images"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
 RateSchedule = Literal["constant", "cosine", "drops"]
+
+# Headings of help.
+LOSSES, REFERENCES, STEPS = "Losses", "References", "Steps and batches"
+OPTIMISER = "Optimiser"
 
 RECONSTRUCTION = "reconstruction"  # a loss, and the phase that is on it alone
 
@@ -199,6 +203,24 @@ class Recipe(Section):
 
     recipe: ClassVar[str]  # its name, which `@recipe` sets
     before: ClassVar[Mapping[str, Any]] = {}  # what files without these parameters mean by that
+    heading: ClassVar[str] = "Network"
+    headings: ClassVar[Headings] = {
+        REFERENCES: (),
+        LOSSES: (),
+        STEPS: ("count_in", "steps", "batch_size", "patch_px", "augment", "colour"),
+        OPTIMISER: (
+            "learning_rate",
+            "rate_schedule",
+            "rate_drops",
+            "rate_drop",
+            "rate_warmup_steps",
+            "beta1",
+            "gradient_clip",
+            "ema_decay",
+        ),
+        "Validation and states": ("validation_pairs", "validate_every", "checkpoint_every"),
+        "Arithmetic and seed": ("precision", "seed"),
+    }
     counted: ClassVar[tuple[str, ...]] = (
         "steps",
         "rate_warmup_steps",
@@ -355,6 +377,8 @@ class Recipe(Section):
 class RawReferences(Recipe):
     """A recipe whose network is fed with references as they are (`inputs` of `images`)."""
 
+    headings: ClassVar[Headings] = {REFERENCES: ("references", "reference_px")}
+
     references: Literal["whole", "cut", "pad"] = Field(
         "cut",
         description="What a batch holds of each reference: `whole`, all of one size; `cut`, the "
@@ -368,6 +392,7 @@ class RawReferences(Recipe):
 class WithMomentum(Recipe):
     """A recipe whose paper moves weights by stochastic gradient descent with momentum."""
 
+    headings: ClassVar[Headings] = {OPTIMISER: ("optimiser", "momentum", "weight_decay")}
     slower: ClassVar[Mapping[str, float]] = {}  # factors of rates with `sgd`, by ends of names
 
     optimiser: Literal["adam", "sgd"] = Field(

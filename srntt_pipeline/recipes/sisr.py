@@ -1,10 +1,11 @@
 """SISR: SRNTT's content extractor alone, with a tail of its own (paper section 3.2)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.recipe import (
+    LOSSES,
     Objective,
     Phase,
     Recipe,
@@ -12,7 +13,7 @@ from srntt_pipeline.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.sections import Section
+from srntt_pipeline.sections import Headings, Section
 from srntt_pipeline.variants import Architecture
 
 SISR, WARMUP = "sisr", "SISR warm-up"
@@ -48,6 +49,8 @@ class ContentOptions(Section):
 @recipe(SISR)
 class SisrRecipe(ContentOptions, Recipe):
     """`train.sisr`: the content extractor alone, to upscale LR and Ref↓ before they are matched."""
+
+    headings: ClassVar[Headings] = {LOSSES: ("reconstruction",)}
 
     channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
     blocks: Blocks = Field(16, description="Residual blocks.")

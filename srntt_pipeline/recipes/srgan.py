@@ -1,11 +1,12 @@
 """SRResNet: squared error; SRGAN: then VGG19's maps and a critic (CVPR 2017, sections 2.2, 3.2)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.adversarial import AdversarialOptions, Layer
 from srntt_pipeline.recipes.recipe import (
+    LOSSES,
     RECONSTRUCTION,
     Loss,
     Objective,
@@ -19,7 +20,7 @@ from srntt_pipeline.recipes.recipe import (
     recipe,
     reconstruction,
 )
-from srntt_pipeline.sections import Section, Steps
+from srntt_pipeline.sections import Headings, Section, Steps
 from srntt_pipeline.variants import Architecture
 
 _STAGES = 4  # of the critic (Figure 4)
@@ -80,6 +81,7 @@ class SrganRecipe(ResNetOptions, AdversarialOptions, Recipe):
     perceptual_weight 2e-6 on perceptual_layer pool4.
     """
 
+    headings: ClassVar[Headings] = {LOSSES: ("perceptual_layer", "perceptual_weight")}
     counted = (*Recipe.counted, "pretraining_steps")
 
     perceptual_layer: Layer = Field(

@@ -7,7 +7,9 @@ from pydantic import Field, model_validator
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.recipes.recipe import (
+    LOSSES,
     RECONSTRUCTION,
+    STEPS,
     CriticPlan,
     Loss,
     Objective,
@@ -26,7 +28,7 @@ from srntt_pipeline.recipes.sisr import (
     Blocks,
     ContentOptions,
 )
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import Headings, Steps
 from srntt_pipeline.variants import VARIANTS, Variant, VariantName
 
 TRANSFER = "texture transfer"
@@ -43,6 +45,21 @@ _OF_VARIANT = (
 class SrnttRecipe(ContentOptions, Recipe):
     """`train.srntt`: SRNTT, by its variant, sizes, losses and schedule (paper 3.2–3.4)."""
 
+    headings: ClassVar[Headings] = {
+        LOSSES: (
+            "loss_form",
+            "reconstruction",
+            "reconstruction_weight",
+            "perceptual_weight",
+            "perceptual_layer",
+            "texture_weight",
+            "adversarial_weight",
+            "critic_channels",
+            "critic_steps",
+            "gradient_penalty",
+        ),
+        STEPS: ("warmup_steps", "reconstruction_steps", "freeze_content", "truth_share"),
+    }
     before: ClassVar[Mapping[str, Any]] = {"loss_form": "paper", "truth_share": 0, "gate": False}
     counted = (*Recipe.counted, "warmup_steps", "reconstruction_steps")
 

@@ -4,13 +4,16 @@ Weights, rates and schedule are those of the authors' code, but for the critic's
 there and the network's here.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from srntt_pipeline.recipes.adversarial import ADVERSARIAL, Layer
 from srntt_pipeline.recipes.recipe import (
+    LOSSES,
+    OPTIMISER,
     RECONSTRUCTION,
+    STEPS,
     CriticPlan,
     Loss,
     Objective,
@@ -24,7 +27,7 @@ from srntt_pipeline.recipes.recipe import (
     reconstruction,
 )
 from srntt_pipeline.recipes.sisr import Blocks
-from srntt_pipeline.sections import Steps
+from srntt_pipeline.sections import Headings, Steps
 
 _NAMES = {"full": "ttsr", "rec": "ttsr-rec"}
 _EXTRACTOR = "extractor.features"  # laid out as VGG19 up to relu3_1
@@ -35,6 +38,20 @@ _CONVOLUTIONS, _WEIGHTS = (0, 2, 5, 7, 10), ("weight", "bias")
 class TtsrRecipe(RawReferences):
     """`train.ttsr`: TTSR or TTSR-rec, on raw references (Yang et al., CVPR 2020)."""
 
+    headings: ClassVar[Headings] = {
+        LOSSES: (
+            "reconstruction",
+            "perceptual_weight",
+            "perceptual_layer",
+            "transferal_weight",
+            "adversarial_weight",
+            "critic_channels",
+            "critic_steps",
+            "gradient_penalty",
+        ),
+        STEPS: ("pretraining_steps",),
+        OPTIMISER: ("extractor_rate",),
+    }
     counted = (*Recipe.counted, "pretraining_steps")
 
     variant: Literal["full", "rec"] = Field(

@@ -36,7 +36,7 @@ class VotesFile(Part):
     votes: tuple[Choice, ...] = Field(max_length=10_000)
 
 
-def collect(study: Path, files: Sequence[Path]) -> int:
+def collect_votes(study: Path, files: Sequence[Path]) -> int:
     """Put the votes in `files` into the study's `votes.sqlite`; return how many were new.
 
     `files`: JSON files, or folders of them. Votes that are there already are not stored twice. All

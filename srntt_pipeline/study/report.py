@@ -29,7 +29,7 @@ _VOTE_COLUMNS = (
 )  # fmt: skip
 
 
-def report(study: Path, out: Path, params: StudyReportParams) -> list[Share]:
+def study_report(study: Path, out: Path, params: StudyReportParams) -> list[Share]:
     """Write the report of the votes in `study` to the folder `out`; return Figure 6's shares.
 
     Writes `figure6.csv`, `.png` and `.pdf` (shares), `scores.csv` (Bradley-Terry), `agreement.csv`,

@@ -11,7 +11,7 @@ from srntt_pipeline.study.store import FILES, Store
 log = logging.getLogger(__name__)
 
 
-def serve(study: Path, *, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve_study(study: Path, *, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the study in the folder `study` until a signal ends it.
 
     Votes go to `votes.sqlite` there; another server of that folder is refused. Raises InputError,

@@ -65,6 +65,13 @@ def write_results(
         "Wrote %s: validation %.2f dB, bicubic %.2f dB; %s",
         path, *metrics.values(), tally("steps", state.step - begun, state.step),
     )  # fmt: skip
+    psnr, bicubic = metrics.values()
+    if psnr < bicubic:
+        log.warning(
+            "This network is worse than bicubic on the validation pairs, by %.2f dB: "
+            "docs/training.md#worse-than-bicubic says what to look at",
+            bicubic - psnr,
+        )
 
 
 def planned_files(job: Job) -> list[Path]:

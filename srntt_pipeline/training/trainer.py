@@ -1,6 +1,7 @@
 """One training run: phases, steps, validation, states (paper sections 3.3–3.4)."""
 
 import copy
+import functools
 import itertools
 import logging
 import time
@@ -176,14 +177,15 @@ class Trainer:
             if curves is None:
                 continue
             curves.loss(state.losses[-1])
+            self._tell(bar, phase, values["loss"], state)
             if self.job.schedule.validates_at(state.step):
-                self._add_validation(phase, state, curves, bar)
+                self._add_validation(phase, state, curves)
             if due:
                 curves.begin(state, self.earlier.schedules)
                 save_state(self.out, self.job, state, self.parts)
             bar.update()
 
-    def _add_validation(self, phase: Phase, state: Progress, curves: Curves, bar: Any) -> None:
+    def _add_validation(self, phase: Phase, state: Progress, curves: Curves) -> None:
         try:
             value = self.validate(phase, lambda image: curves.picture(state.step, image))
         except Diverged as error:
@@ -193,7 +195,22 @@ class Trainer:
         if state.best is row:
             self.best.load_state_dict(self.kept.state_dict())
         curves.validation(row)
-        bar.set_postfix_str(f"{phase.name}, validation {value:.2f} dB")
+
+    def _tell(self, bar: Any, phase: Phase, loss: float, state: Progress) -> None:
+        """Show at the bar the phase, the loss and the last validation beside bicubic."""
+        told = [phase.name, f"loss {loss:.3g}"]
+        if state.validations:
+            last = float(str(state.validations[-1]["psnr_db"]))
+            told += [
+                f"validation {last:.2f} dB",
+                f"bicubic {self.bicubic_db:.2f} dB",
+            ]
+        bar.set_postfix_str(", ".join(told), refresh=False)
+
+    @functools.cached_property
+    def bicubic_db(self) -> float:
+        """The PSNR of LR↑ over the validation pairs, dB."""
+        return bicubic_psnr(self.job.sources.validation)
 
     def batches_from(self, start: int) -> Iterator[tuple[Phase, dict[str, Tensor]]]:
         """Yield the batches from step `start` on; one loader serves phases that read alike."""
@@ -357,7 +374,7 @@ class Trainer:
         phase = job.phases[-1] if ended else job.phase_of(state.step)
         metrics = {
             "validation_psnr_db": round(self.validate(phase), 4),
-            "validation_bicubic_psnr_db": round(bicubic_psnr(job.sources.validation), 4),
+            "validation_bicubic_psnr_db": round(self.bicubic_db, 4),
         }
         write_results(
             self.out, job, self.kept, self.best, state, metrics, self.fabric.device, self.begun

@@ -1,5 +1,6 @@
 """Every command that writes, with inputs so small that it runs within a second or two."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ import numpy as np
 import skimage.data
 from PIL import Image
 from zygote import Zygote
+
+from srntt_pipeline.study.collect import FORMAT, collect_votes
+from srntt_pipeline.study.design import read_design
 
 # What of a folder is no result, and why. Nothing else is left out of any comparison.
 NO_RESULT = {
@@ -182,6 +186,17 @@ COMMANDS = [
         out="match.png",
     ),
     Command(
+        "user-study make",
+        lambda i, out: ["user-study", "make", i.evaluated, out, "--method", "SRNTT-l2", "--against",
+                        "Bicubic", "--checks", 0],
+        ("--seed", 1),
+    ),
+    Command(
+        "user-study report",
+        lambda i, out: ["user-study", "report", i.study, out, "--resamples", 100],
+        ("--seed", 1),
+    ),
+    Command(
         "manifest stats",
         lambda i, out: ["manifest", "stats", i.built / "manifests", "-o", out],
         out="stats.csv",
@@ -220,7 +235,24 @@ def make_inputs(root: Path, zygote: Zygote) -> Inputs:
     run("precompute-swaps --store maps", "maps")
     run("train srntt", "model")
     run("evaluate bicubic", "results")
+    run("evaluate", "evaluated")
+    run("user-study make", "study")
+    _vote(inputs.study)
     return inputs
+
+
+def _vote(study: Path) -> None:
+    """Vote on every turn of two participants of the study."""
+    design = read_design(study)
+    choices = ({"choice": "left", "seconds": 1}, {"choice": "right", "seconds": 2})
+    for plan in range(2):
+        content = {
+            "format": FORMAT, "study": design.fingerprint, "participant": f"p{plan}", "plan": plan,
+            "votes": [choices[turn % 2] for turn in range(design.settings.turns)],
+        }  # fmt: skip
+        path = study.parent / f"votes-{plan}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+        collect_votes(study, [path])
 
 
 def _save_albums(folder: Path) -> None:

@@ -43,8 +43,8 @@ def test_it_takes_photos_alone():
     assert taken == ["HR (warp)", "L1", "1", "all", "paper-all", "stitched", "random"]
 
 
-def test_it_is_found_by_its_class():
-    (method,) = read_methods(["Landmark=srntt_pipeline.methods.landmark:Landmark"])
+def test_it_is_found_by_its_entry_point():
+    (method,) = read_methods(["landmark"])
     assert method.name == "Landmark"
     assert method.parameters() is None
 

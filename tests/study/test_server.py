@@ -19,8 +19,8 @@ import pytest
 from srntt_pipeline.config import StudyReportParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.study.design import read_design
-from srntt_pipeline.study.report import report
-from srntt_pipeline.study.serve import serve
+from srntt_pipeline.study.report import study_report
+from srntt_pipeline.study.serve import serve_study
 from srntt_pipeline.study.store import read_votes
 
 pytest.importorskip("uvicorn")
@@ -39,8 +39,9 @@ class Server:
 
     def start(self):
         code = (
-            "import sys; from pathlib import Path; from srntt_pipeline.study.serve import serve;"
-            "serve(Path(sys.argv[1]), port=int(sys.argv[2]))"
+            "import sys; from pathlib import Path;"
+            "from srntt_pipeline.study.serve import serve_study;"
+            "serve_study(Path(sys.argv[1]), port=int(sys.argv[2]))"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, self.study, str(self.port)],
@@ -219,10 +220,17 @@ def test_a_vote_that_is_there_is_not_changed(shared_server):
 
 def test_a_second_server_and_a_taken_port_are_refused(shared_server, tmp_path, make):
     with pytest.raises(InputError, match="is being written"):
-        serve(shared_server.study)
+        serve_study(shared_server.study)
     make(tmp_path / "other")
     with pytest.raises(InputError, match="another --port"):
-        serve(tmp_path / "other", port=shared_server.port)
+        serve_study(tmp_path / "other", port=shared_server.port)
+
+
+def test_without_the_extra_a_line_says_what_to_install(tmp_path, make, monkeypatch):
+    make(tmp_path)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(InputError, match=r"not installed: pip install 'srntt-pipeline\[study\]'"):
+        serve_study(tmp_path)
 
 
 def test_it_listens_on_loopback_alone(shared_server):
@@ -239,4 +247,4 @@ def test_a_report_is_made_while_the_server_runs(shared_server, tmp_path):
         told = shared_server.post("/api/vote", participant="reported", choice="left", seconds=1,
                                   position=told["position"])[1]  # fmt: skip
     params = StudyReportParams(least_right=0, resamples=100)
-    assert report(shared_server.study, tmp_path / "report", params)
+    assert study_report(shared_server.study, tmp_path / "report", params)

@@ -7,9 +7,9 @@ import pytest
 
 from srntt_pipeline.config import StudyReportParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.study.collect import collect
+from srntt_pipeline.study.collect import collect_votes
 from srntt_pipeline.study.page import server_page, static_page
-from srntt_pipeline.study.report import report
+from srntt_pipeline.study.report import study_report
 from srntt_pipeline.study.store import read_votes
 from tests.study.test_server import Server
 
@@ -167,8 +167,8 @@ def test_votes_of_the_page_without_a_server_are_downloaded_and_collected(
         file = downloads / f"votes-person-{plan}.json"
         wait(browser, file.exists)
     assert browser.get_log("browser") == []
-    assert collect(study, [downloads]) == 2 * design.settings.turns
-    assert collect(study, [downloads]) == 0  # twice is once
+    assert collect_votes(study, [downloads]) == 2 * design.settings.turns
+    assert collect_votes(study, [downloads]) == 0  # twice is once
     votes = read_votes(study / "votes.sqlite", design)
     assert [vote.choice for vote in votes] == ["left"] * 5 + ["right"] * 5
 
@@ -176,6 +176,6 @@ def test_votes_of_the_page_without_a_server_are_downloaded_and_collected(
     changed["votes"][0]["choice"] = "right"
     (tmp_path / "changed.json").write_text(json.dumps(changed))
     with pytest.raises(InputError, match=r"changed\.json: participant person-1 has other votes"):
-        collect(study, [tmp_path / "changed.json"])
+        collect_votes(study, [tmp_path / "changed.json"])
     params = StudyReportParams(least_right=0, resamples=100)
-    assert report(study, tmp_path / "report", params)
+    assert study_report(study, tmp_path / "report", params)

@@ -10,10 +10,10 @@ from PIL import Image
 from srntt_pipeline.config import StudyParams, StudyReportParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.results import read_per_image
-from srntt_pipeline.study.collect import collect
+from srntt_pipeline.study.collect import collect_votes
 from srntt_pipeline.study.design import read_design
 from srntt_pipeline.study.make import make_study
-from srntt_pipeline.study.report import FILES, report
+from srntt_pipeline.study.report import FILES, study_report
 from srntt_pipeline.study.turns import plans
 
 
@@ -86,7 +86,7 @@ def test_a_study_with_votes_is_not_made_another(make, tmp_path):
     study = tmp_path / "study"
     make(study)
     vote_all(study, tmp_path / "votes")
-    collect(study, [tmp_path / "votes"])
+    collect_votes(study, [tmp_path / "votes"])
     make(study)  # the same
     with pytest.raises(InputError, match="votes of another study"):
         make(study, seed=1)
@@ -109,7 +109,7 @@ def test_files_that_are_no_votes_are_refused_and_none_is_stored(make, tmp_path, 
     path = tmp_path / "votes" / "3.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(InputError, match=r"3\.json"):
-        collect(study, [tmp_path / "votes"])
+        collect_votes(study, [tmp_path / "votes"])
     assert not (study / "votes.sqlite").exists()
 
 
@@ -117,8 +117,8 @@ def test_the_report_has_every_number_and_every_file(make, tmp_path, contents):
     study, out = tmp_path / "study", tmp_path / "report"
     make(study, plans=12)
     design = vote_all(study, tmp_path / "votes")
-    collect(study, [tmp_path / "votes"])
-    shares = report(study, out, StudyReportParams(resamples=100))
+    collect_votes(study, [tmp_path / "votes"])
+    shares = study_report(study, out, StudyReportParams(resamples=100))
     assert sorted(FILES) == sorted(path.name for path in out.iterdir() if path.is_file())
     votes = [row for row in rows(out / "votes.csv") if row["counted"] == "1"]
     assert len(votes) == 12 * design.settings.pairs
@@ -140,7 +140,7 @@ def test_the_report_has_every_number_and_every_file(make, tmp_path, contents):
     assert "2,400 votes for each reference level" in page
     assert "'-p0" in (out / "participants.csv").read_text()  # no formula
     before = contents(out)
-    report(study, out, StudyReportParams(resamples=100))
+    study_report(study, out, StudyReportParams(resamples=100))
     assert contents(out) == before
 
 
@@ -153,8 +153,8 @@ def test_names_of_any_kind_are_only_text(make, tmp_path):
         pair["method"], pair["opponent"], pair["image"] = odd, f"=\x1b[2J{pair['opponent']}$", "\n"
     (study / "study.json").write_text(json.dumps(content))
     vote_all(study, tmp_path / "votes")
-    collect(study, [tmp_path / "votes"])
-    report(study, tmp_path / "report", StudyReportParams(resamples=100))
+    collect_votes(study, [tmp_path / "votes"])
+    study_report(study, tmp_path / "report", StudyReportParams(resamples=100))
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "\x1b" not in page
@@ -167,5 +167,5 @@ def test_votes_that_cannot_be_read_are_told_in_a_line(make, tmp_path, content):
     if content is not None:
         (study / "votes.sqlite").write_bytes(content)
     with pytest.raises(InputError, match=r"votes\.sqlite|no vote"):
-        report(study, tmp_path / "report", StudyReportParams())
+        study_report(study, tmp_path / "report", StudyReportParams())
     assert not (tmp_path / "report").exists()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from srntt_pipeline.swaps.dataset import SwappedPairs
 from srntt_pipeline.swaps.encoder import load_encoder
 from srntt_pipeline.swaps.precompute import precompute_swaps
 from srntt_pipeline.swaps.shards import Shards
+from srntt_pipeline.training import trainer
 from srntt_pipeline.training.data import Patches, StepSampler
 from srntt_pipeline.training.loop import train
 from srntt_pipeline.training.split import split_validation
@@ -142,6 +144,36 @@ def test_bicubic_psnr_is_that_of_pillow_and_scikit_image(folder: Path, tmp_path:
     up = hr.resize((16, 16), Image.Resampling.BICUBIC).resize((64, 64), Image.Resampling.BICUBIC)
     expected = peak_signal_noise_ratio(np.asarray(hr), np.asarray(up))
     assert metrics["validation_bicubic_psnr_db"] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_network_worse_than_bicubic_is_warned_of(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = run(folder, tmp_path / "a", warmup_steps=0, steps=0)
+    below = metrics["validation_bicubic_psnr_db"] - metrics["validation_psnr_db"]
+    assert below > 1  # of random weights
+    told = f"worse than bicubic on the validation pairs, by {below:.2f} dB: docs/training.md#worse"
+    assert told in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(trainer, "bicubic_psnr", lambda pairs: 0.0)
+    run(folder, tmp_path / "b", warmup_steps=0, steps=0)
+    assert "worse" not in caplog.text
+
+
+def test_the_bar_tells_phase_loss_validation_and_bicubic(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = MagicMock()
+    monkeypatch.setattr(trainer, "progress", lambda *words, **options: bar)
+    metrics = run(folder, tmp_path)
+    told = [call.args[0] for call in bar.set_postfix_str.call_args_list]
+    losses = [float(row["loss"]) for row in rows(tmp_path / "loss.csv")]
+    assert told[:3] == [f"{WARMUP}, loss {loss:.3g}" for loss in losses[:3]]
+    assert told[-1] == (
+        f"{TRANSFER}, loss {losses[-1]:.3g}, validation "
+        f"{float(rows(tmp_path / 'validation.csv')[0]['psnr_db']):.2f} dB, "
+        f"bicubic {metrics['validation_bicubic_psnr_db']:.2f} dB"
+    )
 
 
 def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
