@@ -103,8 +103,9 @@ def _fill(level: int, even: int, crops: int, histogram: Counts, params: BuildPar
             if counts[lower:].sum() >= wanted:
                 return f"a band from {lower} on, not {band}, would fill it"
     return (
-        f"its {pairs} photo pairs in albums to train on gave no more crops of {params.crop_px} px with "
-        f"{params.crop_matches} matches, and no lower band would: add photos, or lower crop_matches"
+        f"its {pairs} photo pairs in albums to train on gave no more crops of {params.crop_px} px "
+        f"with {params.crop_matches} matches, and no lower band would: add photos, or lower "
+        "crop_matches"
     )
 
 

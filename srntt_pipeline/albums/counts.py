@@ -62,8 +62,8 @@ class CountJob:
 def count_pairs(job: CountJob) -> bool:
     """Write the match counts of all pairs of photos of two blocks (Parquet), unless they are there.
 
-    Returns whether it wrote them. A row per pair, photo_a before photo_b: `matches_ab` best matches of a in b, `matches_ba` of b
-    in a.
+    A row per pair, photo_a before photo_b: `matches_ab` best matches of a in b, `matches_ba` of b
+    in a. Returns whether it wrote them.
     """
     made_from = _fingerprint(job)
     if _made_from(job.path) == made_from:

@@ -92,9 +92,10 @@ def made_from(cut: Cut, job: CutJob) -> str:
 
 
 def cut_photo(job: CutJob) -> int:
-    """Write the images of one photo that are not there yet, each whole or not at all; return how many.
+    """Write the images of one photo that are not there yet, each whole or not at all.
 
     An image is there when it says that it was cut from this photo in this way, and is undamaged.
+    Returns how many were not.
     """
     missing = [cut for cut in job.cuts if not is_made_from(cut.path, made_from(cut, job))]
     if not missing:

@@ -146,9 +146,8 @@ def finish(
     `agreement`: with float32, where the precision of matching is another.
     """
     job, out = jobs[0], output.folder
-    header = ShardHeader(
-        job.encoder, job.params, fingerprint([made_from for made_from, _ in found]), job.networks
-    )
+    made_from = fingerprint([of_shard for of_shard, _ in found])
+    header = ShardHeader(job.encoder, job.params, made_from, job.networks)
     shards = [(job.path, [pair.name for pair in job.pairs]) for job in jobs]
     write_index(out, header, shards, agreement)
     listed = {out / INDEX, *(path for path, _ in shards)}

@@ -16,7 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from srntt_pipeline.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from srntt_pipeline.config import EvaluateParams, SwapParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation import report
+from srntt_pipeline.evaluation import report, tables
 from srntt_pipeline.evaluation.evaluate import evaluate
 from srntt_pipeline.evaluation.protocols import PROTOCOLS, Protocol
 from srntt_pipeline.layout import read_test_set
