@@ -158,6 +158,17 @@ def test_a_wrong_number_of_arguments_is_one_line_with_the_usage(script, capsys):
         assert err == f"Error: {name}: {given}; usage: python {name} {' '.join(words)}\n"
 
 
+def test_a_build_without_test_groups_ends_with_code_2_and_the_reason(pipeline, tmp_path, capsys):
+    """Else DVC would say in its words that an output is missing."""
+    album = pipeline / "albums" / "cat"
+    with pytest.raises(SystemExit) as end:
+        run_stage("build_cufed5", pipeline / "params.yaml", album, tmp_path / "dataset")
+    assert end.value.code == 2
+    reason = capsys.readouterr().err.splitlines()[-1]
+    assert reason.startswith(f"Error: {album}: no test groups: there is one album with two usable")
+    assert not (tmp_path / "dataset" / "train").exists()
+
+
 # Params files and dvc.yaml
 
 
