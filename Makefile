@@ -5,7 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: demo test faults bench lint install lock clean
+# The address of PyTorch's index for the CPU, to install without CUDA (docs/install.md).
+TORCH_INDEX ?=
+
+.PHONY: demo test faults bench lint docs install lock clean
 
 demo: install
 	$(RUN) dvc repro
@@ -33,6 +36,11 @@ lint: install
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
+# The documentation as a site, from README.md and docs/; what is wrong with it, broken links too, is
+# an error. Opens without a server: outputs/site/index.html
+docs: install
+	$(RUN) python -m sphinx --quiet --fail-on-warning --keep-going docs outputs/site
+
 install: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
@@ -40,8 +48,11 @@ install: .venv/installed
 	  { echo "Python 3.10 or later is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+ifneq ($(TORCH_INDEX),)
+	$(BIN)/python -m pip install --quiet --no-deps --index-url "$(TORCH_INDEX)" \
+	  --constraint requirements.lock torch torchvision
+endif
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
 # Exact versions for every supported Python, from the ranges in pyproject.toml (needs uv).

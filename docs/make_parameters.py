@@ -12,12 +12,13 @@ HEAD = """# Parameters
 
 A params file (YAML) has one section per stage; every section and every key is optional. `dvc repro`
 reads the file that `dvc.yaml` names in its first lines; a command reads one with `--params FILE`,
-and each key is also an option of its command (`build.long_side_px` is `--long-side-px` of
-`build-cufed5`, `train.edsr.channels` is `--channels` of `train edsr`), which beats the file. Below
-`train`, each recipe has a section of its own. A key that does not exist is refused, with the one
-that was probably meant. A file that DVC reads must name every section, if only by `evaluate:` with
-nothing under it. A key may stand once. Numbers have upper bounds far above what is useful, and
-sizes that no device holds are refused at once.
+or one that comes with the package by its name (`--params laptop`, `cufed` or `demo`). Each key is
+also an option of its command (`build.long_side_px` is `--long-side-px` of `build-cufed5`,
+`train.edsr.channels` is `--channels` of `train edsr`), which beats the file. Below `train`, each
+recipe has a section of its own. A key that does not exist is refused, with the one that was
+probably meant. A file that DVC reads must name every section, if only by `evaluate:` with nothing
+under it. A key may stand once. Numbers have upper bounds far above what is useful, and sizes that
+no device holds are refused at once.
 
 What is set here decides bytes. Where and how parallel a stage runs is not in here: `--workers` or
 `SRNTT_WORKERS`, `--device` or `SRNTT_DEVICE`, and [clusters](cluster.md). `params.yaml` is the

@@ -3,18 +3,19 @@
 `from srntt_pipeline.api import …`; docs/api.md shows each topic at work.
 
 - Parameters: `read_params` reads a params file into `Params`, a typed section for each stage.
-- Data sets: `build_cufed5` makes one of photo albums; `read_train_pairs` and `read_test_set` read
-  one, ours or as released. `read_rgb`, `to_tensor` and `to_image` go from files to tensors and
-  back, `make_hr`, `make_lr` and `bicubic` from HR to LR and to LR↑.
+- Data sets: `build_cufed5` makes one of photo albums, `demo_albums` makes albums to try it on;
+  `read_train_pairs` and `read_test_set` read a data set, ours or as released. `read_rgb`,
+  `to_tensor` and `to_image` go from files to tensors and back, `make_hr`, `make_lr` and `bicubic`
+  from HR to LR and to LR↑.
 - Swapped maps: `precompute_swaps` writes them, `open_swapped_pairs` reads them as a PyTorch data
   set. `Shards` holds the correspondences themselves, `matcher_for` makes one of images at hand and
   `swap_features` the maps of it; `load_encoder` loads VGG19.
-- Networks: `register` names one of yours, `build_model` makes one by a name of `model_names`,
+- Networks: `register` names your own, `build_model` makes one by a name of `model_names`,
   `load_checkpoint` reads what training wrote, `import_weights` makes such a checkpoint of files
   that others published.
 - Training: `train` trains by a recipe: `SrnttRecipe`, `SisrRecipe`, `EdsrRecipe`, one that
-  `get_recipe` finds, or one of yours, under `recipe`, made of `Phase`, `Objective` and `Loss`
-  (`reconstruction` is one). `loss` names a loss function of yours, which looks at a `Context`.
+  `get_recipe` finds, or your own, under `recipe`, made of `Phase`, `Objective` and `Loss`
+  (`reconstruction` is one). `loss` names your own loss function, which looks at a `Context`.
 - Evaluation: `evaluate` measures methods on a test set, `paper_tables` sets the numbers of several
   beside the paper's, `super_resolve` enlarges one file. `network_method` makes a method of a
   network, `Method` one of anything; it gets a `Scene`, and raises `CannotRun` where it has no SR.
@@ -25,9 +26,11 @@
 """
 
 from srntt_pipeline.albums.build import build_cufed5
+from srntt_pipeline.albums.demo import demo_albums
 from srntt_pipeline.checkpoints import Checkpoint, CheckpointInfo, load_checkpoint
 from srntt_pipeline.config import (
     BuildParams,
+    DemoAlbumsParams,
     EvaluateParams,
     Params,
     StudyParams,
@@ -87,6 +90,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointInfo",
     "Context",
+    "DemoAlbumsParams",
     "EdsrRecipe",
     "Encoder",
     "EvaluateParams",
@@ -122,6 +126,7 @@ __all__ = [
     "build_cufed5",
     "build_model",
     "collect_votes",
+    "demo_albums",
     "evaluate",
     "get_recipe",
     "import_weights",

@@ -89,7 +89,7 @@ def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     "--manifest",
     type=PATH,
     metavar="FOLDER",
-    help="Rebuild from the manifests/ of a data set: its photos, its boxes, its parameters.",
+    help="Rebuild from the manifests/ of a data set: the same photos, boxes and parameters.",
 )
 @click.option(
     "--allow-missing",
@@ -100,9 +100,10 @@ def _shard(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Only the Kth part of features and counts; other parts can run at once, elsewhere.",
+    help="Make only the Kth part of features and counts; other parts can run at the "
+    "same time elsewhere.",
 )
-@click.option("--merge", is_flag=True, help="Build from what the parts have left in OUT/work.")
+@click.option("--merge", is_flag=True, help="Build from what all parts left in OUT/work.")
 @parameters(config.BuildParams, "build")
 @workers_options
 @device_option
@@ -152,9 +153,10 @@ def build_cufed5(
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Only every Nth shard file; other parts can run at once, elsewhere.",
+    help="Make only the Kth of every N shard files; other parts can run at the same "
+    "time elsewhere.",
 )
-@click.option("--merge", is_flag=True, help="Write the index over what the parts have left in OUT.")
+@click.option("--merge", is_flag=True, help="Write the index over what all parts left in OUT.")
 @parameters(config.SwapParams, "swaps")
 @workers_options
 @device_option
@@ -271,9 +273,9 @@ def _add_recipe(name: str, recipe: type[Recipe]) -> None:
 def _content_option(recipe: type[Recipe]) -> Callable[[Command], Command]:
     start = recipe().start()
     model = start.model if start else ""
-    words = f"A checkpoint to start from, as `train {model}` writes it, of equal size."
+    words = f"Start from a checkpoint that `train {model}` wrote, of equal size."
     if not model:
-        words = "A checkpoint of a network on LR alone, which makes the image that is improved on."
+        words = "Start from the SR image that this checkpoint of a network on LR alone makes."
     return click.option("--content", type=PATH, metavar="CHECKPOINT", help=words)
 
 
@@ -298,17 +300,17 @@ def _list_protocols(ctx: click.Context, parameter: click.Parameter, asked: bool)
     "methods",
     metavar="SOURCE",
     multiple=True,
-    help="What is measured beside bicubic; repeat for more. A checkpoint; a folder of checkpoints; "
-    "NAME=FOLDER of SR images made elsewhere; [NAME=]package.module:Class; or the name of an "
-    "installed entry point of the group srntt_pipeline.methods, such as selfex and landmark "
-    "(docs/adding.md).",
+    help="Measure this beside bicubic; repeat for more: a checkpoint; a folder of "
+    "checkpoints; NAME=FOLDER of SR images made elsewhere; [NAME=]package.module:Class; or "
+    "the name of an installed entry point of the group srntt_pipeline.methods, such as selfex "
+    "and landmark (docs/adding.md).",
 )
 @click.option(
     "--checkpoint",
     "checkpoints",
     type=PATH,
     multiple=True,
-    help="The short form for a method that train wrote.",
+    help="Measure a checkpoint that train wrote: the short form of --method.",
 )
 @parameters(config.EvaluateParams, "evaluate")
 @click.option(
@@ -357,14 +359,15 @@ def evaluate(
 
 @cli.command()
 @click.argument("results", type=PATH, nargs=-1, required=True)
-@click.option("-o", "--out", type=PATH, required=True, help="Folder to write the tables to.")
+@click.option("-o", "--out", type=PATH, required=True, help="Write the tables to this folder.")
 @parameters(config.TablesParams, "tables")
 def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) -> None:
-    """Assemble the paper's Tables 1-3 and Figure 7, ours beside the paper's.
+    """Assemble the paper's Tables 1-3 and Figures 5 and 7, ours beside the paper's.
 
     RESULTS are folders that evaluate wrote, of one data set or several, or a folder of such
     folders. Writes to OUT table1, table2, table3 and figure7 as .csv, .md, .tex and .html,
-    comparisons.csv and metrics.json. A cell that cannot be filled says why.
+    comparisons.csv and metrics.json, and figure5/, details of images by each method, as .png and
+    .pdf. A cell that cannot be filled says why.
 
     Example:  srntt-pipeline tables results/cufed5 results/urban100 -o tables
     """
@@ -375,9 +378,11 @@ def tables(results: tuple[Path, ...], out: Path, params: config.TablesParams) ->
 
 @cli.command()
 @click.argument("lr", type=PATH)
-@click.option("--ref", "refs", type=PATH, multiple=True, help="A reference; repeat for more.")
-@click.option("--checkpoint", type=PATH, required=True, help="What train wrote.")
-@click.option("-o", "--out", type=PATH, required=True, help="The SR image to write (PNG).")
+@click.option("--ref", "refs", type=PATH, multiple=True, help="Add a reference; repeat for more.")
+@click.option("--checkpoint", type=PATH, required=True, help="Use the checkpoint that train wrote.")
+@click.option(
+    "-o", "--out", type=PATH, required=True, help="Write the SR image to this file (PNG)."
+)
 @parameters(config.SuperResolveParams, "super_resolve")
 @device_option
 @memory_option
@@ -430,10 +435,14 @@ def count_matches(a: Path, b: Path, params: config.Matching, long_side_px: int |
 
 @cli.command()
 @click.argument("sample")
-@click.option("-o", "--out", type=PATH, required=True, help="The picture to write (PNG).")
-@click.option("--ref", "refs", type=PATH, multiple=True, help="A reference; repeat for more.")
-@click.option("--swaps", type=PATH, help="What precompute-swaps wrote: SAMPLE names a pair.")
-@click.option("--dataset", type=PATH, help="With --swaps: the data set that it is of.")
+@click.option("-o", "--out", type=PATH, required=True, help="Write the picture to this file (PNG).")
+@click.option("--ref", "refs", type=PATH, multiple=True, help="Add a reference; repeat for more.")
+@click.option(
+    "--swaps",
+    type=PATH,
+    help="Read these swaps, as precompute-swaps wrote them: SAMPLE names a pair.",
+)
+@click.option("--dataset", type=PATH, help="With --swaps: read the data set that they are of.")
 @parameters(config.MatchParams, "swaps")
 @device_option
 def show_match(
@@ -498,10 +507,11 @@ def _add_importer(known: Importer) -> None:
             click.argument(place, type=PATH, metavar=name)
             for place, name in zip(places, known.files, strict=True)
         ),
-        click.option("-o", "--out", type=PATH, required=True, help="Folder to write to."),
+        click.option("-o", "--out", type=PATH, required=True, help="Write to this folder."),
     ]
     if with_maps:
-        words = "VGG19 that it was trained with. " + str(fields["encoder_weights"].description)
+        encoder = str(fields["encoder_weights"].description)
+        words = f"Name the VGG19 that it was trained with. {encoder}"
         options.append(click.option("--encoder-weights", metavar="TEXT", help=words))
         options.append(option_of("upscaler", fields["upscaler"]))
     decorated: Any = command
@@ -618,7 +628,9 @@ def shards_verify(swaps: Path, dataset: Path | None) -> None:
 @shards.command("convert")
 @click.argument("swaps", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--dataset", type=PATH, required=True, help="The data set that the swaps are of.")
+@click.option(
+    "--dataset", type=PATH, required=True, help="Read the data set that the swaps are of."
+)
 @click.option("--store", type=click.Choice(["correspondence", "maps"]), required=True)
 @click.option(
     "--maps-dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True
@@ -655,13 +667,13 @@ def user_study() -> None:
 @user_study.command("make")
 @click.argument("results", type=PATH)
 @click.argument("study", type=PATH)
-@click.option("--method", metavar="NAME", required=True, help="Whose images are compared.")
+@click.option("--method", metavar="NAME", required=True, help="Compare the images of this method.")
 @click.option(
     "--against",
     metavar="NAME",
     multiple=True,
     required=True,
-    help="A method to compare them with; repeat for more. Names are those of table.csv.",
+    help="Compare them with this method; repeat for more. Names are those of table.csv.",
 )
 @parameters(config.StudyParams, "study")
 def user_study_make(
@@ -686,7 +698,7 @@ def user_study_make(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on; 0.0.0.0 lets other machines in.",
+    help="Listen on this address; 0.0.0.0 lets other machines in.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
 def user_study_serve(study: Path, host: str, port: int) -> None:

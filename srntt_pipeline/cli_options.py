@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from srntt_pipeline import config
 from srntt_pipeline.cluster import cluster
 from srntt_pipeline.parallel import default_workers
+from srntt_pipeline.params_files import packaged_params
 from srntt_pipeline.sections import OPTIONS, Section, validate
 from srntt_pipeline.training import CACHE_GIB
 
@@ -62,7 +63,7 @@ class Pipeline(click.Group):
 
 
 def parameters(model: type[Section], section: str) -> Callable[[Command], Command]:
-    """Add `--params FILE` and an option for each field of `model`; pass the section as `params`.
+    """Add `--params` and an option for each field of `model`; pass the section as `params`.
 
     An option beats the file's `section`, which beats the defaults.
     """
@@ -87,8 +88,9 @@ def parameters(model: type[Section], section: str) -> Callable[[Command], Comman
             "--params",
             "params_file",
             type=PATH,
-            metavar="FILE",
-            help=f"Take parameters from the section `{section}` of this file (YAML).",
+            metavar="FILE|NAME",
+            help=f"Take parameters from the section `{section}` of this file (YAML), or of one "
+            f"that comes with the package: {', '.join(packaged_params())}.",
         )(run)
 
     return decorate
@@ -156,20 +158,21 @@ def workers_options(command: Command) -> Command:
             "--cluster-config",
             type=PATH,
             metavar="FILE",
-            help="For --cluster slurm: which jobs to start (YAML).  [SRNTT_CLUSTER_CONFIG]",
+            help="With --cluster slurm: start the jobs that this file describes (YAML).  "
+            "[SRNTT_CLUSTER_CONFIG]",
         ),
         machine_option(
             "--cluster",
             "address",
             metavar="ADDRESS|slurm",
-            help="Instead of processes here, the workers of a Dask scheduler (tcp://…), or of jobs "
-            "started on SLURM.  [SRNTT_CLUSTER]",
+            help="Use the workers of a Dask scheduler (tcp://…), or of jobs started on SLURM, "
+            "instead of processes here.  [SRNTT_CLUSTER]",
         ),
         machine_option(
             "--workers",
             type=click.IntRange(min=1, max=1024),
             default=default_workers,
-            help="Processes; the results are the same for any number.  "
+            help="Use so many processes; the results are the same for any number.  "
             "[SRNTT_WORKERS, or all cores]",
         ),
     ):
@@ -183,7 +186,8 @@ def device_option(command: Command) -> Command:
         "--device",
         default="auto",
         show_default=True,
-        help="auto, cpu, cuda or cuda:N; auto is SRNTT_DEVICE, or CUDA where there is one.",
+        help="Compute on this device: auto, cpu, cuda or cuda:N; auto is SRNTT_DEVICE, or "
+        "CUDA where there is one.",
     )(command)
 
 
@@ -196,7 +200,8 @@ def memory_option(command: Command) -> Command:
         show_default=True,
         metavar="GIB",
         callback=lambda ctx, parameter, value: int(value * 2**30),
-        help="Most memory of a process, GiB, at least 1.5; images that need more are refused.",
+        help="Take at most so much memory in a process, GiB, at least 1.5; images that "
+        "need more are refused.",
     )(command)
 
 
@@ -205,7 +210,7 @@ def checkpoint_encoder_option(command: Command) -> Command:
     return click.option(
         "--encoder-weights",
         metavar="FILE",
-        help="Where the VGG19 weights lie now, if not where they lay when swaps were computed.",
+        help="Read the VGG19 weights from this file, if they have moved since swaps were computed.",
     )(command)
 
 
@@ -217,15 +222,21 @@ def checkpoint_files_options(command: Command) -> Command:
         *args: Any,
         encoder_weights: str | None,
         upscaler: str | None,
+        matching_checkpoint: str | None,
         flow_weights: str | None,
         **options: Any,
     ) -> None:
         from srntt_pipeline.network_files import NetworkFiles
 
-        command(*args, files=NetworkFiles(encoder_weights, upscaler, flow_weights), **options)
+        files = NetworkFiles(encoder_weights, upscaler, matching_checkpoint, flow_weights)
+        command(*args, files=files, **options)
 
-    for name, what in (("flow-weights", "RAFT's weights lie"), ("upscaler", "the upscaler lies")):
-        words = f"Where {what} now, if swaps were computed with a file of it that has moved."
+    for name, what in (
+        ("flow-weights", "RAFT's weights"),
+        ("matching-checkpoint", "the network that finds matches"),
+        ("upscaler", "the upscaler"),
+    ):
+        words = f"Read {what} from this file, if it has moved since swaps were computed."
         run = click.option(f"--{name}", metavar="FILE", help=words)(run)
     return checkpoint_encoder_option(run)
 
@@ -237,7 +248,7 @@ def cache_option(command: Command) -> Command:
         type=click.FloatRange(min=0, max=2**20),
         default=CACHE_GIB,
         show_default=True,
-        help="Memory for swapped maps, GiB; what does not fit is rebuilt at every use.",
+        help="Keep swapped maps in this much memory, GiB; the rest is rebuilt at every use.",
     )(command)
 
 
@@ -247,7 +258,7 @@ def loop_options(command: Command) -> Command:
         click.option(
             "--overwrite",
             is_flag=True,
-            help="Replace what another run left in OUT, such as one of other parameters; it stays "
+            help="Replace another run in OUT, such as one of other parameters; it stays "
             "until this one has saved its own.",
         ),
         machine_option(
@@ -255,15 +266,15 @@ def loop_options(command: Command) -> Command:
             type=click.IntRange(min=0, max=1024),
             default=0,
             show_default=True,
-            help="Processes that prepare batches, for each device; the batches are the same.",
+            help="Prepare batches in so many processes for each device; the batches are the same.",
         ),
         machine_option(
             "--devices",
             type=click.IntRange(min=1, max=1024),
             default=1,
             show_default=True,
-            help="Processes that train, each on a device of its own and on an equal share of each "
-            "batch. torchrun and srun start theirs themselves.",
+            help="Train in so many processes, each on its own device and on an equal share of "
+            "each batch. torchrun and srun start theirs themselves.",
         ),
     ):
         command = option(command)

@@ -13,6 +13,7 @@ from pydantic import Field, create_model, model_validator
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.metrics import METRICS
+from srntt_pipeline.params_files import find_params
 from srntt_pipeline.recipes import RECIPES, Recipe, get_recipe
 from srntt_pipeline.sections import (
     MOST_COUNT,
@@ -31,6 +32,7 @@ LARGEST_PX = 16_384  # side of an image: 268 megapixels
 # How a folder of images is read as a test set: as groups of HR and its references, or as HR alone.
 SetLayout = Literal["auto", "groups", "images"]
 Refine = Literal["none", "relu3_1", "relu1_1"]
+MOST_EXAMPLES = 50  # images of a figure
 _MOST_VERSIONS = 1024  # of a reference: scales × rotations × shifts (paper: 9)
 
 
@@ -43,10 +45,14 @@ else:
 class DemoAlbumsParams(Section):
     """`demo_albums`: albums of virtual photographs, from photographs that come with libraries."""
 
-    photos_min: int = Field(8, ge=2, le=1000, description="Fewest photographs in an album.")
-    photos_max: int = Field(12, ge=2, le=1000, description="Most photographs in an album.")
+    photos_min: int = Field(
+        8, ge=2, le=1000, description="Make at least so many photographs in an album."
+    )
+    photos_max: int = Field(
+        12, ge=2, le=1000, description="Make at most so many photographs in an album."
+    )
     long_side_px: int = Field(
-        400, ge=64, le=4096, description="Long side of a virtual photograph, px."
+        400, ge=64, le=4096, description="Make virtual photographs of this long side, px."
     )
     seed: Seed = 0
 
@@ -64,18 +70,22 @@ class Matching(Section):
         0.75,
         gt=0,
         lt=1,
-        description="Lowe's ratio: a best match is this much nearer than the next.",
+        description="Accept a match whose distance is below this times that of the second best "
+        "(Lowe's ratio test).",
     )
     mutual: bool = Field(
-        False, description="Count only matches that are each other's nearest, from either photo."
+        False, description="Count only matches that are each other's nearest neighbour."
     )
     verify: Literal["none", "homography", "fundamental"] = Field(
         "none",
-        description="Count only matches that one geometry explains, fitted by MAGSAC: a "
+        description="Count only matches that agree with one geometry, fitted by MAGSAC: a "
         "`homography` (planes, turned cameras) or a `fundamental` matrix (rigid scenes).",
     )
     verify_px: float = Field(
-        3.0, gt=0, le=100, description="How far a verified match may lie off that geometry, px."
+        3.0,
+        gt=0,
+        le=100,
+        description="With --verify: accept matches up to this distance from the geometry, px.",
     )
 
 
@@ -97,65 +107,85 @@ class BuildParams(Matching):
         ),
     }
 
-    name: str = Field(
-        "", description="The data set's name in tables; empty: the name of the albums folder."
-    )
+    name: str = Field("", description="Name the data set in tables; empty: as the albums folder.")
     long_side_px: int = Field(
         500,
         ge=64,
         le=LARGEST_PX,
-        description="Photos are shrunk to this long side, px (CUFED5's test set: 500).",
+        description="Shrink photos to this long side, px (CUFED5's test set: 500).",
     )
     max_megapixels: float = Field(
         100,
         gt=0,
         le=1000,
-        description="Photos of more megapixels are rejected before they are decoded.",
+        description="Reject photos of more megapixels before they are decoded.",
     )
     sift_features: int = Field(
-        0, ge=0, le=10**6, description="Most SIFT features kept per photo, by contrast; 0: all."
+        0,
+        ge=0,
+        le=10**6,
+        description="Keep at most so many SIFT features of a photo, those of the highest "
+        "contrast; 0: all.",
     )
-    levels: int = Field(4, ge=1, le=9, description="Number of similarity levels, L1 the highest.")
+    levels: int = Field(
+        4, ge=1, le=9, description="Make so many similarity levels; L1 is the most similar."
+    )
     levels_by: Literal["bands", "quantiles"] = Field(
-        "bands", description="Levels by bands of match counts, or by quantiles within each album."
+        "bands",
+        description="Make levels by bands of match counts, or by quantiles within each album.",
     )
     bands: tuple[Annotated[int, Field(le=MOST_COUNT)], ...] | None = Field(
         None,
         max_length=9,
-        description="Least match counts of L1, L2, …; default: 160 halved from level to level.",
+        description="Set the least match counts of L1, L2, …; default: 160, halved from level to "
+        "level.",
     )
-    crop_px: int = Field(160, ge=16, le=LARGEST_PX, description="Side of the training crops, px.")
+    crop_px: int = Field(
+        160, ge=16, le=LARGEST_PX, description="Cut training crops of this side, px."
+    )
     crops_per_pair: int = Field(
-        2, ge=1, le=10_000, description="Most training crops from one pair of photos."
+        2,
+        ge=1,
+        le=10_000,
+        description="Cut at most so many training crops from one pair of photos.",
     )
     crop_matches: int = Field(
         5,
         ge=1,
         le=MOST_COUNT,
-        description="Least matches between a crop and its counterpart; others are not used.",
+        description="Use only crops that share at least so many matches with their reference crop.",
     )
     near_duplicate_bits: int = Field(
         16,
         ge=0,
         le=64,
-        description="Photos whose perceptual hashes (64 bits) differ in no more bits than this may "
-        "be near-duplicates.",
+        description="Suspect a near-duplicate where the perceptual hashes (64 bits) of two photos "
+        "differ in at most so many bits.",
     )
     near_duplicate_share: float = Field(
         0.3,
         gt=0,
         le=1,
-        description="They are if this share of the keypoints of the one that has fewer match.",
+        description="Call suspects near-duplicates where at least this share of the keypoints of "
+        "the one with fewer keypoints match.",
     )
     keep_near_duplicates: bool = Field(
-        False, description="Train on photos that are near-duplicates of test photos."
+        False, description="Keep photos in training that are near-duplicates of test photos."
     )
     train_pairs: int = Field(
-        13761, ge=0, le=MOST_COUNT, description="Most training pairs (paper: 13,761)."
+        13761,
+        ge=0,
+        le=MOST_COUNT,
+        description="Make at most so many training pairs (paper: 13,761).",
     )
-    test_groups: int = Field(126, ge=0, le=MOST_COUNT, description="Most test groups (paper: 126).")
+    test_groups: int = Field(
+        126, ge=0, le=MOST_COUNT, description="Make at most so many test groups (paper: 126)."
+    )
     test_albums: float = Field(
-        0.1, ge=0, lt=1, description="Share of the albums kept for the test set (at least one)."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Keep this share of the albums for the test set, at least one album.",
     )
     seed: Seed = 0
 
@@ -203,71 +233,79 @@ class MatchParams(Section):
     encoder_weights: str = Field(
         "imagenet",
         min_length=1,
-        description="VGG19: `imagenet` (torchvision's, downloaded), `random`, or a file of "
-        "torchvision's VGG19 parameters, whole or cut off after conv3_1. `caffe:FILE`: Caffe's, "
-        "for BGR of 0…255 (`caffe-rgb:FILE`: for RGB), under the same names, or MatConvNet's .mat.",
+        description="Encode by this VGG19: `imagenet` (torchvision's, downloaded), `random`, or a "
+        "file of torchvision's VGG19 parameters, whole or cut off after conv3_1. `caffe:FILE`: "
+        "Caffe's, for BGR of 0…255 (`caffe-rgb:FILE`: for RGB), under the same names, or "
+        "MatConvNet's .mat.",
     )
-    encoder_seed: int = Field(0, ge=0, lt=2**63, description="Seed of a `random` encoder.")
+    encoder_seed: int = Field(0, ge=0, lt=2**63, description="Seed a `random` encoder.")
     upscaler: str = Field(
         BICUBIC,
         min_length=1,
-        description="What enlarges LR to LR↑ and Ref↓ to Ref↓↑: `bicubic` (paper), or a checkpoint "
-        "of `sisr` (released code).",
+        description="Enlarge LR to LR↑ and Ref↓ to Ref↓↑ by this: `bicubic` (paper), or a "
+        "checkpoint of `sisr` (released code).",
     )
-    matching: Literal["patches", "flow-dis", "flow-raft"] = Field(
+    matching: Literal["patches", "learnt", "flow-dis", "flow-raft"] = Field(
         "patches",
-        description="How the match of an LR patch is found: the best of all `patches` (paper 3.1), "
-        "or where optical flow leads (Table 2, SRNTT-flow): OpenCV's DIS (`flow-dis`) or "
-        "torchvision's RAFT (`flow-raft`). Flow uses no scales, rotations and shifts.",
+        description="Match an LR patch with the best of all `patches` by VGG19's maps (paper "
+        "3.1); with the best by maps that a network learnt (`learnt`, of `matching_checkpoint`); "
+        "or with the patch that optical flow leads to (Table 2, SRNTT-flow): OpenCV's DIS "
+        "(`flow-dis`) or torchvision's RAFT (`flow-raft`). Flow uses no scales, rotations and "
+        "shifts. The maps that are swapped in are always VGG19's.",
+    )
+    matching_checkpoint: str = Field(
+        "",
+        description="Find `learnt` matches by the extractor of this checkpoint, of `ttsr` or "
+        "`ttsr-rec`.",
     )
     flow_weights: str = Field(
         "raft_large",
         min_length=1,
-        description="RAFT: `raft_large` or `raft_small` (torchvision's, downloaded), or a file of "
-        "torchvision's parameters of either.",
+        description="Use this RAFT: `raft_large` or `raft_small` (torchvision's, downloaded), or "
+        "a file of torchvision's parameters of either.",
     )
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         (1.0, 0.7, 1.4),
         min_length=1,
         max_length=_MOST_VERSIONS,
-        description="Scales of the augmented references.",
+        description="Match references at these scales too.",
     )
     rotations_deg: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = Field(
         (0.0, -20.0, 20.0),
         min_length=1,
         max_length=_MOST_VERSIONS,
-        description="Rotations of the references, degrees.",
+        description="Match references turned by these angles, degrees.",
     )
     shifts_px: tuple[Annotated[int, Field(ge=0, le=3)], ...] = Field(
         (0,),
         min_length=1,
         max_length=4,
-        description="Shifts of the references, px, each down with each right: relu3_1 sees a "
-        "4-pixel grid.",
+        description="Match references shifted by these, px, each down with each right: relu3_1 "
+        "sees a grid of 4 px.",
     )
     refine: Refine = Field(
         "relu3_1",
-        description="Where a match may begin: on relu3_1's grid of 4 px (`none`, paper); or at any "
-        "pixel: the best of -3…3 px around the best on the grid, by relu3_1 at every pixel "
-        "(`relu3_1`), and then the best of -1…1 px around that by relu1_1 (`relu1_1`). Optical "
-        "flow is rounded to the grid (`none`) or to the pixel.",
+        description="Match on relu3_1's grid of 4 px (`none`, paper); or to the pixel: take the "
+        "best of -3…3 px around the best on the grid, by relu3_1 at every pixel (`relu3_1`), and "
+        "then the best of -1…1 px around that by relu1_1 (`relu1_1`). Optical flow is rounded to "
+        "the grid (`none`) or to the pixel.",
     )
     refine_best: int = Field(
         1,
         ge=1,
         le=16,
-        description="How many of the best places on the grid are refined; the best of all is kept.",
+        description="Refine so many of the best places on the grid, and keep the best of all.",
     )
     encoder_precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Of VGG19's convolutions. `bfloat16` changes maps by 0.3 % of their norm, and "
-        "matches with them; how many is measured on some pairs and said. Choose it where the "
-        "processor has AMX.",
+        description="Compute VGG19's convolutions in this precision. `bfloat16` changes maps by "
+        "0.3 % of their norm, and so some matches: a line says how many, measured on some pairs. "
+        "Choose it where the processor has AMX.",
     )
     precision: Literal["float32", "tf32", "float16", "bfloat16"] = Field(
         "float32",
-        description="Of the products in matching. Others than `float32` change matches; how many "
-        "is measured on some pairs and said. `tf32` needs CUDA.",
+        description="Compute the products of matching in this precision. Others than `float32` "
+        "change matches: a line says how many, measured on some pairs. `tf32` needs CUDA.",
     )
 
     @model_validator(mode="after")
@@ -280,10 +318,33 @@ class MatchParams(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _learnt(self) -> "MatchParams":
+        if self.matching == "learnt" and not self.matching_checkpoint:
+            raise ValueError(
+                "matching is learnt, but matching_checkpoint names no checkpoint; name one of ttsr "
+                "or ttsr-rec"
+            )
+        if self.matching != "learnt" and self.matching_checkpoint:
+            raise ValueError(
+                f"matching_checkpoint is given, but matching is {self.matching}; set it to learnt, "
+                "or leave the checkpoint out"
+            )
+        return self
+
+    @property
+    def by_flow(self) -> bool:
+        """Whether optical flow tells where matches are; else patches are compared."""
+        return self.matching.startswith("flow")
+
     @property
     def networks(self) -> set[str]:
         """The keys that name networks in use beside the encoder."""
-        used = {"upscaler": self.upscaler != BICUBIC, "flow_weights": self.matching == "flow-raft"}
+        used = {
+            "upscaler": self.upscaler != BICUBIC,
+            "matching_checkpoint": self.matching == "learnt",
+            "flow_weights": self.matching == "flow-raft",
+        }
         return {name for name, in_use in used.items() if in_use}
 
 
@@ -296,25 +357,26 @@ class SwapParams(MatchParams):
 
     references: Literal["ref", "lr"] = Field(
         "ref",
-        description="What a pair is matched with: its reference (`ref`), or its LR image alone, at "
-        "its own size (`lr`, the paper's SISR setting).",
+        description="Match a pair with its reference (`ref`), or with its LR image alone, at its "
+        "own size (`lr`, the paper's SISR setting).",
     )
     pairs_per_shard: int = Field(
         256,
         ge=1,
         le=MOST_COUNT,
-        description="Most training pairs in one HDF5 shard; with `maps`, at most 64 MB too.",
+        description="Put at most so many training pairs into one HDF5 shard; with `maps`, at most "
+        "64 MB too.",
     )
     store: Literal["correspondence", "maps"] = Field(
         "correspondence",
-        description="What shards hold: the `correspondence`, from which training rebuilds swapped "
-        "maps, or the `maps` too, a thousand times the size, which training only reads.",
+        description="Store the `correspondence`, from which training rebuilds swapped maps, or "
+        "the `maps` too: a thousand times the size, but training only reads them.",
     )
     maps_dtype: Literal["float16", "float32"] = Field(
-        "float16", description="Type of stored maps; float16 keeps three digits."
+        "float16", description="Store maps in this type; float16 keeps three digits."
     )
     maps_codec: Literal["none", "lzf", "gzip"] = Field(
-        "none", description="Compression of stored maps: `none` is read fastest, `gzip` smallest."
+        "none", description="Compress stored maps: `none` is read fastest, `gzip` is smallest."
     )
 
     @property
@@ -332,7 +394,7 @@ class SwapParams(MatchParams):
         changed = self.model_dump(mode="json", include=names, exclude_defaults=True)
         if self.refine != "none":
             changed["refine"] = self.refine
-        if self.matching != "patches":
+        if self.by_flow:
             return changed
         if self.refine != "none":
             changed["refine_best"] = self.refine_best
@@ -353,16 +415,16 @@ class EvaluateParams(Section):
         ("luma", "paper-urban100", "rgb"),
         min_length=1,
         max_length=1000,
-        description="How PSNR and SSIM are measured, by one protocol or more; --list-protocols "
-        "explains each.",
+        description="Measure PSNR and SSIM by these protocols; --list-protocols explains each.",
     )
     references: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
-        description="References to evaluate: HR (warp), L1, L2, … (or 1, 2, … where no level is "
-        "known), LR, all, paper-all (L1 … L4, of a set with more), stitched, stitched-masa, best, "
-        "random; default: what the protocols measure of those that the data set has; HR (warp) "
-        "only of one with references, paper-all of the released CUFED5, 1 where no image has a 2.",
+        description="Evaluate with these references: HR (warp), L1, L2, … (or 1, 2, … where no "
+        "level is known), LR, all, paper-all (L1 … L4, of a set with more), stitched, "
+        "stitched-masa, best, random. Default: those that the protocols measure and the data set "
+        "has; HR (warp) only where there are references, paper-all on the released CUFED5, 1 "
+        "where no image has a 2.",
     )
     metric: Annotated[tuple[MetricName, ...], ONE_OR_MORE] = Field(
         (),
@@ -372,46 +434,67 @@ class EvaluateParams(Section):
         + ".",
     )
     lpips_weights: str = Field(
-        "", description="File of torchvision's AlexNet for lpips; empty: downloaded once."
+        "",
+        description="Read torchvision's AlexNet for lpips from this file; empty: downloaded once.",
     )
     dists_weights: str = Field(
-        "", description="File of torchvision's VGG16 for dists; empty: downloaded once."
+        "", description="Read torchvision's VGG16 for dists from this file; empty: downloaded once."
     )
     max_images: int = Field(
-        0, ge=0, le=MOST_COUNT, description="Only the first so many images; 0: all."
+        0, ge=0, le=MOST_COUNT, description="Evaluate only the first so many images; 0: all."
     )
     lr: str = Field(
         "",
-        description="Folder of the LR images that came with the test set, named as its HR images "
-        "or groups: used as they are, whatever kernel a protocol names; empty: LR is made.",
+        description="Take the LR images of this folder as they are, whatever kernel a protocol "
+        "names; files are named as HR images or groups. Empty: LR is made from HR.",
     )
     ref_folder: str = Field(
         "",
-        description="Folder of the references of the test set's HR images, by their names: NAME, "
-        "NAME_ref, NAME_1 …, or a folder NAME of them; empty: beside HR, or where Sun80 and WR-SR "
-        "have them.",
+        description="Find the references of the HR image NAME in this folder: NAME, NAME_ref, "
+        "NAME_1 …, or a folder NAME. Empty: beside HR, or where Sun80 and WR-SR have them.",
     )
     layout: SetLayout = Field(
         "auto",
-        description="How the test set is read: as `groups` of an HR image GGG_0 and its references "
-        "GGG_1, GGG_2, …; as HR `images` without references beside them; `auto`: by the names.",
+        description="Read the test set as `groups` of an HR image GGG_0 and its references GGG_1, "
+        "GGG_2, …, or as HR `images` without references beside them; `auto`: as the names say.",
     )
     released: Literal["CUFED5", "Sun80", "Urban100"] | None = Field(
         None,
-        description="States that these are the released images of that set: the paper's numbers "
-        "stand beside those alone. Default: only where an image is known by its pixels.",
+        description="State that these are the released images of that set. The paper's numbers "
+        "stand beside those alone. Default: where an image is known by its pixels.",
     )
     seed: Seed = 0
 
 
 class TablesParams(Section):
-    """`tables`: the paper's tables from evaluations (paper section 5)."""
+    """`tables`: the paper's tables and Figure 5 from evaluations (paper section 5)."""
 
     protocol: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
         description="Protocols of the rows in Markdown, LaTeX and HTML; default: of each data set "
         "the one that is nearest to the paper's. The CSV has all.",
+    )
+    only_ours: bool = Field(
+        False, description="Leave out the paper's rows for which there is no number of ours."
+    )
+    images: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
+        (),
+        max_length=MOST_EXAMPLES,
+        description="Images of Figure 5, by name; default, and of a data set that has none of "
+        "these: those over whose methods PSNR scatters most.",
+    )
+    max_images: int = Field(
+        3, ge=0, le=MOST_EXAMPLES, description="How many images Figure 5 chooses; 0: no Figure 5."
+    )
+    methods: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
+        (), max_length=1000, description="Methods of Figure 5, in this order; default: all."
+    )
+    detail: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
+        (),
+        max_length=1000,
+        description="What Figure 5 enlarges of an image, IMAGE=WIDTHxHEIGHT+LEFT+TOP in px of HR; "
+        "default: the square with most gradient in which the methods differ most.",
     )
 
 
@@ -432,39 +515,42 @@ class StudyParams(Section):
     references: Annotated[tuple[str, ...], ONE_OR_MORE] = Field(
         (),
         max_length=1000,
-        description="Levels, such as L1; default: all that the method was evaluated with.",
+        description="Show these reference levels, such as L1; default: all that the method was "
+        "evaluated with.",
     )
     protocol: str = Field(
         "",
-        description="Protocol whose pictures are shown; empty: the evaluation's first.",
+        description="Show the pictures of this protocol; empty: the evaluation's first.",
     )
     pairs: int = Field(
-        40, ge=1, le=1000, description="Pairs that a participant sees, if there are so many."
+        40, ge=1, le=1000, description="Show each participant so many pairs, or all that there are."
     )
     repeats: int = Field(
         4,
         ge=0,
         le=300,
-        description="Pairs of these that come again, sides changed; at most a third of the pairs.",
+        description="Show so many of these pairs again with sides changed; at most a third of the "
+        "pairs.",
     )
     checks: int = Field(
         4,
         ge=0,
         le=1000,
-        description="Pairs of HR and bicubic, whose answer is known, if there are so many.",
+        description="Show so many pairs of HR and bicubic, whose answer is known, or all that "
+        "there are.",
     )
     plans: int = Field(
         100,
         ge=1,
         le=10_000,
-        description="Orders of pairs that the page without a server has; each is one "
-        "participant's.",
+        description="Put so many orders of pairs into the page without a server; each is for one "
+        "participant.",
     )
     most_participants: int = Field(
         10_000,
         ge=1,
         le=1_000_000,
-        description="Most participants that the server takes.",
+        description="Take at most so many participants on the server.",
     )
     seed: Seed = 0
 
@@ -476,13 +562,13 @@ class StudyReportParams(Section):
         0.75,
         ge=0,
         le=1,
-        description="Share of the checks that a participant must have right to be counted.",
+        description="Count participants who have at least this share of the checks right.",
     )
     resamples: int = Field(
         2000,
         ge=100,
         le=100_000,
-        description="Bootstrap resamples of the participants, of which intervals are made.",
+        description="Make intervals from so many bootstrap resamples of the participants.",
     )
     seed: Seed = 0
 
@@ -522,11 +608,14 @@ def as_stored(swaps: Any) -> Any:
     return swaps
 
 
-def read_params(path: Path) -> Params:
-    """Read a params file (YAML).
+def read_params(path: Path | str) -> Params:
+    """Read a params file (YAML), or the one of that name that comes with the package.
 
-    Raises InputError with one line that names the file, the key, and what was probably meant.
+    These are `laptop`, `cufed` and the other names that `--help` lists; a file of yours that is
+    called so goes first. Raises InputError with one line that names the file, the key, and what
+    was probably meant; where there is no such file, one that lists the names.
     """
+    path = find_params(Path(path))
     content = read_yaml(path, "params file")
     if isinstance(content, dict):
         _check_moved(content, path)

@@ -54,6 +54,11 @@ class EncoderIdentity:
         return f"VGG19, {self.source} (sha256 {self.sha256[:12]})"
 
     @property
+    def option(self) -> str:
+        """The option that names its weights."""
+        return "--encoder-weights"
+
+    @property
     def is_random(self) -> bool:
         """Whether the parameters are random, not learnt."""
         return self.source.startswith("random")

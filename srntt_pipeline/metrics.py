@@ -53,4 +53,4 @@ def metric(
     return add
 
 
-# Functions of yours stand here.
+# Your own functions stand here.

@@ -14,6 +14,7 @@ class NetworkFiles:
 
     encoder_weights: str | None = None
     upscaler: str | None = None
+    matching_checkpoint: str | None = None
     flow_weights: str | None = None
 
     def found(self, params: _Params) -> _Params:

@@ -28,9 +28,7 @@ Headings = Mapping[str, tuple[str, ...]]  # of help, with the fields under each
 OPTIONS = "Options"  # the heading of what has no other
 
 Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
-Seed = Annotated[
-    int, Field(ge=0, lt=2**63, description="Seed of every random choice of this stage.")
-]
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="Seed every random choice of this stage.")]
 # Of a field that is a list of texts: one text stands for a list of it, `protocol: luma`.
 ONE_OR_MORE = BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 

@@ -52,7 +52,7 @@ def test_no_packages_import_each_other_in_a_circle() -> None:
 
 NETWORKS = (
     "models", "swaps.encoder", "swaps.cached_encoder", "swaps.flow", "swaps.upscaler",
-    "swaps.matcher", "swaps.image_matching", "swaps.windowed",
+    "swaps.learnt", "swaps.matcher", "swaps.image_matching", "swaps.windowed",
 )  # fmt: skip
 RULES = {
     "albums know no swaps": imports("albums", "swaps", "matching"),

@@ -1,5 +1,6 @@
 import itertools
 from operator import attrgetter
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -21,6 +22,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.recipes import RECIPES
 from srntt_pipeline.sections import validate
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 SECTIONS = {name: field.annotation for name, field in Params.model_fields.items()}
 del SECTIONS["train"]
 SECTIONS |= {f"train.{name}": recipe for name, recipe in RECIPES.items()}
@@ -338,8 +340,20 @@ def test_several_mistakes_are_told_at_once(params_file):
     assert "build.levls" in message
 
 
-def test_missing_file_is_named(tmp_path):
-    assert complaint(tmp_path / "params.yaml").startswith("cannot read the params file")
+def test_missing_file_is_named_beside_the_names_that_there_are(tmp_path):
+    said = "no such params file; those that have a name are cufed, demo, laptop"
+    assert complaint(tmp_path / "params.yaml") == said
+    assert complaint(Path("labtop")) == said
+    assert "too long" in complaint(Path("x" * 5000))
+
+
+def test_a_name_means_a_packaged_file_unless_there_is_one_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_params(Path("demo")) == read_params(REPOSITORY / "params.yaml")
+    Path("laptop").mkdir()  # such as a folder of results
+    assert read_params(Path("laptop")) == read_params(REPOSITORY / "params" / "laptop.yaml")
+    Path("cufed").write_text("build: {levels: 3, bands: [9, 5, 1]}")
+    assert read_params(Path("cufed")).build.levels == 3
 
 
 def test_folder_instead_of_a_file_is_named(tmp_path):
@@ -488,6 +502,8 @@ def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not
     rest = {"scales": (0.5,), "flow_weights": "raft.pth"}
     assert SwapParams(**flow, **rest).matched_by == {**flow, "refine": "relu3_1"}
     assert SwapParams(**flow, **rest, refine="none").matched_by == flow
+    learnt = SwapParams(matching="learnt", matching_checkpoint="ttsr")  # its hash tells it
+    assert learnt.matched_by == {**refined, "matching": "learnt"}
 
 
 @pytest.mark.parametrize(
@@ -497,6 +513,7 @@ def test_what_swaps_are_matched_by_leaves_out_where_networks_lie_and_what_is_not
         ({"upscaler": "sisr.safetensors"}, {"upscaler"}),
         ({"matching": "flow-dis", "flow_weights": "raft.pth"}, set()),
         ({"matching": "flow-raft"}, {"flow_weights"}),
+        ({"matching": "learnt", "matching_checkpoint": "ttsr"}, {"matching_checkpoint"}),
         ({"matching": "flow-raft", "upscaler": "sisr"}, {"flow_weights", "upscaler"}),
     ],
 )

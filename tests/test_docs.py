@@ -11,9 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+import yaml
+from click.testing import CliRunner
 from torch import Tensor
 
+import srntt_pipeline
 from srntt_pipeline.albums.manifest_rows import TABLES
+from srntt_pipeline.cli import cli
 from srntt_pipeline.cluster_config import ClusterConfig, read_cluster_config
 from srntt_pipeline.config import SwapParams
 from srntt_pipeline.maps import EncoderIdentity
@@ -23,6 +27,7 @@ from srntt_pipeline.swaps.shards import ShardHeader, Shards, StoredSwap, write_i
 from srntt_pipeline.swaps.swap import swap_layers
 
 DOCS = Path(__file__).parents[1] / "docs"
+PROJECT = (DOCS.parent / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def script(name: str) -> ModuleType:
@@ -91,6 +96,44 @@ def test_reader_of_the_formats_page_reads_shards_as_ours_does(
     made, cosine = theirs["swapped_relu3_1"](path, "pair", lambda v, p: raw[v, p].numpy())
     np.testing.assert_allclose(made, expected.numpy(), rtol=1e-5)
     np.testing.assert_array_equal(cosine, stored.cosine.numpy())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_install_page_tells_how_a_shell_completes_commands(shell: str) -> None:
+    page = (DOCS / "install.md").read_text(encoding="utf-8")
+    (variable,) = set(re.findall(rf"(\w+)={shell}_source srntt-pipeline", page))
+    environment = {variable: f"{shell}_complete", "COMP_WORDS": "srntt-pipeline pre",
+                   "COMP_CWORD": "pre" if shell == "fish" else "1"}  # fmt: skip
+    done = CliRunner().invoke(cli, env=environment, prog_name="srntt-pipeline")
+    assert "precompute-swaps" in done.output
+
+
+def test_the_install_page_names_every_extra() -> None:
+    page = (DOCS / "install.md").read_text(encoding="utf-8")
+    extras = re.findall(r"^\[project.optional-dependencies\]\n(.*?)^\[", PROJECT, re.M | re.S)[0]
+    named = re.findall(r"^\| `(\w+)` \|", page, re.M)
+    assert sorted(named) == sorted(re.findall(r"^(\w+) = \[", extras, re.M))
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((DOCS.parent / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == srntt_pipeline.__version__
+    assert f'version = "{citation["version"]}"' in PROJECT
+    assert f'"{citation["authors"][0]["name"]}"' in PROJECT
+    assert citation["preferred-citation"]["title"] in (DOCS.parent / "README.md").read_text(
+        encoding="utf-8"
+    ).replace("\n", " ")
+
+
+def test_the_readme_and_the_site_lead_to_every_page() -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}
+    files = {page: DOCS.parent / f"{page.upper()}.md" for page in ("changelog", "contributing")}
+    for page in pages:
+        link = files[page].name if page in files else f"docs/{page}.md"
+        assert f"({link}" in readme, page
+    trees = re.findall(r"^```{toctree}\n(.*?)```", (DOCS / "index.md").read_text(), re.M | re.S)
+    assert sorted(re.findall(r"^[\w-]+$", "".join(trees), re.M)) == sorted(pages)
 
 
 def test_cluster_page_explains_every_key_of_the_config() -> None:

@@ -24,6 +24,7 @@ from srntt_pipeline.models import build_model
 from srntt_pipeline.recipes.srntt import SrnttRecipe
 from srntt_pipeline.swaps.encoder import load_encoder, vgg19
 from srntt_pipeline.swaps.flow import load_flow
+from srntt_pipeline.swaps.learnt import load_learnt
 from srntt_pipeline.swaps.upscaler import load_upscaler
 from srntt_pipeline.tensors import load_tensors, read_weights
 from srntt_pipeline.training.sources import load_start
@@ -128,6 +129,9 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "dists": metric("dists"),
     "checkpoint": load_checkpoint,
     "upscaler": lambda path: load_upscaler(str(path), CPU),
+    "learnt": lambda path: load_learnt(
+        SwapParams(matching="learnt", matching_checkpoint=str(path)), CPU
+    ),
     "content": lambda path: load_start(path, SrnttRecipe()),
 }
 

@@ -1,8 +1,9 @@
-"""The Python of docs/api.md and docs/adding.md runs, block after block, on a tiny data set."""
+"""The Python of README.md and docs/ runs, block after block, on a tiny data set."""
 
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,12 +27,18 @@ from srntt_pipeline.recipes import RECIPES
 from srntt_pipeline.training.objective import LOSSES
 
 DOCS = Path(__file__).parents[1] / "docs"
+README = "../README.md"
 FOLDERS = "srntt_pipeline|tests|docs|stages|params|benchmarks"
 PARAMS = """
 build: {long_side_px: 160, crop_px: 64, levels: 2, levels_by: quantiles, train_pairs: 4,
         test_groups: 1, crops_per_pair: 2}
 swaps: {encoder_weights: random, scales: [1.0], rotations_deg: [0.0]}
 evaluate: {protocol: luma}
+"""
+TRAIN = """
+train:
+  srntt: {channels: 4, blocks: [1, 1, 1, 1], warmup_steps: 1, reconstruction_steps: 1, steps: 0,
+          batch_size: 2, patch_px: 64}
 """
 
 
@@ -72,6 +79,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def read(place: Path) -> dict[str, Any]:
     """The names that docs/api.md leaves behind."""
     return run("api.md", "api_page")
+
+
+def test_the_start_of_the_readme_goes_from_photos_to_a_table(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a tiny `laptop`: a file of that name goes before the packaged one."""
+    (start := place / "start").mkdir()
+    monkeypatch.chdir(start)
+    shutil.copytree(place / "albums", "photos", ignore=shutil.ignore_patterns(".srntt_pipeline"))
+    Path("laptop").write_text(PARAMS + TRAIN)
+    run(README, "readme")
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [words[0] for words in printed][:3] == ["Bicubic", "SRNTT-l2", "SRNTT-l2"]
+    assert all(0 < float(words[-1]) <= 1 < float(words[-2]) for words in printed)
 
 
 def test_the_loop_of_the_api_page_learns(read: dict[str, Any]) -> None:

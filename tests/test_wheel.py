@@ -1,5 +1,6 @@
 """The package as others install it: a wheel, in a folder of its own, run outside the repository."""
 
+import email
 import importlib.util
 import os
 import subprocess
@@ -13,6 +14,7 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "srntt_pipeline"
+PARAMS = sorted((REPOSITORY / "params").glob("*.yaml"))
 
 if importlib.util.find_spec("hatchling") is None:
     pytest.skip("needs hatchling, which builds the wheel", allow_module_level=True)
@@ -39,6 +41,16 @@ for name, module in list(sys.modules.items()):
 """
 
 
+EVERY_NAME = """
+from srntt_pipeline.config import read_params
+from srntt_pipeline.params_files import packaged_params
+
+for name, path in packaged_params().items():
+    assert read_params(name) == read_params(path)
+    print(name, path)
+"""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
@@ -56,14 +68,14 @@ def installed(wheel: Path) -> Path:
     return target
 
 
-def run(installed: Path, folder: Path, *arguments: str) -> str:
+def run(installed: Path, folder: Path, *arguments: str, code: int = 0) -> str:
     environment = {**os.environ, "PYTHONPATH": str(installed), "SRNTT_WORKERS": "1"}
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr if code else done.stdout
 
 
 def test_a_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> None:
@@ -72,9 +84,37 @@ def test_a_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> None:
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {name for name in names if ".dist-info/" not in name} == ours
+    params = {f"srntt_pipeline/params/{path.name}": path for path in PARAMS}
+    params["srntt_pipeline/params/demo.yaml"] = REPOSITORY / "params.yaml"
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        assert names == ours | set(params)
+        for name, path in params.items():
+            assert archive.read(name) == path.read_bytes()
     assert {"srntt_pipeline/py.typed", "srntt_pipeline/evaluation/paper_tables.csv"} <= ours
+
+
+def test_a_wheel_says_who_made_it_and_where_the_paper_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(archive.read(name))
+    assert (told["Author"], told["License-Expression"]) == (
+        "The srntt_pipeline founders", "Apache-2.0",
+    )  # fmt: skip
+    assert told["Project-URL"].startswith("Paper")
+
+
+def test_an_installed_wheel_finds_its_params_files_by_name(installed: Path, tmp_path: Path) -> None:
+    lines = run(installed, tmp_path, "-c", EVERY_NAME).splitlines()
+    names = sorted([*(path.stem for path in PARAMS), "demo"])
+    assert lines == [f"{name} {installed}/srntt_pipeline/params/{name}.yaml" for name in names]
+    command, listed = str(installed / "bin" / "srntt-pipeline"), ", ".join(names)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    asked = ["count-matches", "one.png", "one.png", "--params"]
+    assert int(run(installed, tmp_path, command, *asked, "laptop")) > 0
+    told = run(installed, tmp_path, command, *asked, "labtop", code=2)
+    assert told == f"Error: labtop: no such params file; those that have a name are {listed}\n"
 
 
 def test_every_command_and_module_of_an_installed_wheel_is_found_there(

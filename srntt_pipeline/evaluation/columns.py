@@ -16,19 +16,24 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, a row's text in it, and whether that is words, not a number."""
+    """A column: its heading, a row's text in it, and whether that is words, not a number.
+
+    `best`: the key of a number of which the highest is the best; empty where none is.
+    """
 
     heading: str
     text: Callable[[Row], str]
     words: bool = False
+    best: str = ""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A table of text: the columns, and the cells of each row."""
+    """A table of text: the columns, the cells of each row, and which (row, column) are bold."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    bold: frozenset[tuple[int, int]] = frozenset()
 
 
 def number(row: Row, key: str) -> float | None:
@@ -41,8 +46,8 @@ def _words(heading: str, key: str) -> Column:
     return Column(heading, lambda row: "" if row.get(key) is None else str(row[key]), words=True)
 
 
-def _number(heading: str, key: str, digits: int) -> Column:
-    return Column(heading, lambda row: _shown(number(row, key), f".{digits}f"))
+def _number(heading: str, key: str, digits: int, best: str = "") -> Column:
+    return Column(heading, lambda row: _shown(number(row, key), f".{digits}f"), best=best)
 
 
 def _difference(key: str, digits: int) -> Column:
@@ -87,14 +92,17 @@ COLUMNS = (
     _words("Variant", "variant"),
     _words("Reference", "reference"),
     _number("Images", "images", 0),
-    _number("PSNR (dB)", "psnr_db", 2),
+    _number("PSNR (dB)", "psnr_db", 2, best="psnr_db"),
     _number("paper PSNR", "paper_psnr_db", 2),
     _difference("psnr_db", 2),
     _number("published PSNR", "published_psnr_db", 2),
-    _number("SSIM", "ssim", 4),
+    _number("SSIM", "ssim", 4, best="ssim"),
     _number("paper SSIM", "paper_ssim", 3),
     _difference("ssim", 3),
     _number("published SSIM", "published_ssim", 3),
+    _number("Seeds", "seeds", 0),
+    _number("PSNR sd of seeds", "psnr_db_sd", 2),
+    _number("SSIM sd of seeds", "ssim_sd", 4),
     _interval("PSNR 95 %", "psnr_db", 2),
     _interval("SSIM 95 %", "ssim", 4),
     *(
@@ -113,8 +121,46 @@ COLUMNS = (
 )
 
 
-def lay_out(rows: Sequence[Row], without: Collection[Column] = ()) -> Shown:
-    """Return the rows of a table as text, without those columns that no row fills."""
+def lay_out(
+    rows: Sequence[Row],
+    without: Collection[Column] = (),
+    best_among: Sequence[str] = (),
+    unranked: Collection[str] = (),
+) -> Shown:
+    """Return the rows of a table as text, without those columns that no row fills.
+
+    `best_among`: keys; of the rows that agree in all of these, where there are several with a
+    number, the best PSNR and SSIM are bold, and all that are shown alike. Nothing is bold without.
+    `unranked`: methods that are left out of that.
+    """
     cells = {column: [column.text(row) for row in rows] for column in COLUMNS}
     kept = tuple(column for column in COLUMNS if column not in without and any(cells[column]))
-    return Shown(kept, tuple(zip(*(cells[column] for column in kept), strict=True)))
+    bold = [
+        (row, place)
+        for place, column in enumerate(kept)
+        if column.best and best_among
+        for row in _best(rows, column.best, cells[column], best_among, unranked)
+    ]
+    shown = tuple(zip(*(cells[column] for column in kept), strict=True))
+    return Shown(kept, shown, frozenset(bold))
+
+
+def _best(
+    rows: Sequence[Row],
+    key: str,
+    cells: Sequence[str],
+    among: Sequence[str],
+    unranked: Collection[str],
+) -> list[int]:
+    """Return the places of the rows that have the best number of their group, as it is shown."""
+    groups: dict[tuple[Any, ...], list[tuple[float, int]]] = {}
+    for place, row in enumerate(rows):
+        value = number(row, key)
+        if value is not None and row.get("method") not in unranked:
+            groups.setdefault(tuple(row.get(k) for k in among), []).append((value, place))
+    best = []
+    for own in groups.values():
+        if len(own) > 1:
+            _, first = max(own, key=lambda found: found[0])
+            best += [place for _, place in own if cells[place] == cells[first]]
+    return best

@@ -13,6 +13,7 @@ from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.released import OWN
 from srntt_pipeline.evaluation.results import Results
 from srntt_pipeline.evaluation.tables import Row
+from srntt_pipeline.methods.marks import row_of
 from srntt_pipeline.methods.method import (
     ALL,
     BEST,
@@ -68,9 +69,9 @@ def find(dataset: str, method: str, reference: str, results: Results) -> Found:
         if not references:
             tries, wanted = [*tries, LR], LR
             remarks[LR] = "no references at hand: LR is its own"
-        elif name not in _names():
+        elif row_of(name) not in _names():
             tries += [STITCHED, STITCHED_MASA, BEST, RANDOM]
-        elif name in _ONE_REFERENCE:
+        elif row_of(name) in _ONE_REFERENCE:
             tries += [BEST_PSNR, BEST]
             remarks[BEST] = f"the reference it chose by LR; the paper's is {BEST_PSNR}"
         if more_than_paper(dataset, references):
@@ -109,6 +110,11 @@ def why_not_by(protocol: str, row: Row, results: Results) -> str:
 def methods_of_others(results: Results) -> list[str]:
     """Return the methods that have numbers and that the paper lacks, as they were evaluated."""
     return [method for method in results.methods if method not in _names()]
+
+
+def checkpoints_of(method: str, results: Results) -> list[str]:
+    """Return those that were evaluated as checkpoints of a method, beside it: `METHOD #MARK`."""
+    return [name for name in results.methods if name != method and row_of(name) == method]
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from typing import Any
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.costs import COST_NOTE, read_costs
 from srntt_pipeline.evaluation.not_run import NotRun
+from srntt_pipeline.evaluation.over_seeds import spread_over_seeds, with_means
 from srntt_pipeline.evaluation.paper import PROTOCOL_NOTE
 from srntt_pipeline.evaluation.paths import PER_IMAGE
 from srntt_pipeline.evaluation.protocols import PROTOCOLS, of_given_lr
@@ -25,7 +26,9 @@ class Results:
     `table`: rows as in table.csv, by data set, method, reference and protocol; `comparisons`: rows
     as in comparisons.csv, over all evaluations; `references`: by data set, the most references of
     an image; `given_lr`: (data set, protocol) whose LR came with the test set; `not_run`: by data
-    set, what methods were not run on; `notes`: what each evaluation says.
+    set, what methods were not run on; `notes`: what each evaluation says. `per_image`: rows as in
+    per_image.csv, each with the `folder` that it is from. Seeds of one network have rows of their
+    mean too (`over_seeds`).
     """
 
     table: dict[tuple[str, ...], Row]
@@ -34,6 +37,7 @@ class Results:
     given_lr: frozenset[tuple[str, str]]
     not_run: Mapping[str, Sequence[NotRun]]
     notes: list[str]
+    per_image: Sequence[Row] = ()
 
     @property
     def datasets(self) -> list[str]:
@@ -44,6 +48,11 @@ class Results:
     def methods(self) -> list[str]:
         """The methods that have numbers, in the order in which they were evaluated."""
         return list(dict.fromkeys(method for _, method, *_ in self.table))
+
+    @property
+    def averaged(self) -> frozenset[str]:
+        """The methods that are seeds of a network of which there is a mean."""
+        return frozenset(seed for row in self.per_image for seed in row.get("of_seeds", ()))
 
     def find(self, dataset: str, method: str, reference: str) -> list[Row]:
         """Return the rows of that number, one for each protocol."""
@@ -79,17 +88,25 @@ def read_results(folders: Sequence[Path]) -> Results:
     disagree, or a folder is not one of evaluate's.
     """
     folders = [found for folder in folders for found in folders_with(folder, PER_IMAGE)]
-    per_image, costs = _rows(folders)
+    measured, costs = _rows(folders)
+    per_image = with_means(measured)
     notes, not_run = _notes(folders)
     by_dataset: dict[str, list[Row]] = {}
     for row in per_image:
         by_dataset.setdefault(row["dataset"], []).append(row)
+    table: dict[tuple[str, ...], Row] = {
+        row_key(row): row
+        for dataset, rows in by_dataset.items()
+        for row in summarise(rows, _with_seeds(costs.get(dataset, {}), rows))
+    }
+    of_means: dict[tuple[str, ...], list[Row]] = {}
+    for row in per_image:
+        if "of_seeds" in row:
+            of_means.setdefault(row_key(row), []).append(row)
+    for key, mean in of_means.items():
+        table[key] |= spread_over_seeds(mean, by_dataset[key[0]])
     return Results(
-        {
-            row_key(row): row
-            for dataset, rows in by_dataset.items()
-            for row in summarise(rows, costs.get(dataset))
-        },
+        table,
         comparisons(per_image),
         {
             dataset: max(row["reference_images"] for row in rows)
@@ -98,7 +115,18 @@ def read_results(folders: Sequence[Path]) -> Results:
         frozenset((row["dataset"], row["protocol"]) for row in per_image if of_given_lr(row)),
         not_run,
         notes,
+        per_image,
     )
+
+
+def _with_seeds(costs: Mapping[str, Row], rows: Sequence[Row]) -> dict[str, Row]:
+    """Return the costs of methods, of means over seeds those of the first seed that has any."""
+    found = dict(costs)
+    for row in rows:
+        for seed in reversed(row.get("of_seeds", ())):
+            if seed in costs:
+                found[row["method"]] = costs[seed]
+    return found
 
 
 def row_key(row: Row) -> tuple[str, str, str, str]:
@@ -128,7 +156,7 @@ def _rows(folders: Sequence[Path]) -> tuple[list[Row], dict[str, dict[str, Row]]
         measured = {m: cost for m, cost in read_costs(folder).items() if cost["cost_device"]}
         for dataset in dict.fromkeys(row["dataset"] for row in own):
             costs[dataset] = measured | costs.get(dataset, {})
-    return [row for row, _ in rows.values()], costs
+    return [{**row, "folder": folder} for row, folder in rows.values()], costs
 
 
 def read_per_image(path: Path) -> list[Row]:

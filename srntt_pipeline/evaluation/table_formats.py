@@ -10,8 +10,10 @@ _LATEX_FIT = r"\resizebox{\ifdim\width>\linewidth \linewidth\else \width\fi}{!}"
 
 
 def to_markdown(shown: Shown) -> str:
-    """Return the table as Markdown: words to the left, numbers to the right."""
-    lines = _escaped(shown, markdown)
+    """Return the table as Markdown: words to the left, numbers to the right; "" without rows."""
+    if not shown.rows:
+        return ""
+    lines = _escaped(shown, markdown, "**{}**")
     widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
     words = [column.words for column in shown.columns]
     rules = [f":{'-' * (w - 1)}" if left else f"{'-' * (w - 1)}:"
@@ -28,9 +30,12 @@ def to_markdown(shown: Shown) -> str:
 def to_latex(shown: Shown, caption: str, name: str, notes: Sequence[str]) -> str:
     """Return the table as LaTeX, notes as comments before it.
 
-    It needs booktabs, and graphicx to shrink it to the width of the text where it is wider.
+    It needs booktabs, and graphicx to shrink it to the width of the text where it is wider. Of a
+    table without rows there are the notes alone.
     """
-    head, *rows = (f"{' & '.join(line)} \\\\" for line in _escaped(shown, latex))
+    if not shown.rows:
+        return "".join(f"% {printable(remark)}\n" for remark in [caption, *notes])
+    head, *rows = (f"{' & '.join(line)} \\\\" for line in _escaped(shown, latex, r"\textbf{{{}}}"))
     aligned = "".join("l" if column.words else "r" for column in shown.columns)
     remarks = ["\\usepackage{booktabs, graphicx}", *notes]
     return "\n".join(
@@ -59,7 +64,7 @@ def to_html(shown: Shown, name: str = "") -> str:
 
     Cells of words have the class `words`.
     """
-    head, *rows = _escaped(shown, lambda text: html.escape(printable(text)))
+    head, *rows = _escaped(shown, lambda text: html.escape(printable(text)), "<strong>{}</strong>")
     marks = [' class="words"' if column.words else "" for column in shown.columns]
     lines = ["".join(f"<td{m}>{c}</td>" for c, m in zip(row, marks, strict=True)) for row in rows]
     heads = "".join(f'<th scope="col"{m}>{c}</th>' for c, m in zip(head, marks, strict=True))
@@ -76,13 +81,24 @@ def to_html(shown: Shown, name: str = "") -> str:
 
 
 def html_part(shown: Shown, title: str, name: str, notes: Sequence[str]) -> str:
-    """Return the table as a part of an HTML page: heading, table, notes."""
+    """Return the table as a part of an HTML page: heading, table if it has rows, notes if any."""
     items = "".join(f"<li>{html.escape(printable(note))}</li>\n" for note in notes)
-    heading = html.escape(printable(title))
-    return f"<h2>{heading}</h2>\n{to_html(shown, name)}\n<ul>\n{items}</ul>\n"
+    table = f"{to_html(shown, name)}\n" if shown.rows else ""
+    listed = f"<ul>\n{items}</ul>\n" if items else ""
+    return f"<h2>{html.escape(printable(title))}</h2>\n{table}{listed}"
 
 
-def _escaped(shown: Shown, escape: Callable[[str], str]) -> list[list[str]]:
-    """Return the lines of the table, headings first, as `escape` makes text of them."""
-    lines = [[column.heading for column in shown.columns], *map(list, shown.rows)]
-    return [[escape(cell) for cell in line] for line in lines]
+def _escaped(shown: Shown, escape: Callable[[str], str], bold: str) -> list[list[str]]:
+    """Return the lines of the table, headings first, as `escape` makes text of them.
+
+    `bold`: the form of cells that are bold.
+    """
+    head = [escape(column.heading) for column in shown.columns]
+    lines = [
+        [
+            bold.format(escape(cell)) if (row, column) in shown.bold else escape(cell)
+            for column, cell in enumerate(cells)
+        ]
+        for row, cells in enumerate(shown.rows)
+    ]
+    return [head, *lines]

@@ -1,15 +1,17 @@
 """The rows of the paper's tables: its numbers, ours beside them, or why there are none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from srntt_pipeline.evaluation.costs import COSTS
 from srntt_pipeline.evaluation.filling import (
+    checkpoints_of,
     find,
     methods_of_others,
     our_method,
     our_reference,
     why_not_by,
 )
+from srntt_pipeline.evaluation.over_seeds import SPREAD
 from srntt_pipeline.evaluation.paper import PAPER_IMAGES, PAPER_PROTOCOLS, PaperRow, paper_rows
 from srntt_pipeline.evaluation.protocols import PROTOCOLS
 from srntt_pipeline.evaluation.published import published_number, published_rows
@@ -20,7 +22,8 @@ _DIGITS = {"psnr_db": 4, "ssim": 5}
 COLUMNS = (
     "dataset", "method", "reference", "protocol", "images", "psnr_db", "psnr_db_low",
     "psnr_db_high", "paper_psnr_db", "psnr_db_difference", "ssim", "ssim_low", "ssim_high",
-    "paper_ssim", "ssim_difference", "note", "published_psnr_db", "published_ssim", *COSTS,
+    "paper_ssim", "ssim_difference", *SPREAD, "note", "published_psnr_db", "published_ssim",
+    *COSTS,
 )  # fmt: skip
 PUBLISHED_COLUMNS = (
     "dataset", "method", "variant", "reference", "published_psnr_db", "published_ssim", "images",
@@ -29,23 +32,27 @@ PUBLISHED_COLUMNS = (
 
 
 def table_rows(printed: Sequence[PaperRow], results: Results) -> list[Row]:
-    """Return a table's rows: the paper's, then those of methods and data sets that it lacks."""
+    """Return a table's rows: first those that have numbers of ours, by data set in the order given.
+
+    Of each data set those of the paper's methods, each followed by other checkpoints of it
+    (`NAME #MARK`), then those of methods that the paper lacks. Last stand the paper's others.
+    """
     table = printed[0].table
-    rows = []
-    for row in printed:
-        found = find(row.dataset, row.method, row.reference, results)
-        rows += [
-            _row(table, row, ours, _remark(ours, found.remark, results)) for ours in found.rows
-        ]
-        if not found.rows:
-            rows.append(_row(table, row, None, found.remark))
+    rows = [one for row in printed for one in _rows(table, row, results)]
     methods = list(dict.fromkeys(row.method for row in printed))
-    others = methods_of_others(results) if table in "12" else []
+    marked = {name for method in methods for name in checkpoints_of(our_method(method), results)}
+    others = [name for name in methods_of_others(results) if name not in marked]
+    others = others if table in "12" else []
     references = list(dict.fromkeys(row.reference for row in printed))
     own = [name for name in results.datasets if name not in PAPER_IMAGES]
     datasets = dict.fromkeys(row.dataset for row in printed)
     places = [(method, dataset) for method in others for dataset in datasets]
-    places += [(method, dataset) for dataset in own for method in [*methods, *others]]
+    of_paper = [
+        name
+        for method in methods
+        for name in (method, *checkpoints_of(our_method(method), results))
+    ]
+    places += [(method, dataset) for dataset in own for method in [*of_paper, *others]]
     for method, dataset in places:
         for reference in references:
             found = find(dataset, method, reference, results)
@@ -54,7 +61,36 @@ def table_rows(printed: Sequence[PaperRow], results: Results) -> list[Row]:
                 rows.append(_row(table, None, ours | {"method": method}, remark))
     if table in "23":
         _mark_trend(rows, results)
-    return rows
+    datasets_given = {name: place for place, name in enumerate(results.datasets)}
+    in_order = {name: place for place, name in enumerate([*of_paper, *others])}
+
+    def place_of(row: Row) -> tuple[int, ...]:
+        place = datasets_given.get(row["dataset"], 0), in_order[row["method"]]
+        return (0, *place) if _is_ours(row) else (1,)
+
+    return sorted(rows, key=place_of)
+
+
+def _rows(table: str, row: PaperRow, results: Results) -> Iterator[Row]:
+    """Yield our rows of one number of the paper's, or one that says why there is none."""
+    found = find(row.dataset, row.method, row.reference, results)
+    for ours in found.rows:
+        yield _row(table, row, ours, _remark(ours, found.remark, results))
+    marked = []
+    for name in checkpoints_of(our_method(row.method), results):
+        one = find(row.dataset, name, row.reference, results)
+        for ours in one.rows:
+            # The paper's number stands once, beside its row if that has one of ours.
+            beside = None if found.rows else row
+            made = _row(table, beside, ours, _remark(ours, one.remark, results))
+            marked.append(made | {"method": name})
+    yield from marked
+    if not found.rows and not marked:
+        yield _row(table, row, None, found.remark)
+
+
+def _is_ours(row: Row) -> bool:
+    return row["psnr_db"] is not None
 
 
 def _remark(ours: Row, remark: str, results: Results) -> str:
@@ -116,10 +152,20 @@ def _row(table: str, printed: PaperRow | None, ours: Row | None, remark: str) ->
     return row | {"note": "; ".join(notes) or None}
 
 
+def protocol_to_show(dataset: str, measured: Collection[str], wanted: Sequence[str]) -> str:
+    """Return which of the protocols that a data set was measured by is shown, if one is to be.
+
+    The first of `wanted`, else the one that is nearest to the paper's, else the first there is;
+    empty where none was measured.
+    """
+    preferred = [*wanted, PAPER_PROTOCOLS.get(dataset, "luma"), *PROTOCOLS]
+    return next((name for name in preferred if name in measured), "")
+
+
 def rows_to_show(rows: Sequence[Row], wanted: Sequence[str], results: Results) -> list[Row]:
     """Return the rows to show: those of `wanted` protocols, or of the one nearest to the paper's.
 
-    A row that has no number by these stays, and says why.
+    A row that has no number by these stays, after those that have one, and says why.
     """
     measured: dict[str, set[str]] = {}
     numbers: dict[tuple[str, ...], list[Row]] = {}
@@ -128,10 +174,9 @@ def rows_to_show(rows: Sequence[Row], wanted: Sequence[str], results: Results) -
         numbers.setdefault((row["dataset"], row["method"], row["reference"]), []).append(row)
     chosen = []
     for (dataset, *_), own in numbers.items():
-        preferred = [PAPER_PROTOCOLS.get(dataset, "luma"), *PROTOCOLS]
-        names = wanted or [next((name for name in preferred if name in measured[dataset]), "")]
+        names = wanted or [protocol_to_show(dataset, measured[dataset], ())]
         chosen += list(_by_protocols(own, names, results)) if own[0]["protocol"] else own
-    return chosen
+    return sorted(chosen, key=lambda row: not _is_ours(row))
 
 
 def _by_protocols(own: Sequence[Row], names: Sequence[str], results: Results) -> Iterator[Row]:
@@ -148,7 +193,10 @@ def _by_protocols(own: Sequence[Row], names: Sequence[str], results: Results) ->
 
 
 def published_since(results: Results) -> list[Row]:
-    """Return what methods after the paper publish, beside our numbers measured in the same way."""
+    """Return what methods after the paper publish, beside our numbers measured in the same way.
+
+    Those that have numbers of ours come first.
+    """
     known = {row.method for row in paper_rows()}
     rows = []
     for number in published_rows():
@@ -167,4 +215,4 @@ def published_since(results: Results) -> list[Row]:
                 "source": number.source,
             }
             rows.append(row | {name: own.get(name) for name in ("images", "psnr_db", "ssim")})
-    return rows
+    return sorted(rows, key=lambda row: not _is_ours(row))

@@ -124,8 +124,9 @@ class SwappedAtHand(Method):
 
     def notes(self, device: str) -> list[str]:
         """Return with which encoder its maps are made."""
-        encoder = matcher_for(self._swaps, device).encoder
-        return [f"{self.name}: swapped maps of {encoder.identity}."]
+        matcher = matcher_for(self._swaps, device)
+        learnt = f", matched by the maps of {matcher.learnt.identity}" if matcher.learnt else ""
+        return [f"{self.name}: swapped maps of {matcher.encoder.identity}{learnt}."]
 
     def parameters(self) -> int:
         """Return how many weights the network has."""

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from srntt_pipeline.checkpoints import checkpoints_in
 from srntt_pipeline.errors import InputError, one_line
+from srntt_pipeline.files import fingerprint
 from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.methods.folder import ImagesOfFolder
+from srntt_pipeline.methods.marks import MARK, mark_of, row_of, seed_name
 from srntt_pipeline.methods.method import Method
 from srntt_pipeline.methods.srntt import Srntt, sisr_of
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
@@ -33,13 +35,19 @@ Source = str | Path | Method
 def read_methods(sources: Sequence[Source], files: NetworkFiles = AS_NAMED) -> list[Method]:
     """Return the methods that `sources` name, in their order; each is checked as far as is quick.
 
-    Several checkpoints of one name are told apart by their hash: `SRNTT-l2 #1a2b3c`. A checkpoint
-    whose network is that of another row of the paper, with LR as its own reference, stands for that
-    row too, unless a source has its name. Raises InputError.
+    Several checkpoints of one name are told apart by their seeds (`SRNTT-l2 #seed 0`), if they are
+    alike in all else that their JSON says of how they were made, or by their hash
+    (`SRNTT-l2 #1a2b3c`). A checkpoint whose network is that of another row of the paper, with LR
+    as its own reference, stands for that row too, unless a source has its name. Raises InputError.
     """
     methods = [method for source in sources for method in _of(source, files)]
     names = Counter(method.name for method in methods)
-    methods = [_told_apart(method) if names[method.name] > 1 else method for method in methods]
+    methods = [
+        _told_apart(method, [one for one in methods if one.name == method.name])
+        if names[method.name] > 1
+        else method
+        for method in methods
+    ]
     for name, count in Counter(method.name for method in methods).items():
         if count > 1:
             raise InputError(
@@ -79,26 +87,41 @@ def _named(name: str, value: str, source: str, files: NetworkFiles) -> Method:
     raise InputError(f"--method {source}: {value}: no such file or folder; name {KINDS}")
 
 
-def _told_apart(method: Method) -> Method:
-    """Return a checkpoint's method under a name with its hash; others as they are."""
+def _told_apart(method: Method, alike: Sequence[Method]) -> Method:
+    """Return a checkpoint's method under a name with its seed or its hash; others as they are."""
     if method.checkpoint is None:
         return method
-    digest = str(method.facts().get("weights_sha256", ""))[:6]
+    facts = method.facts()
+    if _differ_by_seed(alike):
+        name = seed_name(method.name, facts["train"]["seed"])
+    else:
+        name = f"{method.name}{MARK}{str(facts.get('weights_sha256', ''))[:6]}"
     renamed = copy.copy(method)
-    object.__setattr__(renamed, "name", f"{method.name} #{digest}")  # some are frozen
+    object.__setattr__(renamed, "name", name)  # some are frozen
     return renamed
+
+
+def _differ_by_seed(methods: Sequence[Method]) -> bool:
+    """Tell whether they are checkpoints of one training, each by another seed."""
+    seeds, others = set(), set()
+    for method in methods:
+        facts = {k: v for k, v in method.facts().items() if k not in ("weights_sha256", "metrics")}
+        train = dict(facts.get("train", {}))
+        seeds.add(train.pop("seed", None))
+        others.add(fingerprint(facts | {"train": train}))
+    return len(seeds) == len(methods) and len(others) == 1
 
 
 def _sisr(method: Method, names: Counter[str]) -> list[Method]:
     """Return the method that is this one with LR as its own reference, where the paper has it."""
     if not isinstance(method, Srntt):
         return []
-    row, _, digest = method.name.partition(" #")
+    row = row_of(method.name)
     variant = next((one for one in VARIANTS.values() if one.method == row), None)
     other = sisr_of(variant) if variant else None
     if other is None or names[other.method]:
         return []
-    return [replace(method, name=other.method + (f" #{digest}" if digest else ""), alone=True)]
+    return [replace(method, name=other.method + mark_of(method.name), alone=True)]
 
 
 def _imported(name: str, target: str, source: str) -> Method:

@@ -101,6 +101,8 @@ class Srntt(Method):
         restorer = self._restorer(device)
         info = restorer.checkpoint.info
         swaps = ", ".join(f"{key} {value}" for key, value in restorer.swaps.matched_by.items())
+        if learnt := restorer.matcher.learnt:
+            swaps += f", by the maps of {learnt.identity}"
         own = " LR is its own reference." * self.alone
         if restorer.swaps != info.swaps:
             own += " It was trained with matches in tf32, which this device lacks."

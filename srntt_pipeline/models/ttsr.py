@@ -194,6 +194,10 @@ class TTSR(nn.Module):
         maps: Maps = functional_call(self.extractor, held, (images,))
         return maps
 
+    def matching_layers(self) -> nn.Sequential:
+        """Return the extractor's layers, for a search of matches outside of the network."""
+        return self.extractor.features
+
 
 def _whole(ref: Tensor) -> Tensor:
     """Return a reference whose sides are multiples of 4 px."""

@@ -40,16 +40,18 @@ class AdversarialOptions(Section):
     }
 
     pretraining_steps: Steps = Field(
-        0, description="Steps on the mean squared error alone, before `steps` on all losses."
+        0,
+        description="Train for so many steps on the mean squared error alone, before `steps` on "
+        "all losses.",
     )
     encoder_weights: str = Field(
         "imagenet",
         min_length=1,
-        description="VGG19 of the losses: `imagenet`, `random`, or a file of its weights, as of "
-        "swaps.encoder_weights.",
+        description="Compare maps of this VGG19: `imagenet`, `random`, or a file of its weights, "
+        "as for swaps.encoder_weights.",
     )
-    reconstruction_weight: Weight = Field(0, description="Weight of the mean squared error.")
-    adversarial_weight: Weight = Field(1e-3, description="Weight of the adversarial loss.")
+    reconstruction_weight: Weight = Field(0, description="Weigh the mean squared error by this.")
+    adversarial_weight: Weight = Field(1e-3, description="Weigh the adversarial loss by this.")
     critic_channels: int = Field(
         64,
         ge=1,
@@ -57,7 +59,10 @@ class AdversarialOptions(Section):
         description="Channels of the critic's first convolution, doubled stage by stage.",
     )
     critic_steps: int = Field(
-        1, ge=1, le=1000, description="Steps of the critic for each of the network."
+        1,
+        ge=1,
+        le=1000,
+        description="Train the critic for so many steps in each step of the network.",
     )
 
     def loss_encoder(self) -> str | None:

@@ -37,44 +37,54 @@ class CrossnetRecipe(RawReferences):
 
     headings: ClassVar[Headings] = {LOSSES: ("loss",), OPTIMISER: ("weight_decay",)}
 
-    channels: int = Field(64, ge=2, le=1024, description="Channels of encoder and decoder.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of encoder and decoder.")
     flow_channels: int = Field(
         64,
         ge=4,
         le=128,
-        description="Channels of the flow network's first convolution; the deepest have 16 times "
-        "as many.",
+        description="Set the channels of the flow network's first convolution; the deepest have "
+        "16 times as many.",
     )
     sisr_skip: bool = Field(
-        False, description="Predict what the SISR image lacks, not the image itself as the paper."
+        False,
+        description="Predict the difference between HR and the SISR image. The paper predicts HR "
+        "itself.",
     )
     loss: Literal["charbonnier", "mse"] = Field(
-        "charbonnier", description="Charbonnier's loss, or the mean squared error."
+        "charbonnier", description="Minimise Charbonnier's loss, or the mean squared error."
     )
-    steps: Steps = Field(200_000, description="Steps.")
-    batch_size: int = Field(8, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    steps: Steps = Field(200_000, description="Train for so many steps.")
+    batch_size: int = Field(
+        8, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
     patch_px: int = Field(
         128,
         ge=16,
         le=4096,
         multiple_of=4,
-        description="HR patch of a pair, px; what is no multiple of 64 is padded to one.",
+        description="Cut HR patches of this side, px; a side that is not a multiple of 64 is "
+        "padded to one.",
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
     rate_schedule: RateSchedule = Field(
         "drops",
-        description="How the learning rate goes on; the authors' code drops it to 0.2.",
+        description="Choose how the learning rate changes; the authors' code drops it to 0.2 of "
+        "itself.",
     )
     rate_drops: tuple[Share, ...] = Field(
         (0.75,),
-        description="With `drops`, after which shares of all steps it drops (0.75: 150,000 steps).",
+        description="With `drops`: set after which shares of all steps the rate drops (0.75: "
+        "150,000 steps).",
     )
     rate_drop: float = Field(
-        0.2, gt=0, lt=1, description="What the rate is multiplied by at each drop."
+        0.2, gt=0, lt=1, description="With `drops`: multiply the rate by this at each drop."
     )
     weight_decay: float = Field(
         5e-5, ge=0, le=1,
-        description="Weight decay: this times half the squared norm of the weights.",
+        description="Add this times half the squared norm of the weights to the loss (weight "
+        "decay); 0: off.",
     )  # fmt: skip
 
     @model_validator(mode="after")

@@ -29,32 +29,45 @@ class DrcnRecipe(WithMomentum):
     headings: ClassVar[Headings] = {STEPS: ("fading_steps",)}
     counted = (*WithMomentum.counted, "fading_steps")
 
-    channels: int = Field(256, ge=1, le=1024, description="Channels of all features.")
+    channels: int = Field(256, ge=1, le=1024, description="Set the channels of all feature maps.")
     depth: int = Field(
-        16, ge=1, le=256, description="How often the one convolution is applied to features."
+        16, ge=1, le=256, description="Apply the recursive convolution so many times."
     )
     fading_steps: Steps = Field(
         50_000,
-        description="Steps in which the weight of the single depths' errors falls from 1 to 0, and "
-        "that of the mean's rises; the paper does not tell how many.",
+        description="Shift the loss from the images of the single depths to their mean over so "
+        "many steps; the paper does not say how many.",
     )
-    steps: Steps = Field(200_000, description="Steps.")
-    batch_size: int = Field(64, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    steps: Steps = Field(200_000, description="Train for so many steps.")
+    batch_size: int = Field(
+        64, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
     patch_px: int = Field(
-        40, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (the paper: 41)."
+        40,
+        ge=16,
+        le=4096,
+        multiple_of=4,
+        description="Cut HR patches of this side, px (the paper: 41).",
     )
     learning_rate: float = Field(
-        0.01, gt=0, le=1, description="Learning rate, of `sgd` by the gradient as it is."
+        0.01,
+        gt=0,
+        le=1,
+        description="Set the learning rate; with `sgd` it multiplies the gradient.",
     )
-    rate_schedule: RateSchedule = Field("drops", description="How the learning rate goes on.")
+    rate_schedule: RateSchedule = Field(
+        "drops", description="Choose how the learning rate changes."
+    )
     rate_drops: tuple[Share, ...] = Field(
-        (0.4, 0.6, 0.8), description="With `drops`, after which shares of all steps it drops."
+        (0.4, 0.6, 0.8),
+        description="With `drops`: set after which shares of all steps the rate drops.",
     )
     weight_decay: float = Field(
         2e-4,
         ge=0,
         le=1,
-        description="Weight decay: this times half the squared norm of the weights.",
+        description="Add this times half the squared norm of the weights to the loss (weight "
+        "decay); 0: off.",
     )
 
     @model_validator(mode="after")

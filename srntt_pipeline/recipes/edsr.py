@@ -25,26 +25,39 @@ class EdsrRecipe(Recipe):
 
     before: ClassVar[Mapping[str, Any]] = {"rate_schedule": "constant"}
 
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
-    blocks: int = Field(16, ge=0, le=256, description="Residual blocks.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of the residual blocks.")
+    blocks: int = Field(16, ge=0, le=256, description="Set the number of residual blocks.")
     res_scale: float = Field(
-        1.0, gt=0, le=1, description="What a block adds is multiplied by this (large EDSR: 0.1)."
+        1.0,
+        gt=0,
+        le=1,
+        description="Multiply the residual of each block by this (large EDSR: 0.1).",
     )
-    steps: Steps = Field(300_000, description="Steps.")
-    batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    steps: Steps = Field(300_000, description="Train for so many steps.")
+    batch_size: int = Field(
+        16, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
     patch_px: int = Field(
-        192, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (192: LR 48)."
+        192,
+        ge=16,
+        le=4096,
+        multiple_of=4,
+        description="Cut HR patches of this side, px (192: LR 48).",
     )
     rate_schedule: RateSchedule = Field(
-        "drops", description="How the learning rate goes on; the paper halves it after 200,000."
+        "drops",
+        description="Choose how the learning rate changes; the paper halves it after 200,000 "
+        "steps.",
     )
     rate_drops: tuple[Share, ...] = Field(
-        (2 / 3,), description="With `drops`, after which shares of all steps the rate drops."
+        (2 / 3,), description="With `drops`: set after which shares of all steps the rate drops."
     )
     rate_drop: float = Field(
-        0.5, gt=0, lt=1, description="What the rate is multiplied by at each drop."
+        0.5, gt=0, lt=1, description="With `drops`: multiply the rate by this at each drop."
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "EdsrRecipe":

@@ -42,41 +42,52 @@ class EnetRecipe(AdversarialOptions, Recipe):
 
     variant: Literal["pat", "e"] = Field(
         "pat",
-        description="`pat`: perceptual, adversarial and texture loss, which the paper's tables "
-        "have; `e`: mean squared error.",
+        description="Choose the losses: `pat`, perceptual, adversarial and texture loss (the "
+        "paper's tables); `e`, mean squared error.",
     )
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
-    blocks: int = Field(10, ge=0, le=256, description="Residual blocks.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of the residual blocks.")
+    blocks: int = Field(10, ge=0, le=256, description="Set the number of residual blocks.")
     architecture: Architecture = Field(
         "paper",
-        description="Which LR↑ the output is added to: `paper`, bicubic, or `released`, that of "
-        "TensorFlow 1, which the published weights need.",
+        description="Choose the LR↑ that the output is added to: bicubic (`paper`), or TensorFlow "
+        "1's, which the published weights need (`released`).",
     )
     perceptual_weights: tuple[Weight, Weight] = Field(
         (0.2, 0.02),
-        description="Weights of the perceptual loss on VGG19's pool2 and pool5; 0 leaves a layer "
-        "out, which the encoder's weights need not reach then.",
+        description="Weigh the perceptual loss on VGG19's pool2 and pool5 by these. 0 leaves a "
+        "layer out; the encoder's weights may then end before it.",
     )
     texture_weights: tuple[Weight, Weight, Weight] = Field(
         (3e-7, 1e-6, 1e-6),
-        description="Weights of the texture loss on relu1_1, relu2_1, relu3_1; zeros: none.",
+        description="Weigh the texture loss on relu1_1, relu2_1 and relu3_1 by these; zeros: off.",
     )
     texture_patch: int = Field(
-        16, ge=1, le=4096, description="Side of the patches whose textures are compared, positions."
+        16,
+        ge=1,
+        le=4096,
+        description="Compare textures of patches of this side, positions of the maps.",
     )
-    adversarial_weight: Weight = Field(2.0, description="Weight of the adversarial loss.")
+    adversarial_weight: Weight = Field(2.0, description="Weigh the adversarial loss by this.")
     critic_channels: int = Field(
         32,
         ge=1,
         le=256,
-        description="Channels of the critic's first convolution, doubled four times.",
+        description="Set the channels of the critic's first convolution; they double four times.",
     )
-    steps: Steps = Field(300_000, description="Steps on all losses.")
-    batch_size: int = Field(64, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    steps: Steps = Field(300_000, description="Train for so many steps on all losses.")
+    batch_size: int = Field(
+        64, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
     patch_px: int = Field(
-        128, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (128: LR 32)."
+        128,
+        ge=16,
+        le=4096,
+        multiple_of=4,
+        description="Cut HR patches of this side, px (128: LR 32).",
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "EnetRecipe":

@@ -30,32 +30,46 @@ class LapsrnRecipe(WithMomentum):
 
     headings: ClassVar[Headings] = {STEPS: ("smallest",)}
 
-    channels: int = Field(64, ge=2, le=1024, description="Channels of all features.")
-    blocks: int = Field(10, ge=0, le=256, description="Convolutions of each of the two levels.")
-    steps: Steps = Field(200_000, description="Steps.")
-    batch_size: int = Field(64, ge=1, le=4096, description="Pairs in a batch, over all devices.")
-    patch_px: int = Field(128, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of all feature maps.")
+    blocks: int = Field(
+        10, ge=0, le=256, description="Set the number of convolutions of each of the two levels."
+    )
+    steps: Steps = Field(200_000, description="Train for so many steps.")
+    batch_size: int = Field(
+        64, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
+    patch_px: int = Field(
+        128, ge=16, le=4096, multiple_of=4, description="Cut HR patches of this side, px."
+    )
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
     smallest: float = Field(
         0.5, gt=0, le=1,
-        description="Make HR smaller at random before a patch is cut, by a factor between this "
-        "and 1; never smaller than a patch.",
+        description="Shrink HR by a random factor between this and 1 before a patch is cut, but "
+        "not below a patch.",
     )  # fmt: skip
     learning_rate: float = Field(
-        1e-5, gt=0, le=1, description="Learning rate, of `sgd` by the gradient as it is."
+        1e-5,
+        gt=0,
+        le=1,
+        description="Set the learning rate; with `sgd` it multiplies the gradient.",
     )
     rate_schedule: RateSchedule = Field(
-        "drops", description="How the learning rate goes on; the paper halves it, down to 1e-6."
+        "drops",
+        description="Choose how the learning rate changes; the paper halves it down to 1e-6.",
     )
     rate_drops: tuple[Share, ...] = Field(
-        (0.25, 0.5, 0.75), description="With `drops`, after which shares of all steps it drops."
+        (0.25, 0.5, 0.75),
+        description="With `drops`: set after which shares of all steps the rate drops.",
     )
     rate_drop: float = Field(
-        0.5, gt=0, lt=1, description="What the rate is multiplied by at each drop."
+        0.5, gt=0, lt=1, description="With `drops`: multiply the rate by this at each drop."
     )
     weight_decay: float = Field(
         1e-4, ge=0, le=1,
-        description="Weight decay: this times half the squared norm of the weights.",
+        description="Add this times half the squared norm of the weights to the loss (weight "
+        "decay); 0: off.",
     )  # fmt: skip
 
     @model_validator(mode="after")

@@ -27,36 +27,46 @@ class MdsrRecipe(Recipe):
 
     headings: ClassVar[Headings] = {STEPS: ("scales",)}
 
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
-    blocks: int = Field(80, ge=0, le=256, description="Residual blocks (the paper's baseline: 16).")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of the residual blocks.")
+    blocks: int = Field(
+        80,
+        ge=0,
+        le=256,
+        description="Set the number of residual blocks (the paper's baseline: 16).",
+    )
     res_scale: float = Field(
-        1.0, gt=0, le=1, description="What a block adds is multiplied by this."
+        1.0, gt=0, le=1, description="Multiply the residual of each block by this."
     )
     scales: tuple[Scale, ...] = Field(
         (2, 3, 4),
-        description="Scales that the network has parts for, of which each batch is of one; 4 is "
-        "one of them.",
+        description="Train these scales, one drawn for each batch; the network has parts for "
+        "each. 4 must be one of them.",
     )
-    steps: Steps = Field(1_000_000, description="Steps.")
-    batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    steps: Steps = Field(1_000_000, description="Train for so many steps.")
+    batch_size: int = Field(
+        16, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
     patch_px: int = Field(
         192,
         ge=16,
         le=4096,
         multiple_of=4,
-        description="HR patch of a pair at ×4, px (192: LR 48); at ×2 and ×3 LR's is as large.",
+        description="Cut HR patches of this side at ×4, px (192: LR 48). LR patches are as large "
+        "at ×2 and ×3.",
     )
     rate_schedule: RateSchedule = Field(
-        "drops", description="How the learning rate goes on; the paper halves it four times."
+        "drops", description="Choose how the learning rate changes; the paper halves it four times."
     )
     rate_drops: tuple[Share, ...] = Field(
         (0.2, 0.4, 0.6, 0.8),
-        description="With `drops`, after which shares of all steps the rate drops.",
+        description="With `drops`: set after which shares of all steps the rate drops.",
     )
     rate_drop: float = Field(
-        0.5, gt=0, lt=1, description="What the rate is multiplied by at each drop."
+        0.5, gt=0, lt=1, description="With `drops`: multiply the rate by this at each drop."
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "MdsrRecipe":

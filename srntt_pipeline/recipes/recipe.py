@@ -230,66 +230,79 @@ class Recipe(Section):
 
     count_in: Literal["steps", "epochs"] = Field(
         "steps",
-        description="What steps of all phases, warm-ups, validations and checkpoints are counted "
-        "in: steps, or epochs, each once through all training pairs.",
+        description="Count phases, warm-ups, validations and checkpoints in steps, or in epochs. "
+        "An epoch goes once through all training pairs.",
     )
-    steps: Steps = Field(30580, description="Steps (30580: 20 epochs of 13,761 pairs by 9).")
-    batch_size: int = Field(9, ge=1, le=4096, description="Pairs in a batch, over all devices.")
-    patch_px: int = Field(160, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
+    steps: Steps = Field(
+        30580, description="Train for so many steps (30580: 20 epochs of 13,761 pairs by 9)."
+    )
+    batch_size: int = Field(
+        9, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
+    patch_px: int = Field(
+        160, ge=16, le=4096, multiple_of=4, description="Cut HR patches of this side, px."
+    )
     augment: bool = Field(
         False,
-        description="Flip and turn (by 90°) pairs at random: HR and references. LR and maps are "
-        "then made of these.",
+        description="Flip pairs and turn them by multiples of 90° at random: HR and references. "
+        "LR and maps are then made of these.",
     )
     colour: float = Field(
         0,
         ge=0,
         le=0.5,
-        description="Recolour pairs at random, HR and references alike: factors of brightness and "
-        "saturation and the exponent γ lie within 1 ± this; 0: leave colours as they are.",
+        description="Recolour pairs at random, HR and references alike: draw factors of "
+        "brightness and saturation and the exponent γ from 1 ± this; 0: off.",
     )
     learning_rate: float = Field(
-        1e-4, gt=0, le=1, description="Adam's learning rate: about how far a weight moves a step."
+        1e-4,
+        gt=0,
+        le=1,
+        description="Set Adam's learning rate: about how far a weight moves in a step.",
     )
     rate_schedule: RateSchedule = Field(
         "constant",
-        description="How the learning rate goes on: as it is, down to 0 along half a cosine, or "
-        "down at each of `rate_drops`.",
+        description="Choose how the learning rate changes: `constant`, down to 0 along half a "
+        "`cosine`, or `drops` at each of `rate_drops`.",
     )
     rate_drops: tuple[Share, ...] = Field(
         (0.5,),
-        description="With `drops`, after which shares of all steps the rate drops (0.5: halfway).",
+        description="With `drops`: set after which shares of all steps the rate drops (0.5: "
+        "halfway).",
     )
     rate_drop: float = Field(
-        0.1, gt=0, lt=1, description="What the rate is multiplied by at each drop."
+        0.1, gt=0, lt=1, description="With `drops`: multiply the rate by this at each drop."
     )
     rate_warmup_steps: Steps = Field(
-        0, description="Steps in which the rate rises evenly from nearly 0."
+        0, description="Raise the rate evenly from nearly 0 in the first so many steps; 0: off."
     )
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's β1.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Set Adam's β1.")
     gradient_clip: float = Field(
-        0, ge=0, le=1e6, description="Largest norm of the gradient; 0: any."
+        0, ge=0, le=1e6, description="Scale gradients of a larger norm down to this norm; 0: off."
     )
     ema_decay: float = Field(
         0,
         ge=0,
         lt=1,
-        description="Decay, a step, of the moving average of the weights, which is then what is "
-        "validated and kept, such as 0.999; 0: none.",
+        description="Validate and keep a moving average of the weights, which decays by this in "
+        "each step, such as 0.999; 0: off.",
     )
     precision: Literal["32-true", "bf16-mixed"] = Field(
-        "32-true", description="Arithmetic of the network; losses are in float32 in any case."
+        "32-true",
+        description="Compute the network in this arithmetic; losses are always in float32.",
     )
     validation_pairs: int = Field(
         32,
         ge=1,
         le=MOST_COUNT,
-        description="About how many pairs are kept from training "
-        "to validate on: whole albums, or pairs of photos that are not trained on.",
+        description="Keep about so many pairs from training to validate on: whole albums, or "
+        "pairs of photos that are not trained on.",
     )
-    validate_every: int = Field(1000, ge=1, le=MOST_COUNT, description="Steps between validations.")
+    validate_every: int = Field(
+        1000, ge=1, le=MOST_COUNT, description="Validate every so many steps."
+    )
     checkpoint_every: int = Field(
-        500, ge=1, le=MOST_COUNT, description="Steps between checkpoints."
+        500, ge=1, le=MOST_COUNT, description="Save a state to resume from every so many steps."
     )
     seed: Seed = 0
 
@@ -381,11 +394,12 @@ class RawReferences(Recipe):
 
     references: Literal["whole", "cut", "pad"] = Field(
         "cut",
-        description="What a batch holds of each reference: `whole`, all of one size; `cut`, the "
-        "same box as HR's patch; or `pad`, padded with zeros, or cut, to `reference_px` squared.",
+        description="Choose what a batch holds of each reference: the `whole` image (all "
+        "references are then of one size); the box of HR's patch (`cut`); or a square of "
+        "`reference_px`, cut or padded with zeros (`pad`).",
     )
     reference_px: int = Field(
-        160, ge=4, le=4096, description="Side of a reference in a batch, px, with `pad`."
+        160, ge=4, le=4096, description="With `pad`: set the side of that square, px."
     )
 
 
@@ -396,14 +410,21 @@ class WithMomentum(Recipe):
     slower: ClassVar[Mapping[str, float]] = {}  # factors of rates with `sgd`, by ends of names
 
     optimiser: Literal["adam", "sgd"] = Field(
-        "sgd", description="What moves the weights: `sgd` with momentum, as the paper, or `adam`."
+        "sgd", description="Choose the optimiser: `sgd` with momentum, as the paper, or `adam`."
     )
-    momentum: float = Field(0.9, gt=0, lt=1, description="Momentum of `sgd`.")
+    momentum: float = Field(0.9, gt=0, lt=1, description="Set the momentum of `sgd`.")
     weight_decay: float = Field(
-        0, ge=0, le=1, description="Weight decay: this times half the squared norm of the weights."
+        0,
+        ge=0,
+        le=1,
+        description="Add this times half the squared norm of the weights to the loss (weight "
+        "decay); 0: off.",
     )
     learning_rate: float = Field(
-        1e-4, gt=0, le=1, description="Learning rate, of `sgd` by the gradient as it is."
+        1e-4,
+        gt=0,
+        le=1,
+        description="Set the learning rate; with `sgd` it multiplies the gradient.",
     )
 
     def optimiser_plan(self) -> OptimiserPlan:

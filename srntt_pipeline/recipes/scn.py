@@ -24,13 +24,24 @@ class ScnRecipe(Recipe):
     """
 
     features: int = Field(
-        100, ge=1, le=1024, description="Features of a 9×9 window that codes are made from."
+        100,
+        ge=1,
+        le=1024,
+        description="Set the number of features of a 9×9 window that codes are made from.",
     )
-    codes: int = Field(128, ge=1, le=1024, description="Entries of the sparse code.")
-    steps: Steps = Field(300_000, description="Steps.")
-    batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
-    patch_px: int = Field(96, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    codes: int = Field(
+        128, ge=1, le=1024, description="Set the number of entries of the sparse code."
+    )
+    steps: Steps = Field(300_000, description="Train for so many steps.")
+    batch_size: int = Field(
+        16, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
+    patch_px: int = Field(
+        96, ge=16, le=4096, multiple_of=4, description="Cut HR patches of this side, px."
+    )
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "ScnRecipe":

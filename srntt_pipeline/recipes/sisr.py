@@ -25,16 +25,18 @@ class ContentOptions(Section):
     """Options of the content extractor, alone and as a part of SRNTT."""
 
     bicubic_skip: bool = Field(
-        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+        False,
+        description="Predict the difference between HR and LR↑ (bicubic). The paper predicts HR "
+        "itself.",
     )
     batch_norm: bool = Field(
-        False, description="Batch norm in each residual block, of the architecture `paper`."
+        False, description="Put batch norm into each residual block of the architecture `paper`."
     )
     architecture: Architecture = Field(
         "paper",
-        description="How layers are built: as the `paper` says, or as its `released` code does: "
-        "batch norm after every convolution of the residual bodies, the closing one too, no bias "
-        "before it, a 1×1 convolution at the end.",
+        description="Build layers as the `paper` says, or as its `released` code does: batch norm "
+        "after every convolution of the residual bodies, the closing one too, no bias before it, "
+        "a 1×1 convolution at the end.",
     )
 
     @model_validator(mode="after")
@@ -52,9 +54,11 @@ class SisrRecipe(ContentOptions, Recipe):
 
     headings: ClassVar[Headings] = {LOSSES: ("reconstruction",)}
 
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
-    blocks: Blocks = Field(16, description="Residual blocks.")
-    reconstruction: Literal["l1", "mse"] = Field("l1", description="Reconstruction loss.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of the residual blocks.")
+    blocks: Blocks = Field(16, description="Set the number of residual blocks.")
+    reconstruction: Literal["l1", "mse"] = Field(
+        "l1", description="Choose the reconstruction loss."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "SisrRecipe":

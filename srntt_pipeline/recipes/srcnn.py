@@ -30,17 +30,24 @@ class SrcnnRecipe(WithMomentum):
     slower: ClassVar[Mapping[str, float]] = {"bias": 0.1, "layers.4.weight": 0.1}
 
     kernels: tuple[Kernel, Kernel, Kernel] = Field(
-        (9, 5, 5), description="Kernels of the three convolutions; the paper has 9-3-5, 9-1-5 too."
+        (9, 5, 5),
+        description="Set the kernels of the three convolutions; the paper has 9-3-5 and 9-1-5 too.",
     )
     channels: tuple[Channels, Channels] = Field(
-        (64, 32), description="Channels after the first and the second convolution."
+        (64, 32), description="Set the channels after the first and the second convolution."
     )
     bicubic_skip: bool = Field(
-        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+        False,
+        description="Predict the difference between HR and LR↑ (bicubic). The paper predicts HR "
+        "itself.",
     )
-    steps: Steps = Field(6_250_000, description="Steps.")
-    batch_size: int = Field(128, ge=1, le=4096, description="Pairs in a batch, over all devices.")
-    patch_px: int = Field(32, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px.")
+    steps: Steps = Field(6_250_000, description="Train for so many steps.")
+    batch_size: int = Field(
+        128, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
+    patch_px: int = Field(
+        32, ge=16, le=4096, multiple_of=4, description="Cut HR patches of this side, px."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "SrcnnRecipe":

@@ -29,22 +29,32 @@ _STAGES = 4  # of the critic (Figure 4)
 class ResNetOptions(Section):
     """The network's sizes, and what both are trained on."""
 
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
-    blocks: int = Field(16, ge=0, le=256, description="Residual blocks.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of the residual blocks.")
+    blocks: int = Field(16, ge=0, le=256, description="Set the number of residual blocks.")
     architecture: Architecture = Field(
         "paper",
-        description="How layers are built: `paper`, 9×9 convolutions at both ends and PReLU, or "
-        "`released`, as in the implementation that SRNTT names: 3×3, 1×1 and ReLU.",
+        description="Build layers as the `paper` says (9×9 convolutions at both ends, PReLU), or "
+        "as the implementation that SRNTT names (`released`: 3×3, 1×1 and ReLU).",
     )
-    tanh: bool = Field(True, description="Bound the image by tanh.")
+    tanh: bool = Field(True, description="Bound the output by tanh.")
     bicubic_skip: bool = Field(
-        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+        False,
+        description="Predict the difference between HR and LR↑ (bicubic). The paper predicts HR "
+        "itself.",
     )
-    batch_size: int = Field(16, ge=1, le=4096, description="Pairs in a batch, over all devices.")
+    batch_size: int = Field(
+        16, ge=1, le=4096, description="Take so many pairs in a batch, over all devices."
+    )
     patch_px: int = Field(
-        96, ge=16, le=4096, multiple_of=4, description="HR patch of a pair, px (96: LR 24)."
+        96,
+        ge=16,
+        le=4096,
+        multiple_of=4,
+        description="Cut HR patches of this side, px (96: LR 24).",
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
 
     def sizes(self) -> dict[str, Any]:
         """Return the network's sizes."""
@@ -56,7 +66,7 @@ class ResNetOptions(Section):
 class SrresnetRecipe(ResNetOptions, Recipe):
     """`train.srresnet`: SRResNet, which takes no references (Ledig et al., CVPR 2017)."""
 
-    steps: Steps = Field(1_000_000, description="Steps.")
+    steps: Steps = Field(1_000_000, description="Train for so many steps.")
 
     @model_validator(mode="after")
     def _sizes(self) -> "SrresnetRecipe":
@@ -86,31 +96,35 @@ class SrganRecipe(ResNetOptions, AdversarialOptions, Recipe):
 
     perceptual_layer: Layer = Field(
         "relu5_4",
-        description="VGG19 layer of the perceptual loss; the encoder's weights must reach it.",
+        description="Compare this layer of VGG19 in the perceptual loss; the encoder's weights "
+        "must reach it.",
     )
     perceptual_weight: Weight = Field(
-        0.006, description="Weight of the mean squared difference of maps as large as Caffe's."
+        0.006,
+        description="Weigh the perceptual loss by this: the mean squared difference of maps at "
+        "the scale of Caffe's.",
     )
-    adversarial_weight: Weight = Field(1e-3, description="Weight of the adversarial loss.")
+    adversarial_weight: Weight = Field(1e-3, description="Weigh the adversarial loss by this.")
     critic_channels: int = Field(
         64,
         ge=1,
         le=256,
-        description="Channels of the critic's first convolution, doubled three times.",
+        description="Set the channels of the critic's first convolution; they double three times.",
     )
     pretraining_steps: Steps = Field(
         1_000_000,
-        description="Steps on the mean squared error alone, before `steps` on all losses; none "
-        "with --content.",
+        description="Train for so many steps on the mean squared error alone, before `steps` on "
+        "all losses; none with --content.",
     )
-    steps: Steps = Field(200_000, description="Steps on all losses.")
+    steps: Steps = Field(200_000, description="Train for so many steps on all losses.")
     rate_schedule: RateSchedule = Field(
-        "drops", description="How the learning rate goes on; the paper's drops in the last half."
+        "drops",
+        description="Choose how the learning rate changes; the paper drops it in the last half.",
     )
     rate_drops: tuple[Share, ...] = Field(
         (11 / 12,),
-        description="With `drops`, after which shares of all steps the rate drops (11/12: after "
-        "1.1 million steps).",
+        description="With `drops`: set after which shares of all steps the rate drops (11/12: "
+        "after 1.1 million steps).",
     )
 
     @model_validator(mode="after")

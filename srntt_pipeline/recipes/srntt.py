@@ -65,79 +65,86 @@ class SrnttRecipe(ContentOptions, Recipe):
 
     variant: VariantName = Field(
         "srntt-l2",
-        description="Which SRNTT of the paper's tables: sets the layers that transfer texture, the "
-        "swaps it needs, and the losses, where they are not set here.",
+        description="Train this SRNTT of the paper's tables. It sets the layers that transfer "
+        "texture, the swaps that are needed, and the losses that are not set here.",
     )
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of the residual blocks.")
     blocks: tuple[Blocks, Blocks, Blocks, Blocks] = Field(
         (16, 16, 8, 4),
-        description="Residual blocks of the content extractor and of the texture transfer at "
-        "relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
+        description="Set the number of residual blocks of the content extractor and of the "
+        "texture transfer at relu3_1, relu2_1, relu1_1 (defaults: the released code's).",
     )
     weight_maps: bool = Field(
         False, description="Multiply swapped maps by the weight map S* before transfer."
     )
     gate: bool | None = Field(
         None,
-        description="Multiply them by sigmoid(a·S* + b) instead, a and b being learnt, as the "
-        "released code can; default: unless `weight_maps` is on.",
+        description="Multiply swapped maps by sigmoid(a·S* + b) instead, with a and b learnt, as "
+        "the released code can; default: on unless `weight_maps` is.",
     )
     warmup_steps: Steps = Field(
         3058,
-        description="Steps of SISR, which pre-train the content extractor (3058: 2 epochs of "
-        "13,761 pairs by 9); none with --content.",
+        description="Train the content extractor alone, as SISR, for so many steps first (3058: 2 "
+        "epochs of 13,761 pairs by 9); none with --content.",
     )
     reconstruction_steps: Steps = Field(
         3058,
-        description="Steps with swapped maps on the reconstruction loss alone, before `steps` on "
-        "all losses (3058: the paper's 2 epochs).",
+        description="Train for so many steps with swapped maps on the reconstruction loss alone, "
+        "before `steps` on all losses (3058: the paper's 2 epochs).",
     )
     steps: Steps = Field(
-        30580, description="Steps on all losses (30580: 20 epochs of 13,761 by 9)."
+        30580,
+        description="Train for so many steps on all losses (30580: 20 epochs of 13,761 pairs by "
+        "9).",
     )
     freeze_content: bool = Field(
         False,
-        description="Train the texture transfer alone after the warm-up, as the released code; the "
-        "content extractor stays what it was then.",
+        description="Train the texture transfer alone after the warm-up, as the released code "
+        "does; the content extractor no longer changes.",
     )
     truth_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
-        description="Share of the steps with swapped maps that have those of HR itself instead, "
-        "and a weight map of 1; default: the variant's (0.5 as the released code, with LR as "
-        "reference 0; the paper: 0).",
+        description="Use maps of HR itself, and a weight map of 1, in this share of the steps "
+        "with swapped maps; default: the variant's (0.5 as the released code, 0 with LR as "
+        "reference; the paper: 0).",
     )
     loss_form: Literal["paper", "released"] = Field(
         "released",
-        description="Perceptual and texture loss as the paper prints them, or as its released code "
-        "has them: squares, of maps as large as Caffe's (docs/training.md).",
+        description="Compute perceptual and texture loss as the `paper` prints them, or as its "
+        "`released` code does: squares, of maps at the scale of Caffe's (docs/training.md).",
     )
     reconstruction: Literal["l1", "mse"] | None = Field(
-        None, description="Reconstruction loss; default: the variant's (l1, with `-l2`: mse)."
+        None,
+        description="Choose the reconstruction loss; default: the variant's (l1, with `-l2`: mse).",
     )
-    reconstruction_weight: Weight = Field(1.0, description="Weight of that loss.")
+    reconstruction_weight: Weight = Field(1.0, description="Weigh the reconstruction loss by this.")
     perceptual_weight: Weight | None = Field(
-        None, description="Weight of the perceptual loss; default: the variant's (1e-4 or 0)."
+        None, description="Weigh the perceptual loss by this; default: the variant's (1e-4 or 0)."
     )
     perceptual_layer: Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"] = Field(
         "relu5_1",
-        description="VGG19 layer of the perceptual loss; the encoder's weights must reach it.",
+        description="Compare this layer of VGG19 in the perceptual loss; the encoder's weights "
+        "must reach it.",
     )
     texture_weight: Weight | None = Field(
-        None, description="Weight of the texture loss; default: the variant's (1e-4 or 0)."
+        None, description="Weigh the texture loss by this; default: the variant's (1e-4 or 0)."
     )
     adversarial_weight: Weight | None = Field(
-        None, description="Weight of the adversarial loss; default: the variant's (1e-6 or 0)."
+        None, description="Weigh the adversarial loss by this; default: the variant's (1e-6 or 0)."
     )
     critic_channels: int = Field(
         32,
         ge=1,
         le=256,
-        description="Channels of the critic's first convolution, doubled four times.",
+        description="Set the channels of the critic's first convolution; they double four times.",
     )
     critic_steps: int = Field(
-        1, ge=1, le=1000, description="Steps of the critic for each of the network."
+        1,
+        ge=1,
+        le=1000,
+        description="Train the critic for so many steps in each step of the network.",
     )
-    gradient_penalty: Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
+    gradient_penalty: Weight = Field(10.0, description="Weigh WGAN-GP's gradient penalty by this.")
 
     @model_validator(mode="after")
     def _sizes(self) -> "SrnttRecipe":

@@ -56,64 +56,78 @@ class TtsrRecipe(RawReferences):
 
     variant: Literal["full", "rec"] = Field(
         "full",
-        description="`full`: all losses, the row TTSR; `rec`: the reconstruction loss alone, the "
-        "row TTSR-rec.",
+        description="Train on all losses (`full`, the row TTSR), or on the reconstruction loss "
+        "alone (`rec`, the row TTSR-rec).",
     )
-    channels: int = Field(64, ge=2, le=1024, description="Channels of the residual blocks.")
+    channels: int = Field(64, ge=2, le=1024, description="Set the channels of the residual blocks.")
     blocks: tuple[Blocks, Blocks, Blocks, Blocks] = Field(
         (16, 16, 8, 4),
-        description="Residual blocks before texture comes in, and of each scale once it did at ×1, "
-        "×2, ×4.",
+        description="Set the number of residual blocks before the first texture, and of each "
+        "scale after the texture at ×1, ×2 and ×4.",
     )
     bicubic_skip: bool = Field(
-        False, description="Predict what LR↑ (bicubic) lacks, not the image itself as the paper."
+        False,
+        description="Predict the difference between HR and LR↑ (bicubic). The paper predicts HR "
+        "itself.",
     )
     encoder_weights: str = Field(
         "imagenet",
         min_length=1,
-        description="VGG19 that the extractor begins as, and of the perceptual loss: `imagenet`, "
-        "`random`, or a file of its weights, as of swaps.encoder_weights.",
+        description="Start the extractor as this VGG19, and compare its maps in the perceptual "
+        "loss: `imagenet`, `random`, or a file of its weights, as for swaps.encoder_weights.",
     )
     extractor_rate: float = Field(
-        0.1, gt=0, le=1, description="What the extractor's learning rate is of the others'."
+        0.1, gt=0, le=1, description="Multiply the learning rate by this for the extractor."
     )
     pretraining_steps: Steps = Field(
         3058,
-        description="With `full`: steps on the reconstruction loss alone, before `steps` on all "
-        "losses (3058: 2 epochs of 13,761 pairs by 9).",
+        description="With `full`: train for so many steps on the reconstruction loss alone, "
+        "before `steps` on all losses (3058: 2 epochs of 13,761 pairs by 9).",
     )
     steps: Steps = Field(
         76450,
-        description="Steps (76450: 50 epochs of 13,761 by 9; the authors train `rec` for 200).",
+        description="Train for so many steps (76450: 50 epochs of 13,761 pairs by 9; the authors "
+        "train `rec` for 200 epochs).",
     )
-    reconstruction: Literal["l1", "mse"] = Field("l1", description="Reconstruction loss.")
+    reconstruction: Literal["l1", "mse"] = Field(
+        "l1", description="Choose the reconstruction loss."
+    )
     perceptual_weight: Weight = Field(
-        1e-2, description="Weight of the mean squared difference of VGG19's maps."
+        1e-2,
+        description="Weigh the perceptual loss by this: the mean squared difference of VGG19's "
+        "maps.",
     )
     perceptual_layer: Layer = Field(
         "relu5_1",
-        description="VGG19 layer of that loss; the encoder's weights must reach it.",
+        description="Compare this layer of VGG19 in the perceptual loss; the encoder's weights "
+        "must reach it.",
     )
     transferal_weight: Weight = Field(
         1e-2,
-        description="Weight of the mean squared difference of the extractor's maps of SR and the "
-        "texture that was transferred, mean over three layers.",
+        description="Weigh the transferal loss by this: the mean squared difference of the "
+        "extractor's maps of SR and the transferred texture, mean over three layers.",
     )
-    adversarial_weight: Weight = Field(1e-3, description="Weight of the adversarial loss.")
+    adversarial_weight: Weight = Field(1e-3, description="Weigh the adversarial loss by this.")
     critic_channels: int = Field(
         32, ge=1, le=256,
-        description="Channels of the critic's first convolution, doubled four times.",
+        description="Set the channels of the critic's first convolution; they double four times.",
     )  # fmt: skip
     critic_steps: int = Field(
-        2, ge=1, le=1000, description="Steps of the critic for each of the network."
+        2,
+        ge=1,
+        le=1000,
+        description="Train the critic for so many steps in each step of the network.",
     )
-    gradient_penalty: Weight = Field(10.0, description="Weight of WGAN-GP's gradient penalty.")
+    gradient_penalty: Weight = Field(10.0, description="Weigh WGAN-GP's gradient penalty by this.")
     references: Literal["whole", "cut", "pad"] = Field(
         "pad",
-        description="What a batch holds of each reference: `whole`, all of one size; `cut`, the "
-        "same box as HR's patch; or `pad`, padded with zeros, or cut, to `reference_px` squared.",
+        description="Choose what a batch holds of each reference: the `whole` image (all "
+        "references are then of one size); the box of HR's patch (`cut`); or a square of "
+        "`reference_px`, cut or padded with zeros (`pad`).",
     )
-    augment: bool = Field(True, description="Flip and turn (by 90°) pairs at random.")
+    augment: bool = Field(
+        True, description="Flip pairs and turn them by multiples of 90° at random."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "TtsrRecipe":

@@ -16,7 +16,6 @@ from srntt_pipeline.images import RGB
 from srntt_pipeline.maps import (
     CAFFE,
     CELLS,
-    CHANNELS,
     INDEX,
     LAYERS,
     STRIDE,
@@ -65,11 +64,11 @@ class Encoder(Layers):
         if len(parts) == 1:
             return self._encode_batch([image], layers)[0]
         whole, maps = Window(0, height, 0, width), {}
-        for layer in layers:
-            size = height * CELLS[layer], width * CELLS[layer]
-            maps[layer] = self.mean.new_empty(CHANNELS[layer], *size)
         for window in parts:
             for layer, part in self._encode_batch([window.cut(image)], layers)[0].items():
+                if layer not in maps:
+                    size = height * CELLS[layer], width * CELLS[layer]
+                    maps[layer] = part.new_empty(len(part), *size)
                 window.of(maps[layer], whole, CELLS[layer]).copy_(window.inner(part, image))
         return maps
 
@@ -135,13 +134,18 @@ def load_encoder(
     return Encoder(features, EncoderIdentity(source, _hash(features)), precision).to(device)
 
 
+def bare_vgg19(length: int = _LENGTH) -> nn.Sequential:
+    """Return the first layers of VGG19, up to relu3_1 unless told, without memory for weights."""
+    with torch.device("meta"):  # none for what is not used, and none before a file fits
+        return nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
+
+
 def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
     """Return the first `length` of torchvision's VGG19 features; arguments as `load_encoder`'s.
 
     A `random` one begins with the same parameters whatever its length.
     """
-    with torch.device("meta"):  # no memory for what is not used, and none before a file fits
-        features = nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
+    features = bare_vgg19(length)
     # ReLU in place would overwrite nothing we return, but keeps inference tensors from autograd.
     for layer in features:
         if isinstance(layer, nn.ReLU):

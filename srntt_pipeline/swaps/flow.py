@@ -146,11 +146,11 @@ def score_matches(lr: Tensor, ref: Tensor, index: Tensor) -> Correspondence:
 
 
 def load_flow(params: MatchParams, device: torch.device) -> Flow | None:
-    """Return the flow that `params` ask for, RAFT on `device`; None for matching of patches.
+    """Return the flow that `params` ask for, RAFT on `device`; None where patches are compared.
 
     Raises InputError when RAFT's weights cannot be had or do not fit.
     """
-    if params.matching == "patches":
+    if not params.by_flow:
         return None
     if params.matching == "flow-dis":
         return Flow(dis)

@@ -46,7 +46,7 @@ class Index(BaseModel):
     version: Literal[2, 3, 4]
     software: Annotated[str, Field(max_length=1000)]
     encoder: EncoderIdentity
-    networks: dict[Literal["upscaler", "flow_weights"], _Sha256] = {}
+    networks: dict[Literal["upscaler", "matching_checkpoint", "flow_weights"], _Sha256] = {}
     params: SwapParams
     made_from: _Sha256
     float32_agreement: Annotated[float, Field(ge=0, le=1)]
@@ -63,6 +63,8 @@ class Index(BaseModel):
             raise ValueError(f"it counts {self.pairs} pairs and lists {len(names)}")
         if not re.fullmatch(r"[0-9a-f]{64}", self.encoder.sha256):
             raise ValueError("the encoder's sha256 is no hash")
+        if ("matching_checkpoint" in self.networks) != (self.params.matching == "learnt"):
+            raise ValueError(f"matching {self.params.matching}, but networks {self.networks}")
         return self
 
 

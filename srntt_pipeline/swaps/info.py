@@ -9,6 +9,9 @@ from srntt_pipeline.matching.patches import HALO, PatchNumbers
 from srntt_pipeline.swaps.references import Augmentation, versions
 from srntt_pipeline.swaps.shards import INDEX, Shards, StoredSwap
 
+# Of networks that find matches, in place of VGG19's maps.
+_NAMES = {"matching_checkpoint": "matched by", "flow_weights": "flow"}
+
 
 def shards_info(folder: Path) -> str:
     """Return what made the shards in `folder`, which versions were matched, and what they weigh.
@@ -25,9 +28,9 @@ def shards_info(folder: Path) -> str:
         f"encoder     {shards.encoder}",
         "upscaler    " + _network(params.upscaler, shards.networks.get("upscaler")),
         *(
-            f"flow        {_network(params.flow_weights, made_with)}"
+            f"{_NAMES[key]:<11} {_network(getattr(params, key), made_with)}"
             for key, made_with in shards.networks.items()
-            if key == "flow_weights"
+            if key in _NAMES
         ),
         "parameters  " + ", ".join(f"{key} {value}" for key, value in params.matched_by.items()),
         f"agreement   {shards.float32_agreement:.2%} of the matches are those of float32",

@@ -76,8 +76,8 @@ class Layers(nn.Module):
         # All layers end in a ReLU, so the largest value tells of infinity too, and NaN is largest.
         if not bool(maps.amax().isfinite()):
             raise InputError(
-                f"--encoder-weights: {self.identity} gives maps that are no numbers; use another "
-                "file"
+                f"{self.identity.option}: {self.identity} gives maps that are no numbers; use "
+                "another file"
             )
 
     def _convolve(self, maps: Tensor, index: int) -> Tensor:

@@ -1,8 +1,8 @@
 """How LR is matched with its references, as the parameters say: one way for every caller."""
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,6 +18,7 @@ from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.swaps.encoder import Encoder, load_encoder
 from srntt_pipeline.swaps.flow import Flow, load_flow
 from srntt_pipeline.swaps.image_matching import match_images
+from srntt_pipeline.swaps.learnt import KEY, load_learnt
 from srntt_pipeline.swaps.references import Augmentation, versions
 from srntt_pipeline.swaps.upscaler import Upscaler, load_upscaler
 
@@ -27,7 +28,8 @@ class Matcher:
     """Matching by `encoder`, of LR↑ and Ref↓↑ by `upscaler`, with `versions` of each reference.
 
     `precision`: of the products, as `match_maps` takes it; `refine` and `refine_best` as
-    `match_images` takes them. With `flow`, patches are not compared: it tells where they are.
+    `match_images` takes them. With `learnt`, patches of its maps are compared, and `encoder` is of
+    what is swapped in alone. With `flow`, patches are not compared: it tells where they are.
     """
 
     encoder: Encoder
@@ -37,11 +39,26 @@ class Matcher:
     flow: Flow | None = None
     refine: Refine = "none"
     refine_best: int = 1
+    learnt: Encoder | None = None
 
     @property
     def networks(self) -> dict[str, str]:
         """The SHA-256 of each network in use beside the encoder, by the parameter that names it."""
-        return {**self.upscaler.networks, **(self.flow.networks if self.flow else {})}
+        return {
+            **self.upscaler.networks,
+            **({KEY: self.learnt.identity.sha256} if self.learnt else {}),
+            **(self.flow.networks if self.flow else {}),
+        }
+
+    @property
+    def compares(self) -> Encoder:
+        """The encoder by whose maps patches are compared."""
+        return self.encoder if self.learnt is None else self.learnt
+
+    def with_encoders(self, change: Callable[[Encoder], Encoder]) -> "Matcher":
+        """Return the same with each of its encoders changed."""
+        learnt = None if self.learnt is None else change(self.learnt)
+        return replace(self, encoder=change(self.encoder), learnt=learnt)
 
     def taken(self, lr: Size, refs: Sequence[Size]) -> int:
         """Return the bytes that matching images of these sizes takes because of their sizes."""
@@ -83,7 +100,7 @@ class Matcher:
             lr_up,
             refs,
             self.versions,
-            self.encoder,
+            self.compares,
             upscaler=self.upscaler,
             max_memory=room - self.taken(size, sizes),
             precision=self.precision,
@@ -99,7 +116,7 @@ def load_matcher(
 ) -> Matcher:
     """Return the Matcher that `params` ask for, on the encoder's device; raises InputError."""
     params, device = files.found(params), encoder.mean.device
-    if params.precision == "tf32" and params.matching == "patches" and device.type != "cuda":
+    if params.precision == "tf32" and not params.by_flow and device.type != "cuda":
         raise InputError(
             f"swaps.precision: tf32 needs CUDA, the device is {device}; choose another one, or "
             "--device cuda"
@@ -114,6 +131,7 @@ def load_matcher(
         flow,
         params.refine,
         params.refine_best,
+        load_learnt(params, device),
     )
 
 
@@ -145,5 +163,5 @@ def check_networks(source: object, expected: Mapping[str, str], found: Mapping[s
 
 
 def _shown(networks: Mapping[str, str], name: str) -> str:
-    default = MatchParams.model_fields[name].default
+    default = MatchParams.model_fields[name].default or "none"
     return f"sha256 {networks[name][:12]}" if name in networks else default

@@ -123,8 +123,10 @@ def float32_agreement(jobs: Sequence[ShardJob], encoder: Encoder) -> float:
     """
     job = jobs[0]
     matcher = load_matcher(job.params, encoder)
-    exact = Encoder(encoder.features, encoder.identity).to(encoder.mean.device)
-    ways = matcher, replace(matcher, encoder=exact, precision="float32")
+    exact = matcher.with_encoders(
+        lambda one: Encoder(one.features, one.identity).to(one.mean.device)
+    )
+    ways = matcher, replace(exact, precision="float32")
     shares = []
     for pair in job.pairs[:_AGREEMENT_PAIRS]:
         images = read_images(pair, job.params)

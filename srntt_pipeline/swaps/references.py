@@ -79,7 +79,7 @@ def versions(params: MatchParams) -> list[Augmentation]:
 
     Optical flow takes references as they are.
     """
-    if params.matching != "patches":
+    if params.by_flow:
         return [Augmentation(1.0, 0.0)]
     return augmentations(params.scales, params.rotations_deg, params.shifts_px)
 

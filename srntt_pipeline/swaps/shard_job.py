@@ -177,8 +177,11 @@ def _swaps(job: ShardJob) -> Iterator[StoredSwap]:
             images, room = ahead(read, job.pairs), job.max_memory - needs.ahead
         else:
             images, room = map(read, job.pairs), job.max_memory
-        encoder = CachedEncoder(encoder, share(room - needs.taken))
-        matcher = replace(matcher, encoder=encoder)
+        kept = share(room - needs.taken)
+        if matcher.learnt and params.store == "maps":  # VGG19 is asked for maps too
+            kept //= 2
+        matcher = matcher.with_encoders(lambda one: CachedEncoder(one, kept))
+        encoder = matcher.encoder
         swaps = (match_pair(pair, matcher, room - needs.maps) for pair in images)
     for pair, swap in zip(job.pairs, swaps, strict=True):
         if job.params.store == "maps":

@@ -210,30 +210,89 @@ def test_where_psnr_does_not_fall_from_level_to_level_it_is_said(tmp_path):
     }
 
 
+def html_tables(path):
+    """Return the tables of an HTML fragment, each as lists of cells with the headings first."""
+    page = ElementTree.fromstring(f"<x>{path.read_text()}</x>")
+    return [
+        [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
+        for table in page.iter("table")
+    ]
+
+
+def latex_rows(text):
+    """Return the cells of all tables of a LaTeX text, without headings, as they read."""
+    bodies = [part.split("\\bottomrule")[0] for part in text.split("\\midrule\n")[1:]]
+    lines = [line for body in bodies for line in body.strip().splitlines()]
+    plain = [re.sub(r"\\textbf\{(.*?)\}", r"\1", line[:-3]) for line in lines]
+    return [
+        [re.sub(r"\{([\[\]])\}|\\", r"\1", c.strip()).replace("--", "…")
+         for c in line.split(" & ")] for line in plain
+    ]  # fmt: skip
+
+
 def test_markdown_latex_and_html_show_the_protocol_nearest_to_the_papers(tmp_path, cufed, urban):
     tables = assemble(tmp_path / "out", cufed, urban)
-    page = ElementTree.fromstring(f"<x>{(tmp_path / 'out' / 'table1.html').read_text()}</x>")
-    names, *html = [[cell.text or "" for cell in row] for row in page.iter("tr")]
+    (names, *ours), (_, *others) = html_tables(tmp_path / "out" / "table1.html")
     protocol = names.index("Protocol")
-    shown = {(row[0], row[protocol]) for row in html if row[protocol]}
-    assert shown == {("CUFED5", "luma"), ("Urban100", "paper-urban100")}
-    lines = (tmp_path / "out" / "table1.md").read_text().splitlines()
-    cells = [[c.strip() for c in line[1:-1].split("|")] for line in lines if line[:2] == "| "]
-    tex = (tmp_path / "out" / "table1.tex").read_text()
-    body = tex.split("\\midrule\n")[1].split("\\bottomrule")[0].strip().splitlines()
-    cells = [[c.replace("\\", "") for c in row] for row in cells]
-    in_latex = [
-        [
-            re.sub(r"\{([\[\]])\}|\\", r"\1", c.strip()).replace("--", "…")
-            for c in re.split(r" & ", line[:-3])
-        ]
-        for line in body
-    ]
-    assert cells[2:] == html == in_latex
+    assert {(row[0], row[protocol]) for row in ours} == {
+        ("CUFED5", "luma"), ("Urban100", "paper-urban100"),
+    }  # fmt: skip
+    cells = [list(row.values()) for row in markdown_rows(tmp_path / "out" / "table1.md")]
+    assert cells == [*ours, *others]
+    assert latex_rows((tmp_path / "out" / "table1.tex").read_text()) == cells
     row = find(tables["table1"], dataset="CUFED5", method="SRNTT-l2", protocol="luma")
-    (ours,) = (c for c in cells if c[:2] == ["CUFED5", "SRNTT-l2"])
-    assert ours[4] == f"{float(row['psnr_db']):.2f}"
-    assert ours[5:7] == ["26.24", f"{float(row['psnr_db_difference']):+.2f}"]
+    (shown,) = (c for c in cells if c[:2] == ["CUFED5", "SRNTT-l2"])
+    assert shown[4] == f"{float(row['psnr_db']):.2f}"
+    assert shown[5:7] == ["26.24", f"{float(row['psnr_db_difference']):+.2f}"]
+
+
+def test_rows_of_ours_come_first_and_no_column_of_them_is_empty(tmp_path, cufed, urban):
+    tables = assemble(tmp_path / "out", urban, cufed)
+    for name, table in tables.items():
+        is_ours = [row["psnr_db"] != "" for row in table]
+        assert is_ours == sorted(is_ours, reverse=True)
+        parts = html_tables(tmp_path / "out" / f"{name}.html")
+        assert len(parts) == (2 if any(is_ours) else 1)
+        for _, *cells in parts:
+            assert all(any(column) for column in zip(*cells, strict=True))
+    ours = [row["dataset"] for row in tables["table1"] if row["psnr_db"]]
+    assert list(dict.fromkeys(ours)) == ["Urban100", "CUFED5"]  # as they were given
+    assert ours == sorted(ours, reverse=True)
+
+
+def test_only_ours_leaves_out_the_others(tmp_path, cufed):
+    tables = assemble(tmp_path / "out", cufed, only_ours=True)
+    assert len(tables["table1"]) == 6  # three methods by two protocols
+    assert all(row["psnr_db"] for table in tables.values() for row in table)
+    assert rows(tmp_path / "out" / "published.csv") == tables["table3"] == []
+    for suffix in ("md", "tex", "html"):
+        assert "No evaluation has numbers" in (tmp_path / "out" / f"table3.{suffix}").read_text()
+
+
+def test_the_best_of_a_data_set_is_bold_and_of_a_reference_in_table_2(tmp_path):
+    numbers = {("Bicubic", "none"): 24.0, ("EDSR", "none"): 27.9} | falling("SRNTT-l2", 27, 0.5)
+    numbers |= falling("SRNTT", 26.4, 0.3)
+    folder = save_results(tmp_path / "x", "demo", numbers, noise=0)
+    assemble(tmp_path / "out", folder)
+
+    def bold(name):
+        (head, *cells), *_ = html_tables(tmp_path / "out" / f"{name}.html")
+        page = ElementTree.fromstring(f"<x>{(tmp_path / 'out' / f'{name}.html').read_text()}</x>")
+        table = next(page.iter("table"))
+        marks = [[cell.find("strong") is not None for cell in row] for row in table.iter("tr")][1:]
+        place = head.index("PSNR (dB)")
+        return {(row[1], row[2]) for row, mark in zip(cells, marks, strict=True) if mark[place]}
+
+    assert bold("table1") == {("EDSR", "none")}
+    won = {"HR (warp)": "SRNTT-l2", "L1": "SRNTT-l2", "L2": "SRNTT-l2", "L3": "SRNTT"}
+    won |= {"L4": "SRNTT", "LR": "SRNTT"}
+    psnr = {key: round(value, 2) for key, value in numbers.items()}
+    for reference in won:
+        two = {name: psnr[name, reference] for name in ("SRNTT-l2", "SRNTT")}
+        won[reference] = {name for name, value in two.items() if value == max(two.values())}
+    assert bold("table2") == {(name, ref) for ref, names in won.items() for name in names}
+    assert "**" in (tmp_path / "out" / "table1.md").read_text()
+    assert "\\textbf{" in (tmp_path / "out" / "table1.tex").read_text()
 
 
 def test_protocols_can_be_chosen(tmp_path, cufed, urban):
@@ -390,6 +449,7 @@ def test_the_csv_has_the_promised_columns(tmp_path, cufed):
         *(f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "html")),
         "comparisons.csv",
         "metrics.json",
+        "figure5",
     }
 
 
@@ -418,14 +478,17 @@ def test_methods_that_the_paper_lacks_follow_where_they_have_numbers(tmp_path, c
              for name, rows in tables.items()}  # fmt: skip
     levels = [("SRNTT-l2 #1a2b3c", reference) for reference in REFERENCES[:-1]]
     assert found == {
-        "table1": [("EDSR", "none"), ("Stitcher", "stitched"), ("SRNTT-l2 #1a2b3c", "all")],
+        "table1": [("SRNTT-l2 #1a2b3c", "all"), ("EDSR", "none"), ("Stitcher", "stitched")],
         "table2": [*levels, ("Theirs", "L2")],
         "table3": [],
         "figure7": [],
     }
-    last = max(i for i, row in enumerate(tables["table1"]) if row["method"] in paper)
-    assert tables["table1"][last + 1]["method"] == "EDSR"
-    assert tables["table1"][last + 1]["note"] == "12 of 126 images"
+    order = list(dict.fromkeys(row["method"] for row in tables["table1"] if row["psnr_db"]))
+    assert order == ["Bicubic", "SRNTT-l2 (SISR)", "SRNTT-l2", "SRNTT-l2 #1a2b3c", "EDSR",
+                     "Stitcher"]  # fmt: skip
+    assert {row["note"] for row in tables["table1"] if row["method"] == "EDSR"} == {
+        "12 of 126 images"
+    }
 
 
 def test_lr_is_the_number_of_others_too_on_sets_without_references(tmp_path):
@@ -473,10 +536,17 @@ def test_the_true_reason_stands_in_a_row_without_a_number(tmp_path):
 
 
 def markdown_rows(path):
-    """Return the rows of a Markdown table by heading."""
-    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
-    names, _, *cells = ([c.strip() for c in line[1:-1].split("|")] for line in lines)
-    return [dict(zip(names, row, strict=True)) for row in cells]
+    """Return the rows of the tables in a Markdown file by heading, without what makes them bold."""
+    found = []
+    for part in re.split(r"^# ", path.read_text(), flags=re.M)[1:]:
+        lines = [line.replace("**", "") for line in part.splitlines() if line.startswith("|")]
+        names, _, *cells = (
+            [c.strip().replace("\\", "") for c in line[1:-1].split("|")] for line in lines
+        )
+        # Of two columns called alike each stays: as `difference` and `difference `.
+        names = [name + " " * names[:place].count(name) for place, name in enumerate(names)]
+        found += [dict(zip(names, row, strict=True)) for row in cells]
+    return found
 
 
 def test_rows_stay_when_a_protocol_was_not_measured(tmp_path, cufed, urban):
@@ -489,7 +559,7 @@ def test_rows_stay_when_a_protocol_was_not_measured(tmp_path, cufed, urban):
     shown = markdown_rows(tmp_path / "out" / "table1.md")
     row = find(shown, **{"Data set": "Urban100", "Method": "Bicubic"})
     assert row["Note"] == "not measured by protocol rgb"
-    assert row["PSNR (dB)"] == row["Protocol"] == ""
+    assert "PSNR (dB)" not in row
     assert row["paper PSNR"] == "23.14"
     assert find(shown, **{"Data set": "CUFED5", "Method": "Bicubic"})["Protocol"] == "rgb"
 
@@ -619,3 +689,45 @@ def test_rows_of_lr_as_given_say_so_and_are_not_mixed_with_those_of_made_lr(tmp_
         assert row["note"] == ("LR as given" if folder == given else "")
     with pytest.raises(InputError, match="different LR, one as given"):
         assemble(tmp_path / "tables", made, given)
+
+
+# Several checkpoints of one network
+
+
+def test_checkpoints_of_a_network_stand_below_its_row_in_every_table_that_has_it(tmp_path):
+    numbers = falling("SRNTT #lr 1e-4", 27, 0.5) | falling("SRNTT #lr 2e-4", 26, 0.5)
+    tables = assemble(tmp_path / "out", save_results(tmp_path / "x", "CUFED5", numbers))
+    for name in TABLES:
+        ours = {row["method"] for row in tables[name] if row["psnr_db"]}
+        assert ours == {"SRNTT #lr 1e-4", "SRNTT #lr 2e-4"}
+    row = find(tables["table1"], dataset="CUFED5", method="SRNTT #lr 2e-4")
+    assert row["paper_psnr_db"] == "25.61"  # no row of the network has it
+    assert not [row for row in tables["table1"]
+                if (row["dataset"], row["method"]) == ("CUFED5", "SRNTT")]  # fmt: skip
+
+
+def test_seeds_of_a_network_have_a_row_of_their_mean_and_spread(tmp_path):
+    seeds = {f"SRNTT #seed {k}": falling(f"SRNTT #seed {k}", 26 + k, 0.5) for k in range(3)}
+    numbers = {("Bicubic", "none"): 24.0, **seeds["SRNTT #seed 0"], **seeds["SRNTT #seed 1"]}
+    folders = [
+        save_results(tmp_path / "two", "CUFED5", numbers, noise=0),
+        save_results(tmp_path / "one", "CUFED5", seeds["SRNTT #seed 2"], noise=0),
+    ]
+    tables = assemble(tmp_path / "out", *folders)
+    for name, reference in (("table1", "all"), ("table2", "L2"), ("table3", "L2")):
+        own = [row for row in tables[name] if row["psnr_db"] and row["reference"] == reference
+               and row["method"].startswith("SRNTT")]  # fmt: skip
+        mean, *each = own
+        assert [row["method"] for row in each] == list(seeds)
+        values = [float(row["psnr_db"]) for row in each]
+        assert float(mean["psnr_db"]) == pytest.approx(np.mean(values), abs=1e-4)
+        assert float(mean["psnr_db_sd"]) == pytest.approx(np.std(values, ddof=1), abs=1e-4)
+        assert (mean["seeds"], mean["images"]) == ("3", "12")
+        assert mean["paper_psnr_db"]
+        assert not any(row["seeds"] or row["paper_psnr_db"] for row in each)
+    compared = rows(tmp_path / "out" / "comparisons.csv")
+    row = find(compared, measure="psnr_db", method="SRNTT", reference="L1", other_method="Bicubic")
+    assert float(row["difference"]) == pytest.approx(27 - 0.5 - 24, abs=1e-3)
+    text = (tmp_path / "out" / "table1.md").read_text()
+    (line,) = [line for line in text.splitlines() if "| SRNTT #seed 2 " in line]
+    assert "**" not in line  # no single seed is the best
