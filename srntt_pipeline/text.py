@@ -43,6 +43,11 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
+def tally(things: str, made: int, of: int) -> str:
+    """Return how a command's last line tells what it made of `of` things, and what was there."""
+    return f"{things}: {made:,} made, {of - made:,} reused"
+
+
 def short_name(name: str, most: int = 40) -> str:
     """Return a name as pictures show it: printable, of one line, its middle left out if long."""
     return shortened(printable(name), most)

@@ -11,4 +11,5 @@ from srntt_pipeline.parallel import default_workers
 if __name__ == "__main__":
     with reporting(), cluster():
         params, albums, out = map(Path, arguments(__doc__))
-        build_cufed5(albums, out, read_params(params).build, workers=default_workers())
+        settings = read_params(params).build
+        build_cufed5(albums, out, settings, workers=default_workers(), both_parts=True)

@@ -1,15 +1,19 @@
 """`dvc repro` from a bare copy of the repository: all stages run, and a second time none does.
 
 Its run lies in a folder whose name a shell would take apart. It has a second network of a recipe.
+What it made is pushed and pulled in a second clone.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -31,7 +35,7 @@ TINY = {
     },
     "evaluate": {"protocol": "luma", "references": ["L1", "LR"]},
     "tables": None,
-    "super_resolve": None,
+    "super_resolve": {"reference_long_side_px": 0},
 }  # fmt: skip
 
 RUN = "outputs/Zoë's run"
@@ -54,16 +58,26 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "dvc.yaml").write_text(yaml.safe_dump(content | {"vars": [run, choices]}))
     (folder / "my params.yaml").write_text(yaml.safe_dump(TINY))
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    commit(folder)
     return folder
 
 
-def dvc(folder: Path, *command: str) -> str:
-    # The stages call `python`: this one, with the package of the copy.
+def commit(folder: Path) -> None:
+    as_someone = ["git", "-c", "user.name=someone", "-c", "user.email=someone@example.org"]
+    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    subprocess.run([*as_someone, "commit", "--quiet", "-m", "one"], cwd=folder, check=True)
+
+
+def own(folder: Path) -> dict[str, str]:
+    """The environment: stages call `python`, this one, with the package of the copy."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    own = {"PATH": path, "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1"}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1"}
+
+
+def dvc(folder: Path, *command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *command],
-        cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, check=False,
+        cwd=folder, env=own(folder), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -74,9 +88,14 @@ def repro(folder: Path) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_repro(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repro(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One run, one after the other, as whole runs are dear."""
     every_stage_runs_and_then_nothing(clone, monkeypatch)
+    metrics_fit_a_screen(clone)
+    second = tmp_path / "second clone"
+    a_second_clone_is_whole(clone, second, tmp_path / "remote")
+    an_experiment_elsewhere_runs_what_it_changes_alone(second)
+    stages_write_through_no_link_into_the_cache(second)
     a_change_of_code_runs_again_what_imports_it_alone(clone)
     metrics_and_plots_tell_two_runs_apart(clone)
 
@@ -102,6 +121,99 @@ def every_stage_runs_and_then_nothing(clone: Path, monkeypatch: pytest.MonkeyPat
     assert "up to date" in second
 
 
+def metrics_fit_a_screen(clone: Path) -> None:
+    """The columns of `dvc metrics show`: a number of each method, one of training."""
+    found = json.loads(dvc(clone, "metrics", "show", "--json"))[""]["data"]
+    numbers = {Path(path).relative_to(RUN): file["data"] for path, file in found.items()}
+    trained = {"validation_psnr_db", "validation_bicubic_psnr_db"}
+    assert {path.as_posix(): set(data) for path, data in numbers.items()} == {
+        "evaluation/own/metrics.json": {
+            "bicubic", "srntt-l2", "srntt-l2-sisr", *(
+                key for key in numbers[Path("evaluation/own/metrics.json")] if "edsr-" in key
+            ),
+        },
+        "models/srntt-l2/metrics.json": trained,
+        "models/edsr/metrics.json": trained,
+        "models/edsr-large/metrics.json": trained,
+    }  # fmt: skip
+
+
+class Links(HTMLParser):
+    """What a page refers to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.pictures: list[Path] = []
+        self.files: list[Path] = []
+        self._folder = page.parent
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            local = value and not value.startswith(("#", "data:", "http"))
+            if name in ("src", "href") and local:
+                found = self.pictures if tag == "img" else self.files
+                found.append(self._folder / unquote(str(value)))
+
+
+def a_second_clone_is_whole(clone: Path, second: Path, remote: Path) -> None:
+    """`dvc push` carries all: after `dvc pull` nothing is changed, the page has its pictures."""
+    dvc(clone, "remote", "add", "--default", "ours", str(remote))
+    commit(clone)  # dvc.lock, and where the remote is
+    dvc(clone, "push")
+    subprocess.run(["git", "clone", "--quiet", clone, second], check=True)
+    assert not (second / "outputs").exists()
+    dvc(second, "pull")
+    assert dvc(second, "status").strip() == "Data and pipelines are up to date."
+    assert "Running stage" not in repro(second)
+    page = Path(RUN, "evaluation", "own", "index.html")
+    assert (second / page).read_bytes() == (clone / page).read_bytes()
+    links = Links(second / page)
+    assert len(links.pictures) > 10
+    assert links.files
+    assert [path for path in (*links.pictures, *links.files) if not path.is_file()] == []
+    # What is not carried: states and curves of training, numbers to go on from, locks.
+    names = {path.name for path in (clone / RUN).rglob("*")} - {
+        path.name for path in (second / RUN).rglob("*")
+    }
+    assert {"resume", "dvclive", "measured", "lock"} <= names
+
+
+def an_experiment_elsewhere_runs_what_it_changes_alone(clone: Path) -> None:
+    """In a temporary workspace the data set is not cut again, nor is a network trained."""
+    change = "my params.yaml:super_resolve.reference_long_side_px=64"
+    told = dvc(clone, "exp", "run", "--temp", "-S", change)
+    ran = [line for line in told.splitlines() if line.startswith("Running stage")]
+    assert ran == ["Running stage 'super-resolve':"]
+    assert dvc(clone, "status").strip() == "Data and pipelines are up to date."
+
+
+def stages_write_through_no_link_into_the_cache(clone: Path) -> None:
+    """Files that are hard links into DVC's cache are replaced, not written to.
+
+    By a stage that DVC does not run: DVC makes copies of links before it runs one.
+    """
+    dvc(clone, "config", "--local", "cache.type", "hardlink")
+    dvc(clone, "checkout", "--relink")
+    evaluation = clone / RUN / "evaluation" / "own"
+    before = {evaluation / name: b"" for name in ("index.html", "table.csv", "metrics.json")}
+    for path in before:
+        assert path.stat().st_nlink == 2
+        before[path] = path.read_bytes()
+    params = clone / "other.yaml"
+    params.write_text(yaml.safe_dump(TINY | {"evaluate": {"protocol": "rgb"}}))
+    subprocess.run(
+        ["python", "stages/evaluate.py", params, f"{RUN}/dataset/test/CUFED5", evaluation],
+        cwd=clone, env=own(clone), capture_output=True, check=True,
+    )  # fmt: skip
+    assert all(path.read_bytes() != content for path, content in before.items())
+    cached = [path for path in (clone / ".dvc/cache/files/md5").rglob("*") if path.is_file()]
+    assert len(cached) > 100
+    for path in cached:
+        digest = hashlib.md5(path.read_bytes()).hexdigest()
+        assert f"{path.parent.name}{path.name}".removesuffix(".dir") == digest
+
+
 def a_change_of_code_runs_again_what_imports_it_alone(clone: Path) -> None:
     """`tables` alone imports `results`."""
     results = clone / "srntt_pipeline" / "evaluation" / "results.py"
@@ -121,9 +233,7 @@ def other(value: Any, name: str) -> Any:
 
 
 def metrics_and_plots_tell_two_runs_apart(clone: Path) -> None:
-    as_someone = ["git", "-c", "user.name=someone", "-c", "user.email=someone@example.org"]
-    subprocess.run(["git", "add", "."], cwd=clone, check=True)
-    subprocess.run([*as_someone, "commit", "--quiet", "-m", "one"], cwd=clone, check=True)
+    commit(clone)
     srntt = TINY["train"]["srntt"] | {"seed": 1}
     params = TINY | {"train": TINY["train"] | {"srntt": srntt}}
     (clone / "my params.yaml").write_text(yaml.safe_dump(params))
@@ -140,14 +250,11 @@ def metrics_and_plots_tell_two_runs_apart(clone: Path) -> None:
     differences = json.loads(dvc(clone, "metrics", "diff", "--json"))
     evaluated = differences[f"{RUN}/evaluation/own/metrics.json"]
     bicubic = [key for key in evaluated if "bicubic" in key]
-    networks = [key for key in evaluated if "srntt-l2" in key and key.endswith("psnr_db")]
+    networks = [key for key in evaluated if "srntt-l2" in key]
     assert networks
     assert not bicubic  # it does not depend on the seed of training
     for key in networks:
-        number = measured
-        for part in key.split("."):
-            number = number[part]
-        assert evaluated[key]["new"] == number != evaluated[key]["old"]
+        assert evaluated[key]["new"] == measured[key] != evaluated[key]["old"]
     assert differences[f"{RUN}/models/srntt-l2/metrics.json"]
 
     page = Path(dvc(clone, "plots", "diff").strip().splitlines()[-1].removeprefix("file://"))

@@ -3,10 +3,13 @@ import json
 import os
 import re
 import runpy
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import networkx
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -153,6 +156,17 @@ def test_a_wrong_number_of_arguments_is_one_line_with_the_usage(script, capsys):
         given = f"{count} argument" + "s" * (count != 1)
         name = str(script)
         assert err == f"Error: {name}: {given}; usage: python {name} {' '.join(words)}\n"
+
+
+def test_a_build_without_test_groups_ends_with_code_2_and_the_reason(pipeline, tmp_path, capsys):
+    """Else DVC would say in its words that an output is missing."""
+    album = pipeline / "albums" / "cat"
+    with pytest.raises(SystemExit) as end:
+        run_stage("build_cufed5", pipeline / "params.yaml", album, tmp_path / "dataset")
+    assert end.value.code == 2
+    reason = capsys.readouterr().err.splitlines()[-1]
+    assert reason.startswith(f"Error: {album}: no test groups: there is one album with two usable")
+    assert not (tmp_path / "dataset" / "train").exists()
 
 
 # Params files and dvc.yaml
@@ -308,11 +322,66 @@ def test_networks_of_dvc_train_on_what_their_recipe_takes(dvc):
         folder, kind = network["from"].split("/")
         if settings.takes("maps"):
             assert folder == "swaps"
-            made, wanted = override(SwapParams(), [kinds[kind]]), settings.swaps()
+            made = override(SwapParams(), kinds[kind]["set"].split())
+            wanted = settings.swaps()
             assert made.matching.split("-")[0] == wanted.matching
             assert made.references == wanted.references
         else:
             assert network["from"] == "dataset/train"
+
+
+def test_an_upscaler_is_trained_before_the_swaps_that_it_enlarges(tmp_path):
+    """By the item of `vars` that docs/swaps.md gives, in dvc.yaml."""
+    page = (REPOSITORY / "docs" / "swaps.md").read_text()
+    (block,) = re.findall(r"```yaml\n(  - kinds:.*?)```", page, re.DOTALL)
+    content = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
+    run, choices = content["vars"]
+    (given,) = yaml.safe_load(block)
+    choices["kinds"] = given["kinds"]
+    choices["networks"] = given["networks"] | choices["networks"]
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(content))
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    Repo.init(str(tmp_path), no_scm=True)
+    index = Repo(str(tmp_path)).index
+    stages = {stage.name: stage for stage in index.stages}
+    before = networkx.descendants(index.graph, stages["precompute-swaps@patches"])
+    assert {stage.name for stage in before if stage.name.startswith("train")} == {"train@sisr"}
+    made = override(SwapParams(), shlex.split(stages["precompute-swaps@patches"].cmd)[5:])
+    assert (made.upscaler, made.matching) == (f"{run['run']}/models/sisr", "patches")
+    assert choices["networks"]["sisr"]["model"] == RECIPES["sisr"]().network()[0]
+
+
+def test_every_output_is_pushed(dvc):
+    """So that a second clone has all that a stage depends on, and the page all that it shows."""
+    for stage in dvc["stages"].values():
+        for kind in ("outs", "metrics", "plots"):
+            for entry in stage.get(kind, []):
+                options = next(iter(entry.values())) if isinstance(entry, dict) else {}
+                assert all(options.get(key, True) for key in ("cache", "push")), entry
+
+
+@pytest.mark.parametrize(
+    ("path", "counts"),
+    [
+        ("models/edsr/edsr.safetensors", True),
+        ("models/edsr/best/edsr.json", True),
+        ("models/edsr/.srntt_pipeline/mark.json", True),
+        ("models/edsr/.srntt_pipeline/lock", False),
+        ("models/edsr/.srntt_pipeline/writer.json", False),
+        ("models/edsr/.srntt_pipeline/partial/0123.png", False),
+        ("models/edsr/resume/0123/step-00000001/state.json", False),
+        ("models/edsr/dvclive/metrics.json", False),
+        ("evaluation/own/measured/000.json", False),
+        ("evaluation/own/page/hr/000.png", True),
+    ],
+)
+def test_what_a_stage_can_do_without_makes_no_folder_another(tmp_path, path, counts):
+    shutil.copy(REPOSITORY / ".dvcignore", tmp_path)
+    Repo.init(str(tmp_path), no_scm=True)
+    place = tmp_path / "outputs" / "demo" / path
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert Repo(str(tmp_path)).dvcignore.is_ignored_file(str(place)) != counts
 
 
 def test_the_switch_to_another_run_is_one_item(dvc):

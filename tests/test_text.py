@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srntt_pipeline.text import latex, markdown, printable, short_name, shortened, valid
+from srntt_pipeline.text import latex, markdown, printable, short_name, shortened, tally, valid
 
 HOSTILE = st.text(st.characters() | st.sampled_from("\\{}~^&%#_$\n\r\x1b\u202e[]*<>|`"))
 
@@ -93,3 +93,8 @@ def test_markdown_leaves_numbers_and_the_names_of_methods_readable():
         "-0.89", "+1.20", r"\- a", r"\# a"
     ]  # fmt: skip
     assert markdown("SRNTT-l2 (SISR) #1a2b3c, HR (warp)") == "SRNTT-l2 (SISR) #1a2b3c, HR (warp)"
+
+
+def test_last_lines_tell_what_was_made_and_what_was_there():
+    assert tally("shards", 14, 14) == "shards: 14 made, 0 reused"
+    assert tally("images", 0, 1234) == "images: 0 made, 1,234 reused"

@@ -23,23 +23,60 @@ def advise(
 ) -> list[str]:
     """Return warnings, a line each; `training` are the albums that are not for testing."""
     return [
-        *_train_warnings(params, training, Counter(row.level for row in train)),
-        *_test_warnings(params, survey, groups),
+        *_starved(params, training, Counter(row.level for row in train)),
+        *what_is_lacking(params, survey, len(train), groups),
         *_leak_warnings(params, near_duplicates),
     ]
 
 
-def _train_warnings(
-    params: BuildParams, training: list[CountedAlbum], cropped: Counter[str]
+def what_is_lacking(
+    params: BuildParams, survey: Survey, pairs: int, groups: int, *, unasked: bool = False
 ) -> list[str]:
-    """Say which levels are starved: below half an even share of the training pairs there are."""
+    """Return why there are no training `pairs` and no test `groups`, a line for each, if so.
+
+    Only of what `params` ask for, or with `unasked` of both.
+    """
+    lacking = []
+    if not pairs and (unasked or params.train_pairs):
+        lacking.append(f"no training pairs: {_why_no_pairs(params)}")
+    if not groups and (unasked or params.test_groups):
+        lacking.append(f"no test groups: {_why_no_groups(params, survey)}")
+    return lacking
+
+
+def _why_no_pairs(params: BuildParams) -> str:
     if not params.train_pairs:
-        return []
+        return "train_pairs is 0"
+    return (
+        f"no album outside the test set has pairs with a level by {_by(params)} and "
+        f"{params.crop_matches} matches in a crop of {params.crop_px} px"
+    )
+
+
+def _why_no_groups(params: BuildParams, survey: Survey) -> str:
+    if not params.test_groups:
+        return "test_groups is 0"
+    usable = [album.name for album, n in zip(survey.albums, survey.photos, strict=True) if n > 1]
+    if len(usable) == 1:
+        return (
+            f"there is one album with two usable photos, {usable[0]}, and no album of a test photo "
+            "is trained on; a test set needs a second album, or this one's photos in two folders"
+        )
+    present = [k for k in range(1, params.levels + 1) if survey.pairs[:, k].any()]
+    return (
+        f"no photo has a reference at each of {params.levels} levels by {_by(params)} (levels "
+        f"present: {', '.join(map(level_name, present)) or 'none'}); try other bands, or levels_by "
+        "quantiles"
+    )
+
+
+def _starved(params: BuildParams, training: list[CountedAlbum], cropped: Counter[str]) -> list[str]:
+    """Say which levels are starved: below half an even share of the training pairs there are.
+
+    Judged by the albums that are trained on: no pair of a test album can fill a level.
+    """
     if not cropped:
-        return [
-            "no training pairs: no album outside the test set has pairs with a level by "
-            f"{_by(params)} and {params.crop_matches} matches in a crop of {params.crop_px} px"
-        ]
+        return []
     even = round(cropped.total() / params.levels)
     starved = [k for k in range(1, params.levels + 1) if 2 * cropped[level_name(k)] < even]
     histogram = count_histogram(training, params) if starved else np.zeros((0, 0), np.int64)
@@ -66,20 +103,10 @@ def _fill(level: int, even: int, crops: int, histogram: Counts, params: BuildPar
             if counts[lower:].sum() >= wanted:
                 return f"a band from {lower} on, not {band}, would fill it"
     return (
-        f"its {pairs} photo pairs gave no more crops of {params.crop_px} px with "
-        f"{params.crop_matches} matches, and no lower band would: add photos, or lower crop_matches"
+        f"its {pairs} photo pairs in albums to train on gave no more crops of {params.crop_px} px "
+        f"with {params.crop_matches} matches, and no lower band would: add photos, or lower "
+        "crop_matches"
     )
-
-
-def _test_warnings(params: BuildParams, survey: Survey, groups: int) -> list[str]:
-    if not params.test_groups or groups:
-        return []
-    present = [k for k in range(1, params.levels + 1) if survey.pairs[:, k].any()]
-    return [
-        f"no test groups: no photo has a reference at each of {params.levels} levels by "
-        f"{_by(params)} (levels present: {', '.join(map(level_name, present)) or 'none'}), or "
-        "there is one album only; try other bands or levels_by quantiles"
-    ]
 
 
 def _leak_warnings(params: BuildParams, leaks: list[NearDuplicate]) -> list[str]:

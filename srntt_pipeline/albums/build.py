@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from srntt_pipeline.albums import count_plot, manifest_rows
-from srntt_pipeline.albums.advice import advise
+from srntt_pipeline.albums.advice import advise, what_is_lacking
 from srntt_pipeline.albums.cufed import Labels, read_labels
 from srntt_pipeline.albums.dataset import write_dataset
 from srntt_pipeline.albums.levels import level_name
@@ -26,7 +26,7 @@ from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.files import write_bytes
 from srntt_pipeline.outputs import Output, open_output
-from srntt_pipeline.text import valid
+from srntt_pipeline.text import tally, valid
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def build_cufed5(
     workers: int = 1,
     device: str = "auto",
     merge: bool = False,
+    both_parts: bool = False,
 ) -> dict[str, Any]:
     """Build the data set `out` from the folder of photo albums `albums`; return its summary.
 
@@ -51,22 +52,29 @@ def build_cufed5(
     `merge` makes no features and counts but takes those that `prepare_part` has made.
 
     Raises InputError when `albums` has no usable pair of photos, or `merge` finds an album whose
-    features or counts are missing or of other photos or parameters.
+    features or counts are missing or of other photos or parameters. With `both_parts` also when
+    there would be no training pairs or no test groups, before an image is cut: for a pipeline whose
+    next stages need both.
     """
     check_outside(albums, out)
     with open_output(out, "dataset", reads=[albums]) as output:
-        return _build(albums, output, params, workers, device, merge)
+        return _build(albums, output, params, workers, device, merge, both_parts)
 
 
 def _build(
-    albums: Path, output: Output, params: BuildParams, workers: int, device: str, merge: bool
-) -> dict[str, Any]:
+    albums: Path, output: Output, params: BuildParams, workers: int, device: str, merge: bool,
+    both_parts: bool,
+) -> dict[str, Any]:  # fmt: skip
     out = output.folder
     found, unreadable = find_albums(albums)
     labels = read_labels(albums)
     jobs = album_jobs(found, out, params, device)
     output.claim(work_files(jobs))
-    (check_prepared if merge else prepare)(jobs, workers)
+    counted = 0
+    if merge:
+        check_prepared(jobs, workers)
+    else:
+        counted = prepare(jobs, workers)
 
     collection = survey([job.counted for job in jobs], params)
     rejected = [*unreadable, *collection.rejected]
@@ -90,6 +98,9 @@ def _build(
     )
     train = [_labelled(row, labels) for row in train]
     test = _test_rows(groups, test_photos, labels)
+    lacking = what_is_lacking(params, collection, len(train), len(groups), unasked=True)
+    if both_parts and lacking:
+        raise InputError(f"{albums}: {'; '.join(lacking)}")
 
     profiles = _profiles(collection.albums)
     origin = origin_of(
@@ -115,16 +126,18 @@ def _build(
     output.claim([MATCH_COUNTS])
     output.remove([Path(manifest_rows.REJECTED)])
     folders = {album.name: album.folder for album in found}
-    report = write_dataset(output, data, folders, workers)
+    report, images = write_dataset(output, data, folders, workers)
     of_test = [album for album, test in zip(collection.albums, is_test, strict=True) if test]
     count_plot.draw(
         out / MATCH_COUNTS, collection.histogram, count_histogram(of_test, params), params
     )
     log.info(
         "Wrote %d of %d training pairs and %d of %d test groups asked for to %s, from %d photo "
-        "pairs of %d photos in %d albums (%d files rejected); look at %s",
+        "pairs of %d photos in %d albums (%d files rejected); %s; %s; look at %s",
         len(train), params.train_pairs, len(groups), params.test_groups, out, report["photo_pairs"],
-        report["photos"], report["albums"], len(rejected), out / CONTACT_SHEET,
+        report["photos"], report["albums"], len(rejected),
+        tally("files of match counts", counted, sum(len(job.counts) for job in jobs)), images,
+        out / CONTACT_SHEET,
     )  # fmt: skip
     return report
 

@@ -59,15 +59,15 @@ class CountJob:
         return self.blocks[0] == self.blocks[1]
 
 
-def count_pairs(job: CountJob) -> None:
+def count_pairs(job: CountJob) -> bool:
     """Write the match counts of all pairs of photos of two blocks (Parquet), unless they are there.
 
     A row per pair, photo_a before photo_b: `matches_ab` best matches of a in b, `matches_ba` of b
-    in a.
+    in a. Returns whether it wrote them.
     """
     made_from = _fingerprint(job)
     if _made_from(job.path) == made_from:
-        return
+        return False
     photos = read_index(dict.fromkeys(job.blocks)).photos
     first = sum(photo.file == job.blocks[0] for photo in photos)
     split = None if job.within_one else first
@@ -85,6 +85,7 @@ def count_pairs(job: CountJob) -> None:
     content = pa.BufferOutputStream()
     pq.write_table(table, content, write_page_checksum=True)
     write_bytes(job.path, content.getvalue().to_pybytes())
+    return True
 
 
 def is_counted(job: CountJob) -> bool:

@@ -19,6 +19,7 @@ from srntt_pipeline.albums.pixels import cut_files, cut_jobs, cut_photo
 from srntt_pipeline.files import write_bytes, write_json
 from srntt_pipeline.outputs import Output
 from srntt_pipeline.parallel import run_all
+from srntt_pipeline.text import tally
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,10 @@ def write_dataset(
     folders: Mapping[str, Path],
     workers: int,
     elsewhere: Mapping[tuple[str, str, str], Path] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Write manifest, images, pairs, contact sheet and summary of a data set; return the summary.
+) -> tuple[dict[str, Any], str]:
+    """Write manifest, images, pairs, contact sheet and summary of a data set.
+
+    Returns the summary, and in words how many images were made and how many reused.
 
     `folders` tells where the photos of each album lie; `elsewhere`, by album, name and hash, where
     photos lie that are not under their names. Images that are there, whole and cut as the
@@ -44,7 +47,7 @@ def write_dataset(
     _write_pairs(output, data)
     checks = PhotoChecks.of(data.origin.params, data.origin.profiles is not None)
     jobs = cut_jobs(out, data.train, data.test, dict(folders), checks, elsewhere)
-    run_all(
+    made = run_all(
         cut_photo,
         jobs,
         workers=workers,
@@ -60,7 +63,7 @@ def write_dataset(
     for place in _IMAGES:
         for path in output.foreign(place):
             log.warning("Warning: %s is not of this data set; move it out of there", path)
-    return report
+    return report, tally("images", sum(made), sum(len(job.cuts) for job in jobs))
 
 
 def _write_pairs(output: Output, data: Manifest) -> None:

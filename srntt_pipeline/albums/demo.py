@@ -24,6 +24,7 @@ from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
 from srntt_pipeline.portable import portable
 from srntt_pipeline.seeds import generator
+from srntt_pipeline.text import tally
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,10 @@ def demo_albums(out: Path, params: DemoAlbumsParams, *, workers: int) -> int:
     with open_output(out, "albums") as output:
         output.claim(photos)
         output.remove_others(photos, list(SCENES))
-        run_all(write_album, jobs, workers=workers, description="Demo albums", unit="albums")
-    log.info("Wrote %d photographs in %d albums to %s", len(photos), len(SCENES), out)
+        made = sum(
+            run_all(write_album, jobs, workers=workers, description="Demo albums", unit="albums")
+        )
+    log.info("Wrote %d albums to %s; %s", len(SCENES), out, tally("photographs", made, len(photos)))
     return len(photos)
 
 
@@ -90,9 +93,12 @@ def _plan(job: DemoAlbumJob) -> list[tuple[str, float]]:
     return own + [(others[index], 0.5) for index in range(-strangers, 0)]
 
 
-def write_album(job: DemoAlbumJob) -> None:
-    """Write the photographs of one album that are not there yet, each whole or not at all."""
-    params = job.params
+def write_album(job: DemoAlbumJob) -> int:
+    """Write the photographs of one album that are not there yet, each whole or not at all.
+
+    Returns how many.
+    """
+    params, made = job.params, 0
     for index, (path, (scene, strength)) in enumerate(zip(job.photos, _plan(job), strict=True)):
         sources = SCENES[scene]
         source = read_rgb(_packaged(*sources[index % len(sources)]))
@@ -105,6 +111,8 @@ def write_album(job: DemoAlbumJob) -> None:
         # Made anew in any case: it takes no longer than to find out what is there.
         if not path.is_file() or path.read_bytes() != content.getvalue():
             write_bytes(path, content.getvalue())
+            made += 1
+    return made
 
 
 def _packaged(package: str, file: str) -> Path:

@@ -91,17 +91,19 @@ def made_from(cut: Cut, job: CutJob) -> str:
     )
 
 
-def cut_photo(job: CutJob) -> None:
+def cut_photo(job: CutJob) -> int:
     """Write the images of one photo that are not there yet, each whole or not at all.
 
     An image is there when it says that it was cut from this photo in this way, and is undamaged.
+    Returns how many were not.
     """
     missing = [cut for cut in job.cuts if not is_made_from(cut.path, made_from(cut, job))]
     if not missing:
-        return
+        return 0
     photo = read_whole(job)
     for cut in missing:
         write_png(cut.path, cut_out(photo, cut, job.photo), made_from(cut, job))
+    return len(missing)
 
 
 def read_whole(job: CutJob) -> RGB:

@@ -22,6 +22,7 @@ from srntt_pipeline.config import BuildParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.outputs import open_output
 from srntt_pipeline.parallel import run_all
+from srntt_pipeline.text import tally
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +99,10 @@ def _file(out: Path, kind: str, album: Album, name: str) -> Path:
     return out / WORK / kind / f"{album.slug}.{name}"
 
 
-def prepare(jobs: Sequence[AlbumJobs], workers: int) -> None:
-    """Do the `jobs`: first all features, then all counts."""
+def prepare(jobs: Sequence[AlbumJobs], workers: int) -> int:
+    """Do the `jobs`: first all features, then all counts; return how many counts were not there."""
     photos = extract_all([job for album in jobs for job in album.features], workers)
-    count_all([job for album in jobs for job in album.counts], photos, workers)
+    return count_all([job for album in jobs for job in album.counts], photos, workers)
 
 
 def extract_all(jobs: Sequence[SiftJob], workers: int) -> dict[Path, int]:
@@ -123,16 +124,20 @@ def extract_all(jobs: Sequence[SiftJob], workers: int) -> dict[Path, int]:
     return {job.path: result.photos for job, result in zip(jobs, results, strict=True)}
 
 
-def count_all(jobs: Sequence[CountJob], photos: Mapping[Path, int], workers: int) -> None:
-    """Count the matches of pairs of blocks, which have so many `photos`; the bar goes by pairs."""
+def count_all(jobs: Sequence[CountJob], photos: Mapping[Path, int], workers: int) -> int:
+    """Count the matches of pairs of blocks, which have so many `photos`; the bar goes by pairs.
+
+    Returns of how many pairs of blocks the counts were not there.
+    """
 
     def pairs(job: CountJob) -> int:
         first, second = (photos[block] for block in job.blocks)
         return first * (first - 1) // 2 if job.within_one else first * second
 
-    run_all(
+    made = run_all(
         count_pairs, jobs, workers=workers, description="Match counts", unit="pairs", size=pairs
     )
+    return sum(made)
 
 
 def _extract(job: SiftJob) -> Extracted:
@@ -193,9 +198,9 @@ def prepare_part(
         needed = {block for job in counted for block in job.blocks} - {job.path for job in own}
         # Its own first: meanwhile other parts make theirs, and these are mostly there then.
         others = [job for job in features if job.path in needed]
-        count_all(counted, extract_all([*own, *others], workers), workers)
+        made = count_all(counted, extract_all([*own, *others], workers), workers)
     log.info(
-        "Wrote match counts of %d of %d pairs of blocks of photos (part %s) to %s; when all "
-        "parts are done, run again with --merge",
-        len(counted), len(counts), part, out / WORK,
+        "Wrote %d of %d files of match counts (part %s) to %s; %s; when all parts are done, run "
+        "again with --merge",
+        len(counted), len(counts), part, out / WORK, tally("files", made, len(counted)),
     )  # fmt: skip

@@ -62,10 +62,10 @@ def rebuild_cufed5(
             output.remove([MATCH_COUNTS])  # another's; a manifest has no counts to plot
         names = {row.album for row in data.train} | {row.album for row in data.test}
         folders = {name: album_folder(albums, name) for name in names}
-        report = write_dataset(output, data, folders, workers, found.elsewhere)
+        report, images = write_dataset(output, data, folders, workers, found.elsewhere)
     log.info(
-        "Rebuilt %d of %d training pairs and %d of %d test groups of %s in %s; look at %s",
-        len(data.train), len(whole.train), data.groups, whole.groups, source, out,
+        "Rebuilt %d of %d training pairs and %d of %d test groups of %s in %s; %s; look at %s",
+        len(data.train), len(whole.train), data.groups, whole.groups, source, out, images,
         out / CONTACT_SHEET,
     )  # fmt: skip
     return report

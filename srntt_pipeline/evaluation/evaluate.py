@@ -59,6 +59,7 @@ from srntt_pipeline.methods.sources import Source, read_methods
 from srntt_pipeline.network_files import AS_NAMED, NetworkFiles
 from srntt_pipeline.outputs import check_place, open_output
 from srntt_pipeline.parallel import run_all
+from srntt_pipeline.text import tally
 
 log = logging.getLogger(__name__)
 
@@ -154,12 +155,12 @@ def evaluate(
             run={**params.model_dump(mode="json"), "software": srntt_pipeline.__version__},
             notes=notes,
         )
+    made = sum(result.made for result in results)
     log.info(
-        "Wrote %s and the page %s; SR images: %d made, %d reused",
+        "Wrote %s and the page %s; %s",
         out / "table.csv",
         out / "index.html",
-        sum(result.made for result in results),
-        sum(result.reused for result in results),
+        tally("SR images", made, made + sum(result.reused for result in results)),
     )
     return table
 

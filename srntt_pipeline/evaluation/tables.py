@@ -14,7 +14,7 @@ from srntt_pipeline.evaluation.protocols import Protocol
 from srntt_pipeline.evaluation.statistics import compare, corrected, interval
 from srntt_pipeline.evaluation.table_formats import to_markdown
 from srntt_pipeline.files import csv_bytes, finite, write_bytes, write_json
-from srntt_pipeline.methods.method import NONE, reference_rank
+from srntt_pipeline.methods.method import ALL, NONE, is_single, reference_rank
 from srntt_pipeline.metrics import METRICS
 from srntt_pipeline.text import markdown
 
@@ -162,7 +162,7 @@ def write_tables(
              for row in per_image]  # fmt: skip
     write_bytes(out / PER_IMAGE, csv_bytes(list(exact[0]), exact))
     write_bytes(out / "comparisons.csv", csv_bytes(COMPARISON_COLUMNS, comparisons(per_image)))
-    write_json(out / "metrics.json", _metrics(table))
+    write_json(out / "metrics.json", finite(_metrics(table)))  # equal images: an infinite PSNR
     for protocol in dict.fromkeys(row["protocol"] for row in table):
         own = [row for row in table if row["protocol"] == protocol]
         bars = [{**row, "row": f"{row['method']}, {row['reference']}"} for row in own]
@@ -172,16 +172,24 @@ def write_tables(
     write_bytes(out / "table.md", _markdown(table, protocols, notes).encode())
 
 
-def _metrics(table: Sequence[Row]) -> dict[str, Any]:
-    """Return the numbers by protocol, method and reference: `luma.srntt-l2.l1.psnr_db` in DVC."""
-    metrics: dict[str, Any] = {}
-    for row in table:
-        methods = metrics.setdefault(row["protocol"], {})
-        methods.setdefault(slug(row["method"]), {})[slug(row["reference"])] = {
-            name: row[name] for name in _measures([row])
-        }
-    whole: dict[str, Any] = finite(metrics)  # equal images have an infinite PSNR
-    return whole
+def _metrics(table: Sequence[Row]) -> dict[str, float]:
+    """Return the PSNR of each method by the first protocol, dB: what DVC compares runs by.
+
+    One number a method, since they are the columns of `dvc metrics show`: with all references, with
+    none where the method takes none, else with the first level that was measured.
+    """
+
+    def rank(row: Row) -> tuple[bool, bool, tuple[int, int, str]]:
+        reference = row["reference"]
+        return (
+            reference not in (ALL, NONE), not is_single(reference), reference_rank(reference)
+        )  # fmt: skip
+
+    numbers: dict[str, float] = {}
+    for row in sorted(table, key=rank):
+        if row["protocol"] == table[0]["protocol"]:
+            numbers.setdefault(slug(row["method"]), row["psnr_db"])
+    return numbers
 
 
 def _markdown(table: Sequence[Row], protocols: Sequence[Protocol], notes: Sequence[str]) -> str:

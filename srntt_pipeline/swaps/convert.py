@@ -45,6 +45,6 @@ def convert_shards(
     ]
     with open_output(out, "swaps", reads=[swaps, dataset]) as output:
         claim(jobs, output)
-        made_from = make_shards(jobs, workers, f"Converting to {store}")
-        finish(jobs, made_from, output, source.float32_agreement)
+        found = make_shards(jobs, workers, f"Converting to {store}")
+        finish(jobs, found, output, source.float32_agreement)
     return len(pairs)

@@ -32,6 +32,7 @@ from srntt_pipeline.swaps.shard_job import (
     swap_shard,
 )
 from srntt_pipeline.swaps.shards import INDEX, ShardHeader, write_index
+from srntt_pipeline.text import tally
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +72,18 @@ def precompute_swaps(
         claim(jobs, output, with_index=not part)
         mine = list(part.of(jobs)) if part else jobs
         if merge:
-            made_from = _check_made(jobs, workers)
+            found = _check_made(jobs, workers)
         else:
             title = f"Swaps ({encoder.identity.source} VGG19, {chosen})"
-            made_from = make_shards(mine, workers, title)
+            found = make_shards(mine, workers, title)
         if not part:
-            finish(jobs, made_from, output, _agreement(jobs, params, encoder))
+            finish(jobs, found, output, _agreement(jobs, params, encoder))
             return len(pairs)
     made = sum(len(job.pairs) for job in mine)
     log.info(
-        "Wrote swaps of %d of %d pairs (part %s) to %s; when all parts are done, run again "
+        "Wrote swaps of %d of %d pairs (part %s) to %s; %s; when all parts are done, run again "
         "with --merge",
-        made, len(pairs), part, out,
+        made, len(pairs), part, out, _tally(found),
     )  # fmt: skip
     return made
 
@@ -99,8 +100,12 @@ def _agreement(jobs: Sequence[ShardJob], params: SwapParams, encoder: Encoder) -
     return agreement
 
 
-def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> list[str]:
-    """Do the jobs; return their fingerprints."""
+# Of a shard: the fingerprint of what made it, and whether it was there.
+Found = tuple[str, bool]
+
+
+def make_shards(jobs: Sequence[ShardJob], workers: int, description: str) -> list[Found]:
+    """Do the jobs; return what `swap_shard` returns of each."""
     return run_all(
         swap_shard,
         jobs,
@@ -136,14 +141,15 @@ def claim(jobs: Sequence[ShardJob], output: Output, *, with_index: bool = True) 
 
 
 def finish(
-    jobs: Sequence[ShardJob], made_from: Sequence[str], output: Output, agreement: float = 1.0
+    jobs: Sequence[ShardJob], found: Sequence[Found], output: Output, agreement: float = 1.0
 ) -> None:
-    """Write the index over all shards, each `made_from` its own; remove our other shards.
+    """Write the index over all shards, with what was `found` of each; remove our other shards.
 
     `agreement`: with float32, where the precision of matching is another.
     """
     job, out = jobs[0], output.folder
-    header = ShardHeader(job.encoder, job.params, fingerprint(list(made_from)), job.networks)
+    made_from = fingerprint([of_shard for of_shard, _ in found])
+    header = ShardHeader(job.encoder, job.params, made_from, job.networks)
     shards = [(job.path, [pair.name for pair in job.pairs]) for job in jobs]
     write_index(out, header, shards, agreement)
     listed = {out / INDEX, *(path for path, _ in shards)}
@@ -152,11 +158,15 @@ def finish(
         if path.match("shard-*.h5"):
             log.warning("Warning: %s is not of these swaps; move it out of there", path)
     count = sum(len(job.pairs) for job in jobs)
-    log.info("Wrote swaps of %d pairs in %d shards to %s", count, len(jobs), out)
+    log.info("Wrote swaps of %d pairs to %s; %s", count, out, _tally(found))
 
 
-def _check_made(jobs: list[ShardJob], workers: int) -> list[str]:
-    """Return the fingerprints of shards; raise InputError unless all are there, whole."""
+def _tally(found: Sequence[Found]) -> str:
+    return tally("shards", sum(not there for _, there in found), len(found))
+
+
+def _check_made(jobs: list[ShardJob], workers: int) -> list[Found]:
+    """Return what there is of shards; raise InputError unless all are there, whole."""
     found = run_all(is_made, jobs, workers=workers, description="Checking shards", unit="shards")
     missing = [number for number, (_, whole) in enumerate(found) if not whole]
     if missing:
@@ -166,4 +176,4 @@ def _check_made(jobs: list[ShardJob], workers: int) -> list[str]:
             f"other images or parameters, {first.path.name} the first: run its part again (or "
             f"--shard {missing[0] + 1}/{len(jobs)}, which makes this one alone), then --merge"
         )
-    return [made_from for made_from, _ in found]
+    return found

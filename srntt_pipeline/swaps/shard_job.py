@@ -116,12 +116,16 @@ def _is_kept(job: ShardJob, header: ShardHeader) -> bool:
     return keep_shard(job.path, header, [pair.name for pair in job.pairs])
 
 
-def swap_shard(job: ShardJob) -> str:
-    """Write one shard unless it is there, whole; return the fingerprint of what made it."""
+def swap_shard(job: ShardJob) -> tuple[str, bool]:
+    """Write one shard unless it is there, whole.
+
+    Returns the fingerprint of what made it, and whether it was there.
+    """
     header = _header(job)
-    if not _is_kept(job, header):
+    kept = _is_kept(job, header)
+    if not kept:
         write_shard(job.path, header, _swaps(job))
-    return header.made_from
+    return header.made_from, kept
 
 
 def _fingerprint(job: ShardJob) -> str:

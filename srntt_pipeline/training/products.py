@@ -8,6 +8,7 @@ from torch import nn
 
 from srntt_pipeline.checkpoints import CheckpointInfo, save_checkpoint
 from srntt_pipeline.files import csv_bytes, write_bytes, write_json
+from srntt_pipeline.text import tally
 from srntt_pipeline.training.card import write_card
 from srntt_pipeline.training.curves import SUMMARY, pictures, tables
 from srntt_pipeline.training.earlier import BEST, CARD
@@ -25,11 +26,12 @@ def write_results(
     state: Progress,
     metrics: dict[str, float],
     device: torch.device,
+    begun: int,
 ) -> None:
     """Write the checkpoint `MODEL.safetensors`, that of the best validation, and what lies beside.
 
     `network`: as it is after the last step, of these `metrics`; `best`: as it was in the best
-    validation of `state`, if there was one.
+    validation of `state`, if there was one; `begun`: the step that this process went on from.
     """
     path = out / f"{job.model}.safetensors"
     info = CheckpointInfo(
@@ -57,8 +59,8 @@ def write_results(
     write_bytes(out / "validation.csv", csv_bytes(VALIDATION_COLUMNS, state.validations))
     write_json(out / "metrics.json", metrics)
     log.info(
-        "Wrote %s after %d steps: validation %.2f dB, bicubic %.2f dB",
-        path, state.step, *metrics.values(),
+        "Wrote %s: validation %.2f dB, bicubic %.2f dB; %s",
+        path, *metrics.values(), tally("steps", state.step - begun, state.step),
     )  # fmt: skip
     psnr, bicubic = metrics.values()
     if psnr < bicubic:

@@ -340,6 +340,7 @@ class Trainer:
             if self.average:
                 self.average.module.load_state_dict(self.network.state_dict())
         state = load_state(found, self.parts, self.job.columns) if found else Progress(0, [], [])
+        self.begun = state.step
         self.fabric.barrier()  # from here on, the first process changes what all have read
         if found and self.fabric.is_global_zero:
             log.info("Resuming at step %d", state.step)
@@ -375,6 +376,8 @@ class Trainer:
             "validation_psnr_db": round(self.validate(phase), 4),
             "validation_bicubic_psnr_db": round(self.bicubic_db, 4),
         }
-        write_results(self.out, job, self.kept, self.best, state, metrics, self.fabric.device)
+        write_results(
+            self.out, job, self.kept, self.best, state, metrics, self.fabric.device, self.begun
+        )
         remove_checkpoints(self.out, self.earlier.other_models)
         return metrics

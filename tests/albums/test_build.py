@@ -209,6 +209,17 @@ def test_building_again_changes_nothing(albums, copy, built, contents):
     assert {path: path.stat().st_mtime_ns for path in images} == images
 
 
+def test_last_line_tells_what_was_made_and_what_was_reused(albums, copy, caplog, without_pictures):
+    gone = sorted((copy / "train" / "input").iterdir())[:3]
+    for path in (*gone, next((copy / "work" / "counts").iterdir())):
+        path.unlink()
+    images = len([*(copy / "train").rglob("*.png"), *(copy / "test").rglob("*.png")])
+    with caplog.at_level("INFO"):
+        build_cufed5(albums, copy, PARAMS, workers=1)
+    told = f"files of match counts: 1 made, 2 reused; images: 3 made, {images} reused; look at "
+    assert told in caplog.text
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -354,7 +365,8 @@ def test_shard_does_nothing_of_other_shards(albums, tmp_path, contents, caplog):
     prepared = {Path(name).name.split("-")[0] for name in contents(out) if MARK not in name}
     assert prepared == {"cat", "temple"}
     assert half_written.exists()
-    assert f"2 of 3 pairs of blocks of photos (part 1/2) to {out / 'work'}; when" in caplog.text
+    told = f"2 of 3 files of match counts (part 1/2) to {out / 'work'}; files: 2 made, 0 reused; "
+    assert told in caplog.text
 
 
 def merge_complaint(albums, out, params=PARAMS):
@@ -521,7 +533,27 @@ def test_single_album_is_for_training_alone(albums, tmp_path, without_pictures):
     report = build_cufed5(albums / "cat", tmp_path, PARAMS, workers=1)
     assert report["train_pairs"] == 10
     assert report["test_groups"] == 0
-    assert "no test groups" in report["warnings"][-1]
+    assert report["warnings"][-1].startswith(
+        "no test groups: there is one album with two usable photos, cat, "
+    )
+
+
+def test_a_pipeline_that_needs_both_parts_is_told_which_is_lacking(albums, tmp_path):
+    """Before an image is cut; what was counted is kept."""
+    of_cat, at_levels = albums / "cat", "levels by bands [9000, 8000] (levels present: none)"
+    for folder, params, reasons in (
+        (of_cat, PARAMS, ["test groups: there is one album with two usable photos, cat"]),
+        (albums, with_params(test_groups=0), ["test groups: test_groups is 0"]),
+        (albums, with_params(levels_by="bands", bands=(9000, 8000)), [
+            "training pairs: no album outside the test set has pairs with a level",
+            f"test groups: no photo has a reference at each of 2 {at_levels}",
+        ]),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as error:
+            build_cufed5(folder, tmp_path, params, workers=1, both_parts=True)
+        assert str(error.value).startswith(f"{folder}: no {reasons[0]}")
+        assert all(f"no {reason}" in str(error.value) for reason in reasons)
+    assert {path.name for path in tmp_path.iterdir()} == {"work", MARK}
 
 
 def test_name_is_the_folders_or_the_one_given(albums, tmp_path, without_pictures):

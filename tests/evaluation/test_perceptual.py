@@ -1,7 +1,6 @@
 """The ImageNet weights are not to be had here: networks with random weights go the same ways."""
 
 import csv
-import json
 import re
 import socket
 
@@ -188,8 +187,6 @@ def test_evaluate_writes_distances_beside_psnr_and_ssim(weights, photograph, tmp
         luma, rgb = csv.DictReader(file)
     assert float(luma["lpips"]) == float(rgb["lpips"]) == pytest.approx(np.mean(expected), abs=1e-5)
     assert luma["lpips_low"] == luma["lpips_high"] == ""  # three images: too few
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["rgb"]["bicubic"]["none"]["lpips"] == float(rgb["lpips"])
     text = (out / "table.md").read_text()
     assert metric.sha256[:12] in text
     assert "| LPIPS |" in re.sub(" +", " ", text)

@@ -121,7 +121,9 @@ def test_a_plain_adam_loop_gives_the_same(folder: Path, tmp_path: Path, options:
 
 def test_outputs(folder: Path, tmp_path: Path) -> None:
     metrics = run(folder, tmp_path)
-    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    chief = {"validation_psnr_db": metrics["validation_psnr_db"]}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == chief
+    assert json.loads((tmp_path / "card.json").read_text())["metrics"] == metrics
     curve = rows(tmp_path / "validation.csv")
     assert [(row["step"], row["phase"]) for row in curve] == [("4", TRANSFER), ("8", TRANSFER)]
     assert float(curve[-1]["psnr_db"]) == metrics["validation_psnr_db"]
