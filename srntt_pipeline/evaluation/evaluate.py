@@ -152,6 +152,7 @@ def evaluate(
             jobs=measured,
             run={**params.model_dump(mode="json"), "software": srntt_pipeline.__version__},
             notes=notes,
+            workers=workers,
         )
     log.info(
         "Wrote %s and the page %s; SR images: %d made, %d reused",
@@ -211,7 +212,7 @@ def _files(
         *map(Path, TABLES),
         *(Path("plots", f"{protocol.name}.csv") for protocol in protocols),
         *output_files(names, [*given, *shown], makings),
-        *page_files(test_set.groups, methods),
+        *page_files(test_set.groups, methods, [*given, *shown], protocols[0].making),
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from srntt_pipeline.evaluation.page import PAGE
+from srntt_pipeline.evaluation.paths import PAGE
 from srntt_pipeline.evaluation.pictures import Pictures
 from srntt_pipeline.figures import save_figure
 from srntt_pipeline.files import fingerprint, read_json, write_json

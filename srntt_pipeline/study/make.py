@@ -7,7 +7,7 @@ from typing import Any
 
 from srntt_pipeline.config import StudyParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.page import PAGE as PAGE_FILES
+from srntt_pipeline.evaluation.paths import PAGE as PAGE_FILES
 from srntt_pipeline.evaluation.paths import PER_IMAGE
 from srntt_pipeline.evaluation.results import read_per_image
 from srntt_pipeline.files import json_bytes, sha256, write_bytes
