@@ -60,6 +60,7 @@ def write_page(out: Path, description: Description, table: Sequence[Row]) -> Non
         keep_trailing_newline=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     by_protocol: dict[str, list[Row]] = {}
     for row in table:
         by_protocol.setdefault(row["protocol"], []).append(row)

@@ -112,9 +112,10 @@ def _shrink(out: Path, picture: Path, box: tuple[int, int, int, int]) -> None:
     if all(webp_made_from(out / path) == made_from for path, made_from in copies.items()):
         return
     image = read_rgb(out / picture)
-    small, detail = limit_long_side(image, PREVIEW_PX), image[top : top + height, left : left + width]
-    contents = zip(copies.items(), (small, detail), (PREVIEW_QUALITY, None), strict=True)
-    for (path, made_from), pixels, quality in contents:
+    small = limit_long_side(image, PREVIEW_PX)
+    detail = image[top : top + height, left : left + width]
+    kinds = ((small, PREVIEW_QUALITY), (detail, None))
+    for (path, made_from), (pixels, quality) in zip(copies.items(), kinds, strict=True):
         write_webp(out / path, pixels, made_from, quality)
 
 

@@ -1,9 +1,9 @@
 // The images of the page: {name, detail, pictures …}, each picture with its URLs.
 const data = JSON.parse(document.getElementById("data").textContent);
 const images = data.images.map((image) => {
-  const url = (place) => place < 0 ? null : data.patterns[place].replace("*", () => image.file);
+  const address = (place) => place < 0 ? null : data.patterns[place].replace("*", () => image.file);
   const picture = ([series, value, full, preview, detail, width, height]) => ({
-    ...data.series[series], value, full: url(full), preview: url(preview), detail: url(detail),
+    ...data.series[series], value, full: address(full), preview: address(preview), detail: address(detail),
     size: width === undefined ? image.size : [width, height],
   });
   const read = (name) => image[name].map(picture);
@@ -108,7 +108,7 @@ class Viewer {
     const outputs = pictures.filter(({ kind }) => kind === "output");
     const names = [...new Set(outputs.map(({ reference }) => reference))].filter(Boolean);
     const before = this.part("reference").value;
-    this.part("reference").replaceChildren(new Option("all", ""), ...names.map((name) => new Option(name, name)));
+    this.part("reference").replaceChildren(new Option("every one", ""), ...names.map((name) => new Option(name, name)));
     const first = outputs.length > MOST_TILES ? names.find((name) => name === "L1") ?? names[0] ?? "" : "";
     this.part("reference").value = this.offered && (names.includes(before) || !before) ? before : first;
     this.offered = true;
