@@ -1,7 +1,7 @@
 """The pictures of the page in a browser: divider, side by side, zoom, keyboard, touch, axe's rules.
 
-axe-core is looked for in `SRNTT_AXE` (a path of axe.min.js) and in node_modules, where
-`npm install --no-save axe-core` puts it; without it that test skips.
+axe-core is looked for in `SRNTT_AXE`, a path of axe.min.js, and else in node_modules, where
+`npm install --no-save axe-core` puts it; without it that test skips. `.ci/run` gets it.
 """
 
 import os
