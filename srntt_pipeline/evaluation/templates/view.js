@@ -66,7 +66,7 @@ class View {
 
 // Wheel, pinch and drag. One pointer does what `drag(event, moved)` says: it returns whether it did.
 let pageMoved = 0;
-addEventListener("scroll", () => { pageMoved = performance.now(); }, { passive: true });
+addEventListener("scroll", () => { pageMoved = performance.now(); }, { capture: true, passive: true });
 
 const listen = (view, drag) => {
   const { area } = view;
