@@ -348,20 +348,32 @@ def test_axe_finds_no_serious_violation(page, width, scheme):
         assert [one for one in found if one[0] in ("serious", "critical")] == []
 
 
-def test_edges_of_controls_are_seen(page):
-    """WCAG 1.4.11: 3:1 between the edge of a control and what is beside it."""
-    for scheme in ("light", "dark"):
-        colours = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        page.execute_cdp_cmd("Emulation.setEmulatedMedia", colours)
-        for css in ("#viewer select", "[data-role=next]", "[role=tab]"):
-            edge, around = page.execute_script(
+CONTROLS = ("#viewer select", "[data-role=next]", "[role=tab]")
+TEXTS = (
+    "td", "th button", "[role=tab]", ".notes li", "nav a", ".skip", "figcaption", "#shown small",
+    ".status", "#viewer label", "#viewer button", "summary", ".facts dt", ".tag",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_edges_of_controls_are_seen(page, scheme):
+    """WCAG 1.4.3 and 1.4.11: 4.5:1 of text, 3:1 of the edge of a control, to what is behind."""
+    colours = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", colours)
+    for found, least, property_, first in (
+        (CONTROLS, 3, "borderTopColor", "e.parentElement"),
+        (TEXTS, 4.5, "color", "e"),
+    ):
+        for css in found:
+            front, behind = page.execute_script(
                 "const e = document.querySelector(arguments[0]);"
-                "let p = e.parentElement; const of = (x) => getComputedStyle(x);"
+                f"let p = {first}; const of = (x) => getComputedStyle(x);"
                 "while (of(p).backgroundColor === 'rgba(0, 0, 0, 0)') p = p.parentElement;"
-                "return [of(e).borderTopColor, of(p).backgroundColor]",
+                "return [of(e)[arguments[1]], of(p).backgroundColor]",
                 css,
+                property_,
             )
-            assert contrast(edge, around) >= 3, (scheme, css, edge, around)
+            assert contrast(front, behind) >= least, (css, front, behind)
 
 
 def contrast(one, other):
