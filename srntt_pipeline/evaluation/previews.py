@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from srntt_pipeline.degradation import Making, make_hr
-from srntt_pipeline.evaluation.detail import finest_detail
 from srntt_pipeline.evaluation.paths import IMAGES, PAGE, slug
 from srntt_pipeline.files import file_sha256, fingerprint, open_regular, write_bytes
 from srntt_pipeline.images import (
     RGB,
+    SCALE,
     limit_long_side,
     pixels_sha256,
     read_made_from,
@@ -99,6 +100,30 @@ def make_previews(job: PreviewJob) -> Sizes:
         kept[name] = _keep_reference(path, job.out, own)
     height, width, _ = hr.shape
     return Sizes((height, width), box, kept)
+
+
+def finest_detail(hr: RGB, most_px: int) -> tuple[int, int, int, int]:
+    """Return top, left, height, width of the window of `hr`, uint8 [H, W, 3], with most gradient.
+
+    A quarter of each side, at most `most_px`, in whole pixels of LR.
+    """
+    grey = hr.mean(axis=2)
+    energy = np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
+    height, width = (_side(side, most_px) for side in hr.shape[:2])
+    sums = np.pad(energy.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    windows = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
+    windows = windows[::SCALE, ::SCALE]
+    top, left = np.unravel_index(windows.argmax(), windows.shape)
+    return int(top) * SCALE, int(left) * SCALE, height, width
+
+
+def _side(side: int, most_px: int) -> int:
+    return min(side // 4, most_px) // SCALE * SCALE or SCALE
 
 
 def _shrink(out: Path, picture: Path, box: tuple[int, int, int, int]) -> None:

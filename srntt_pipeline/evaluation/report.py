@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from srntt_pipeline.degradation import Making, make_hr
-from srntt_pipeline.evaluation.detail import finest_detail
 from srntt_pipeline.evaluation.gallery import describe, forget_others
 from srntt_pipeline.evaluation.measure import GroupJob
 from srntt_pipeline.evaluation.page import write_page
@@ -86,7 +86,7 @@ def draw_grid(
         columns.append((f"{label}\n{row['psnr_db']:.2f} dB", sr, behind))
     lr = read_rgb(out / image_path(LR_IMAGE, NONE, group.name, making))
     columns = [("LR", lr, None), *columns, ("HR", hr, None)]
-    top, left, height, width = finest_detail(hr)
+    top, left, height, width = _finest_detail(hr)
     shape = hr.shape[0] / hr.shape[1]
     figure = Figure(figsize=(2.3 * len(columns), 2.3 * (2 * shape + 1) + 0.6), layout="constrained")
     axes = figure.subplots(
@@ -114,3 +114,20 @@ def _shown_reference(out: Path, group: Group, reference: str, making: Making) ->
         return read_rgb(group.refs[reference], grey=True)
     path = out / image_path(REFERENCES, reference, group.name, making)
     return read_rgb(path) if path.exists() else None
+
+
+def _finest_detail(hr: RGB) -> tuple[int, int, int, int]:
+    """Return top, left, height, width of the quarter-size window with the most gradient."""
+    grey = hr.mean(axis=2)
+    energy = np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
+    height, width = hr.shape[0] // 16 * 4 or 4, hr.shape[1] // 16 * 4 or 4
+    sums = np.pad(energy.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    windows = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
+    windows = windows[::4, ::4]  # whole LR pixels
+    top, left = np.unravel_index(windows.argmax(), windows.shape)
+    return int(top) * 4, int(left) * 4, height, width

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from srntt_pipeline.degradation import PAPER_MAKING
-from srntt_pipeline.evaluation.detail import finest_detail
 from srntt_pipeline.evaluation.page_data import Picture, Shown, page_data
 from srntt_pipeline.evaluation.page_tables import page_table
 from srntt_pipeline.evaluation.paths import PAGE
@@ -16,6 +15,7 @@ from srntt_pipeline.evaluation.previews import (
     REFERENCE_PX,
     PreviewJob,
     detail_path,
+    finest_detail,
     group_files,
     hr_path,
     make_previews,
@@ -183,9 +183,9 @@ def test_a_spoilt_preview_is_made_again(job):
 def test_the_detail_is_where_the_gradient_is():
     hr = np.zeros((128, 192, 3), np.uint8)
     hr[40:60:2, 100:130] = 255
-    top, left, height, width = finest_detail(hr)
+    top, left, height, width = finest_detail(hr, 128)
     assert (height, width) == (32, 48)
     assert top <= 40 < 60 <= top + height
     assert left <= 100 < 130 <= left + width
     assert finest_detail(hr, 20)[2:] == (20, 20)
-    assert finest_detail(np.zeros((12, 12, 3), np.uint8)) == (0, 0, 4, 4)
+    assert finest_detail(np.zeros((12, 12, 3), np.uint8), 128) == (0, 0, 4, 4)
