@@ -75,12 +75,19 @@ def test_images_of_odd_names_are_on_the_page_and_in_the_tables(tmp_path, photogr
             sources.extend(value for name, value in attrs if (tag, name) == ("img", "src"))
 
     Reader().feed(text)
-    assert len(sources) >= 2 * len(names)
-    assert [source for source in sources if not (out / unquote(source)).is_file()] == []
     assert text.count("<script") == 2
     assert not set(text) & set("\x1b\u202e\r")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
-    assert {image["name"] for image in data} == set(map(printable, names))
+    assert {image["name"] for image in data["images"]} == set(map(printable, names))
+    sources += [
+        data["patterns"][place].replace("*", image["file"])
+        for image in data["images"]
+        for picture in image["pictures"]
+        for place in picture[2:5]
+        if place >= 0
+    ]
+    assert len(sources) >= 6 * len(names)
+    assert [source for source in sources if not (out / unquote(source)).is_file()] == []
     assert "<script" not in (out / "table.md").read_text(encoding="utf-8")
 
     results = read_results([out])

@@ -154,6 +154,7 @@ def evaluate(
             jobs=measured,
             run={**params.model_dump(mode="json"), "software": srntt_pipeline.__version__},
             notes=notes,
+            workers=workers,
         )
     made = sum(result.made for result in results)
     log.info(
@@ -213,8 +214,8 @@ def _files(
         *map(Path, TABLES),
         *(Path("plots", f"{protocol.name}.csv") for protocol in protocols),
         *output_files(names, [*given, *shown], makings),
-        *page_files(test_set.groups, methods),
         *grid_files(names),
+        *page_files(test_set.groups, methods, [*given, *shown], protocols[0].making),
     ]
 
 

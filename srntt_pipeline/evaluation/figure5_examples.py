@@ -10,9 +10,9 @@ from srntt_pipeline.config import TablesParams
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.evaluation.detail import Detail, read_details
 from srntt_pipeline.evaluation.filling import find
-from srntt_pipeline.evaluation.page import PAGE
 from srntt_pipeline.evaluation.paths import slug
 from srntt_pipeline.evaluation.pictures import LR_IMAGE, REFERENCES
+from srntt_pipeline.evaluation.previews import hr_path, reference_path
 from srntt_pipeline.evaluation.results import Results
 from srntt_pipeline.evaluation.table_rows import protocol_to_show
 from srntt_pipeline.evaluation.tables import Row
@@ -131,7 +131,7 @@ def _plan(
         if gone := [name for name in methods if name not in {o.method for o in example.outputs}]:
             told.append(f"of image {example.image} what has no picture: {', '.join(gone)}")
         if not example.complete:
-            told.append(f"of image {example.image} the references, which evaluate did not keep")
+            told.append(f"of image {example.image} the references")
     return Plan(dataset, protocol, tuple(drawn), chosen, tuple(told))
 
 
@@ -166,7 +166,7 @@ def _example(
         if (path := _below(row["folder"], row.get("picture", ""))) and path.is_file()
     ]
     folder = rows[0]["folder"]
-    hr = _below(folder, f"{PAGE.as_posix()}/hr/{image}.png") or folder
+    hr = _below(folder, hr_path(image).as_posix()) or folder
     detail = details.get(image)
     if detail and hr.is_file() and not detail.fits(read_size(hr)):
         height, width = read_size(hr)
@@ -179,23 +179,23 @@ def _example(
 def _references(row: Row) -> dict[str, Path]:
     """Return the pictures of a row's reference that are there, by name."""
     folder, image, reference = row["folder"], row["image"], row["reference"]
-    kept = PAGE.as_posix() + "/references"
     if reference in (ALL, PAPER_ALL):
         # Folders are called after levels, in lower case.
+        kept = reference_path(reference, image).parents[1]
         names = [path.name.upper() for path in (folder / kept).glob("*")]
         names = [n for n in names if is_single(n) and (reference == ALL or n in PAPER_LEVELS)]
-        places = {n: f"{kept}/{slug(n)}" for n in sorted(names, key=reference_rank)}
+        places = {n: reference_path(n, image) for n in sorted(names, key=reference_rank)}
     elif is_single(reference):
-        places = {reference: f"{kept}/{slug(reference)}"}
+        places = {reference: reference_path(reference, image)}
     else:
-        parents = PurePosixPath(row.get("picture", "")).parents  # images/METHOD/REFERENCE/NAME.png
-        root = parents[2].as_posix() if len(parents) > 2 else ""
+        parents = Path(row.get("picture", "")).parents  # images/METHOD/REFERENCE/NAME.png
+        root = parents[2] if len(parents) > 2 else Path()
         own = f"{LR_IMAGE.lower()}/{NONE}" if reference == LR else f"{REFERENCES}/{slug(reference)}"
-        places = {reference: f"{root}/{own}"}
+        places = {reference: root / own / f"{image}.png"}
     return {
         name: path
         for name, place in places.items()
-        if (path := _below(folder, f"{place}/{image}.png")) is not None and path.is_file()
+        if (path := _below(folder, place.as_posix())) is not None and path.is_file()
     }
 
 
@@ -207,7 +207,7 @@ def _below(folder: Path, name: str) -> Path | None:
 
 def _most_different(whole: Sequence[Example], most: int) -> tuple[list[Example], str]:
     """Return the images over whose methods PSNR scatters most, in their order, and the rule."""
-    # What takes references is shown with them: evaluate keeps those of some images.
+    # What takes references is shown with them.
     able = [example for example in whole if example.complete] or list(whole)
     by_scatter = sorted(able, key=_scatter, reverse=True)[:most]
     rule = (

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.page import PAGE
+from srntt_pipeline.evaluation.paths import PAGE
 from srntt_pipeline.evaluation.pictures import Pictures
 from srntt_pipeline.figures import save_figure
 from srntt_pipeline.files import fingerprint, read_json, write_json

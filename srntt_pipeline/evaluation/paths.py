@@ -13,6 +13,7 @@ TABLES = (
     "notes.json", "index.html",
 )  # fmt: skip
 IMAGES, GRIDS, MEASURED = Path("images"), Path("grids"), Path("measured")
+PAGE = Path("page")  # pictures that only the page needs
 
 
 def slug(text: str) -> str:

@@ -24,6 +24,7 @@ def write_report(
     jobs: Sequence[GroupJob],
     run: Mapping[str, Any],
     notes: Sequence[str],
+    workers: int = 1,
 ) -> None:
     """Write grids and the page; pictures and their PSNR are of the first protocol.
 
@@ -47,6 +48,7 @@ def write_report(
         run=run,
         title=f"{table[0]['dataset']}: ×4 super-resolution with references",
         notes=notes,
+        workers=workers,
     )
     write_page(out, description, table)
     forget_others(output, description)

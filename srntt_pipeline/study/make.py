@@ -7,8 +7,8 @@ from typing import Any
 
 from srntt_pipeline.config import StudyParams
 from srntt_pipeline.errors import InputError
-from srntt_pipeline.evaluation.page import PAGE as PAGE_FILES
 from srntt_pipeline.evaluation.paths import PER_IMAGE
+from srntt_pipeline.evaluation.previews import hr_path
 from srntt_pipeline.evaluation.results import read_per_image
 from srntt_pipeline.files import json_bytes, sha256, write_bytes
 from srntt_pipeline.images import decode, read_bytes
@@ -156,13 +156,13 @@ class _Maker:
         checks = []
         for image in dict.fromkeys(image for name, _, image in self.rows if name == self.method):
             row = self.rows.get((BICUBIC, NONE, image))
-            hr = PAGE_FILES / "hr" / f"{image}.png"
+            hr = hr_path(image)
             if row is not None and (self.results / hr).exists():
                 files = self._file(hr.as_posix()), self._file(row["picture"])
                 checks += self._pair(image, NONE, HR, BICUBIC, *files)
         if not checks:
             raise InputError(
-                f"{self.results}: no image has both HR ({PAGE_FILES}/hr) and bicubic, which checks "
+                f"{self.results}: no image has both HR (page/hr) and bicubic, which checks "
                 "compare; evaluate again, or give --checks 0"
             )
         return checks

@@ -122,7 +122,13 @@ def links_of(page):
     """Return the files that a page names, as it writes them."""
     named = re.findall(r'(?:src|href)="([^"#][^"]*)"', page)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
-    named += [picture["url"] for image in data for picture in image["pictures"]]
+    named += [
+        data["patterns"][place].replace("*", image["file"])
+        for image in data["images"]
+        for picture in (*image["pictures"], *image["figures"])
+        for place in picture[2:5]
+        if place >= 0
+    ]
     return [link for link in named if link != "data:,"]
 
 

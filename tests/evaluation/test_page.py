@@ -6,13 +6,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from srntt_pipeline.evaluation.figures import draw_curves
-from srntt_pipeline.evaluation.page import Description, Picture, Shown, facts, write_page
+from srntt_pipeline.evaluation.page import Description, facts, write_page
+from srntt_pipeline.evaluation.page_data import Picture, Shown
 from srntt_pipeline.text import printable
+from tests.evaluation.page_pictures import write_pictures
 
 ROWS = [
     ("Bicubic", "none", 24.18, 0.684, 24.18),
@@ -42,19 +42,10 @@ def table(protocol):
 def folder(tmp_path_factory, photograph):
     """A page of two images, one of an awkward name; each picture is of another brightness."""
     out = tmp_path_factory.mktemp("page")
-    shown = []
-    for name, top in (("001", 0), ("50 % of <b> #2", 100)):
-        pictures = []
-        for number, (label, kind, step) in enumerate(
-            (("LR", "input", 4), ("Bicubic", "output", 1), ("SRNTT, L1", "output", 1),
-             ("HR", "truth", 1), ("L1", "reference", 1))
-        ):  # fmt: skip
-            path = Path("images", str(number), f"{name}.png")
-            (out / path).parent.mkdir(parents=True, exist_ok=True)
-            view = photograph[top : top + 96 : step, 160:304:step] // (number + 1)
-            Image.fromarray(view).save(out / path)
-            pictures.append(Picture(label, path, kind, f"{20 + number}.00 dB"))
-        shown.append(Shown(name, pictures))
+    shown = [
+        write_pictures(out, photograph[top : top + 96, 160:304], name)
+        for name, top in (("001", 0), ("50 % of <b> #2", 100))
+    ]
     (out / "loss.csv").write_text("step,phase,loss\n1,a,0.5\n2,a,0.25\n3,b,0.2\n")
     assert draw_curves(out, out / "page" / "curves.png")
     description = Description(
@@ -62,7 +53,7 @@ def folder(tmp_path_factory, photograph):
         notes=["<b>A note"],
         protocols={"luma": "What luma means."},
         shown=shown,
-        curves=[Picture("training", Path("page/curves.png"), "figure")],
+        curves=[Picture("training", Path("page/curves.png"), "figure", size=(300, 900))],
         made_of={"Run": facts({"train": {"steps": 3}, "seed": 0})},
     )
     write_page(out, description, [*table("luma"), *table("rgb")])
@@ -82,31 +73,9 @@ def find(page, css):
     return page.find_element("css selector", css)
 
 
-def set_slider(page, slider, value):
-    page.execute_script(
-        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))",
-        slider,
-        value,
-    )
-
-
-def choose(page, css, text):
-    from selenium.webdriver.support.ui import Select
-
-    Select(find(page, css)).select_by_visible_text(text)
-
-
 def column(page, number):
     cells = page.find_elements("css selector", f"table tr td:nth-child({number})")
     return [cell.text for cell in cells][: len(ROWS)]
-
-
-def loaded(page):
-    """Whether every picture in sight was found."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    script = "return [...document.querySelectorAll('.pair img')].every((i) => i.naturalWidth > 0)"
-    return WebDriverWait(page, 5).until(lambda page: page.execute_script(script))
 
 
 NAMES = [
@@ -141,13 +110,13 @@ def test_names_of_any_kind_are_only_text(tmp_path):
     reader = Reader()
     reader.feed(text)
     assert reader.scripts == 2  # the page's own: its data and its code
-    assert [unquote(image["src"]) for image in reader.images] == [
-        f"images/{name}.png" for name in NAMES
-    ]
+    assert [unquote(image["src"]) for image in reader.images] == [f"images/{NAMES[0]}.png"]
     assert not [image for image in reader.images if set("#?\n\x1b ") & set(image["src"])]
     assert not set("\x1b\u202e") & set(text)
     data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
-    assert [image["name"] for image in data] == [printable(name) for name in NAMES]
+    assert [image["name"] for image in data["images"]] == [printable(name) for name in NAMES]
+    assert [unquote(image["file"]) for image in data["images"]] == NAMES
+    assert data["patterns"][0] == "images/*.png"
     assert "{{ 7 * 7 }}" in text
 
 
@@ -166,20 +135,29 @@ def test_damaged_curves_are_left_out(tmp_path):
 def test_tables_are_sorted_by_numbers_and_back(page):
     headers = page.find_elements("css selector", "table th")
     psnr = next(h for h in headers if h.text.startswith("PSNR (dB)"))
-    find(page, "table th:nth-child(4) button").click()
+    first = column(page, 3)
+    find(page, "table th:nth-child(3) button").click()
     assert psnr.get_attribute("aria-sort") == "descending"
-    assert column(page, 4) == ["inf", "33.87", "26.40", "24.18", "9.50"]
+    assert column(page, 3) == ["inf", "33.87", "26.40", "24.18", "9.50"]
     assert column(page, 2) == ["LR", "HR (warp)", "L1", "none", "L10"]
-    find(page, "table th:nth-child(4) button").send_keys("\ue007")  # Enter: by keyboard too
+    find(page, "table th:nth-child(3) button").send_keys("\ue007")  # Enter: by keyboard too
     assert psnr.get_attribute("aria-sort") == "ascending"
-    assert column(page, 4) == ["9.50", "24.18", "26.40", "33.87", "inf"]
+    assert column(page, 3) == ["9.50", "24.18", "26.40", "33.87", "inf"]
+    find(page, "table th:nth-child(3) button").send_keys("\ue00d")  # the space bar
+    assert psnr.get_attribute("aria-sort") is None
+    assert column(page, 3) == first
+
+
+def test_words_are_sorted_from_a_on(page):
+    find(page, "table th:nth-child(2) button").click()
+    assert column(page, 2) == ["HR (warp)", "L1", "L10", "LR", "none"]
 
 
 def test_empty_cells_are_last_in_either_order(page):
-    assert find(page, "table th:nth-child(5)").text.startswith("paper PSNR")
+    assert find(page, "table th:nth-child(4)").text.startswith("paper PSNR")
     for ends in (["33.87", "25.10", "24.18", "", ""], ["24.18", "25.10", "33.87", "", ""]):
-        find(page, "table th:nth-child(5) button").click()
-        assert column(page, 5) == ends
+        find(page, "table th:nth-child(4) button").click()
+        assert column(page, 4) == ends
 
 
 def test_counts_are_sorted_with_their_units(page):
@@ -189,50 +167,21 @@ def test_counts_are_sorted_with_their_units(page):
     assert column(page, place) == ["1.52 M", "71.4 k", "864", "", ""]
 
 
-def test_the_slider_shows_more_of_the_left_picture(page, tmp_path):
-    loaded(page)
-    pair, slider = find(page, "#compare .pair"), find(page, "#compare input[type=range]")
-    choose(page, "#compare [data-role=left]", "Bicubic")
-    loaded(page)
-    means = {}
-    for cut in (0, 100):
-        set_slider(page, slider, cut)
-        pair.screenshot(str(tmp_path / "pair.png"))
-        means[cut] = np.asarray(Image.open(tmp_path / "pair.png").convert("L")).mean()
-    # HR is a fourth as bright as LR here, bicubic half as bright.
-    assert means[100] == pytest.approx(2 * means[0], rel=0.1)
-
-
-def test_the_pointer_moves_the_slider(page):
-    from selenium.webdriver import ActionChains
-
-    loaded(page)
-    pair, slider = find(page, "#compare .pair"), find(page, "#compare input[type=range]")
-    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", pair)
-    quarter = pair.size["width"] // 4
-    ActionChains(page).move_to_element(pair).click_and_hold().move_by_offset(
-        -quarter, 0
-    ).release().perform()
-    assert float(slider.get_attribute("value")) == pytest.approx(25, abs=1)
-
-
-def test_a_picture_is_enlarged_beside_any_other(page):
-    grid = page.find_elements("css selector", ".pictures")[0]
-    page.execute_script("arguments[0].scrollIntoView()", grid)
-    grid.find_elements("css selector", "a")[2].click()
-    assert find(page, "#zoom").get_attribute("open")
-    tags = [tag.text for tag in page.find_elements("css selector", "#zoom .tag")]
-    assert tags == ["HR, 23.00 dB", "SRNTT, L1, 22.00 dB"]
-    loaded(page)
-    assert find(page, "#zoom .pair").size == {"width": 288, "height": 192}
-    choose(page, "#zoom [data-role=size]", "8×")
-    assert find(page, "#zoom .pair").size == {"width": 1152, "height": 768}
-    choose(page, "#zoom [data-role=image]", "50 % of <b> #2")
-    assert loaded(page)  # an image of an awkward name
-    labels = [tag.text for tag in page.find_elements("css selector", "#zoom .tag")]
-    assert labels == tags  # the choice stays
-    find(page, "#zoom [data-role=close]").click()
-    assert not find(page, "#zoom").get_attribute("open")
+def test_protocols_are_tabs(page):
+    tabs = page.find_elements("css selector", "[role=tab]")
+    panels = page.find_elements("css selector", "[role=tabpanel]")
+    assert [tab.text for tab in tabs] == ["luma", "rgb"]
+    for keys, chosen in (("", 0), ("\ue014", 1), ("\ue014", 0), ("\ue010", 1), ("\ue011", 0)):
+        if keys:  # right, right again (round), End, Home
+            page.switch_to.active_element.send_keys(keys)
+        else:
+            tabs[0].click()
+        assert page.switch_to.active_element == tabs[chosen]
+        assert [panel.is_displayed() for panel in panels] == [chosen == 0, chosen == 1]
+        assert [tab.get_attribute("aria-selected") for tab in tabs] == [
+            str(chosen == place).lower() for place in (0, 1)
+        ]
+        assert tabs[chosen].get_attribute("aria-controls") == panels[chosen].get_attribute("id")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -243,19 +192,25 @@ def test_nothing_but_tables_and_figures_is_wider_than_the_screen(page, width):
     )
     try:
         wide = page.execute_script("return document.documentElement.scrollWidth")
+        psnr = page.execute_script(
+            "return document.querySelector('td strong').getBoundingClientRect().right"
+        )
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert wide <= width
+    assert psnr <= width  # without scrolling the table
 
 
 def test_without_javascript_tables_and_pictures_are_there(browser, folder):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         browser.get((folder / "index.html").as_uri())
-        assert column(browser, 4) == ["24.18", "33.87", "26.40", "9.50", "inf"]
-        assert not find(browser, "#compare").is_displayed()
+        assert column(browser, 3) == ["24.18", "33.87", "26.40", "9.50", "inf"]
+        assert not find(browser, "#viewer").is_displayed()
+        assert all(t.is_displayed() for t in browser.find_elements("css selector", "table"))
         pictures = browser.find_elements("css selector", ".pictures img")
-        assert [picture.is_displayed() for picture in pictures] == [True] * 5 + [False] * 5
+        assert [picture.is_displayed() for picture in pictures] == [True] * 5
+        assert "other 1 images" in find(browser, "#pictures").text
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
@@ -267,7 +222,7 @@ def test_nothing_is_taken_from_elsewhere(folder):
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"// .*", "", text))
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    assert [image["name"] for image in data] == ["001", "50 % of <b> #2"]
+    assert [image["name"] for image in data["images"]] == ["001", "50 % of <b> #2"]
     assert "<b>" not in text
     assert text.count("</script>") == 2
 

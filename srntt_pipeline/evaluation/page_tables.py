@@ -1,0 +1,87 @@
+"""The tables of an evaluation's page: their columns in the page's order, the best values marked."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, Column, lay_out, number
+from srntt_pipeline.methods.method import HR_WARP
+from srntt_pipeline.metrics import METRICS
+
+Row = Mapping[str, Any]
+# What is best, by the column's heading: the highest or the lowest.
+_HIGHEST = {"PSNR (dB)": True, "SSIM": True} | {m.heading: False for m in METRICS.values()}
+_LATE = "Images"  # behind the numbers, so that PSNR is within a phone's screen
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: its text; whether it is words; whether it is the best with its reference (`best`),
+    and of all rows but those of HR (warp), which shows HR itself (`top`).
+    """
+
+    text: str
+    words: bool
+    best: bool = False
+    top: bool = False
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """Headings, each with whether its column is of words, and the rows."""
+
+    head: Sequence[tuple[str, bool]]
+    rows: Sequence[Sequence[Cell]]
+
+
+def page_table(rows: Sequence[Row]) -> PageTable:
+    """Return the rows of one protocol as the page's table.
+
+    Values are best by what the table shows: rows of equal text are best together. There is no best
+    of a single row.
+    """
+    shown = lay_out(rows, without=(DATASET, PROTOCOL))
+    order = sorted(range(len(shown.columns)), key=lambda i: shown.columns[i].heading == _LATE)
+    references = [str(row.get("reference", "")) for row in rows]
+    columns = [
+        _cells(shown.columns[i], [cells[i] for cells in shown.rows], references) for i in order
+    ]
+    head = [(shown.columns[i].heading, shown.columns[i].words) for i in order]
+    return PageTable(head, list(zip(*columns, strict=True)))
+
+
+def _cells(column: Column, texts: Sequence[str], references: Sequence[str]) -> list[Cell]:
+    best: set[int] = set()
+    top: set[int] = set()
+    if column.heading in _HIGHEST:
+        everywhere = range(len(texts))
+        for reference in dict.fromkeys(references):
+            best |= _best([i for i in everywhere if references[i] == reference], texts, column)
+        top = _best([i for i in everywhere if references[i] != HR_WARP], texts, column)
+    return [Cell(text, column.words, i in best, i in top) for i, text in enumerate(texts)]
+
+
+def _best(places: Sequence[int], texts: Sequence[str], column: Column) -> set[int]:
+    """Return which of several places hold the best value; none of one place alone."""
+    values = {i: float(texts[i]) for i in places if texts[i]}
+    if len(values) < 2:
+        return set()
+    wanted = (max if _HIGHEST[column.heading] else min)(values.values())
+    return {i for i, value in values.items() if value == wanted}
+
+
+def bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return PSNR by method and reference as bars: widths in % over the range of all rows."""
+    values = [(row, number(row, "psnr_db")) for row in rows]
+    finite = [value for _, value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return []
+    low, high = math.floor(min(finite)), max(finite)
+    drawn: dict[str, list[dict[str, str]]] = {}
+    for row, value in values:
+        if value is not None and math.isfinite(value):
+            width = 100 * (value - low) / (high - low) if high > low else 100
+            bar = {"reference": str(row["reference"]), "value": f"{value:.2f}"}
+            drawn.setdefault(str(row["method"]), []).append({**bar, "width": f"{width:.1f}"})
+    return [{"method": method, "bars": own, "low": low} for method, own in drawn.items()]
