@@ -1,4 +1,4 @@
-"""What whoever builds a data set should know of it: starved levels, too few groups, leaks."""
+"""What whoever builds a data set should know of it: levels with few pairs, too few groups, leaks."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ def advise(
 ) -> list[str]:
     """Return warnings, a line each; `training` are the albums that are not for testing."""
     return [
-        *_starved(params, training, Counter(row.level for row in train)),
+        *_scarce(params, training, Counter(row.level for row in train)),
         *what_is_lacking(params, survey, len(train), groups),
         *_leak_warnings(params, near_duplicates),
     ]
@@ -70,26 +70,26 @@ def _why_no_groups(params: BuildParams, survey: Survey) -> str:
     )
 
 
-def _starved(params: BuildParams, training: list[CountedAlbum], cropped: Counter[str]) -> list[str]:
-    """Say which levels are starved: below half an even share of the training pairs there are.
+def _scarce(params: BuildParams, training: list[CountedAlbum], cropped: Counter[str]) -> list[str]:
+    """Say which levels have few pairs: below half an even share of the training pairs there are.
 
     Judged by the albums that are trained on: no pair of a test album can fill a level.
     """
     if not cropped:
         return []
     even = round(cropped.total() / params.levels)
-    starved = [k for k in range(1, params.levels + 1) if 2 * cropped[level_name(k)] < even]
-    histogram = count_histogram(training, params) if starved else np.zeros((0, 0), np.int64)
+    scarce = [k for k in range(1, params.levels + 1) if 2 * cropped[level_name(k)] < even]
+    histogram = count_histogram(training, params) if scarce else np.zeros((0, 0), np.int64)
     return [
-        f"{level_name(k)} is starved: {cropped[level_name(k)]} of {cropped.total()} training "
+        f"{level_name(k)} has few pairs: {cropped[level_name(k)]} of {cropped.total()} training "
         f"pairs, an even share is {even}; "
         + _fill(k, even, cropped[level_name(k)], histogram, params)
-        for k in starved
+        for k in scarce
     ]
 
 
 def _fill(level: int, even: int, crops: int, histogram: Counts, params: BuildParams) -> str:
-    """Return what would fill a starved `level`, judged by what its pairs have yielded.
+    """Return what would fill a `level` with few pairs, judged by what its pairs have yielded.
 
     `histogram` int64 [levels + 1, most + 1]: the training albums' pairs per level and match count.
     """

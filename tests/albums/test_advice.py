@@ -40,7 +40,7 @@ def warnings(*albums, training, levels):
     )
 
 
-def test_a_starved_level_is_judged_by_the_albums_that_are_trained_on():
+def test_a_level_with_few_pairs_is_judged_by_the_albums_that_are_trained_on():
     """The test album is full of L1, and no pair of it can fill that level."""
     of_test, low, middle = (
         Counted(name, (), (), matches=n) for name, n in (("test", 300), ("low", 20), ("mid", 60))

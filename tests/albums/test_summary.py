@@ -43,23 +43,23 @@ def test_even_levels_are_not_warned_of(build):
     assert warnings == []
 
 
-def test_band_that_would_fill_a_starved_level_fills_it(build):
+def test_band_that_would_fill_a_level_with_few_pairs_fills_it(build):
     warnings, levels = build(levels=2, bands=(350, 20), train_pairs=100)
-    starved = re.fullmatch(
-        r"L1 is starved: (\d+) of (\d+) training pairs, an even share is 50; a band from (\d+) on, "
+    scarce = re.fullmatch(
+        r"L1 has few pairs: (\d+) of (\d+) training pairs, an even share is 50; a band from (\d+) on, "
         r"not 350, would fill it",
         warnings[0],
     )
-    assert starved, warnings
-    assert int(starved[1]) == levels["L1"] < 25
-    warnings, levels = build(levels=2, bands=(int(starved[3]), 20), train_pairs=100)
+    assert scarce, warnings
+    assert int(scarce[1]) == levels["L1"] < 25
+    warnings, levels = build(levels=2, bands=(int(scarce[3]), 20), train_pairs=100)
     assert not [text for text in warnings if text.startswith("L1")]
     assert levels["L1"] >= 40
 
 
 def test_level_that_no_band_fills_is_told_so(build):
     warnings, _ = build(levels=3, bands=(9000, 8000, 1), train_pairs=200)
-    assert [text[:13] for text in warnings] == ["L1 is starved", "L2 is starved"]
+    assert [text[:16] for text in warnings] == ["L1 has few pairs", "L2 has few pairs"]
     warnings, _ = build(levels=2, bands=(40, 1), train_pairs=10_000, crop_matches=40)
-    assert [text[:13] for text in warnings] == ["L2 is starved"]
+    assert [text[:16] for text in warnings] == ["L2 has few pairs"]
     assert "lower crop_matches" in warnings[0]
