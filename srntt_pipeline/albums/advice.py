@@ -1,4 +1,4 @@
-"""What whoever builds a data set should know of it: levels with few pairs, too few groups, leaks."""
+"""What to know of a data set that was built: levels with few pairs, too few groups, leaks."""
 
 from collections import Counter
 

@@ -46,8 +46,8 @@ def test_even_levels_are_not_warned_of(build):
 def test_band_that_would_fill_a_level_with_few_pairs_fills_it(build):
     warnings, levels = build(levels=2, bands=(350, 20), train_pairs=100)
     scarce = re.fullmatch(
-        r"L1 has few pairs: (\d+) of (\d+) training pairs, an even share is 50; a band from (\d+) on, "
-        r"not 350, would fill it",
+        r"L1 has few pairs: (\d+) of (\d+) training pairs, an even share is 50; "
+        r"a band from (\d+) on, not 350, would fill it",
         warnings[0],
     )
     assert scarce, warnings
