@@ -15,7 +15,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from srntt_pipeline.evaluation.page_data import Picture, Shown, page_data
-from srntt_pipeline.evaluation.page_tables import bars, page_table
+from srntt_pipeline.evaluation.page_dots import dots
+from srntt_pipeline.evaluation.page_tables import page_table
 from srntt_pipeline.evaluation.previews import (
     PREVIEW_PX,
     PREVIEW_QUALITY,
@@ -69,7 +70,7 @@ def write_page(out: Path, description: Description, table: Sequence[Row]) -> Non
             "name": name,
             "meaning": description.protocols.get(name, ""),
             "table": page_table(rows),
-            "bars": bars(rows),
+            "dots": dots(rows),
         }
         for name, rows in by_protocol.items()
     ]

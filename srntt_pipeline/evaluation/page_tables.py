@@ -1,11 +1,10 @@
 """The tables of an evaluation's page: their columns in the page's order, the best values marked."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, Column, lay_out, number
+from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, Column, lay_out
 from srntt_pipeline.methods.method import HR_WARP
 from srntt_pipeline.metrics import METRICS
 
@@ -69,19 +68,3 @@ def _best(places: Sequence[int], texts: Sequence[str], column: Column) -> set[in
         return set()
     wanted = (max if _HIGHEST[column.heading] else min)(values.values())
     return {i for i, value in values.items() if value == wanted}
-
-
-def bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return PSNR by method and reference as bars: widths in % over the range of all rows."""
-    values = [(row, number(row, "psnr_db")) for row in rows]
-    finite = [value for _, value in values if value is not None and math.isfinite(value)]
-    if not finite:
-        return []
-    low, high = math.floor(min(finite)), max(finite)
-    drawn: dict[str, list[dict[str, str]]] = {}
-    for row, value in values:
-        if value is not None and math.isfinite(value):
-            width = 100 * (value - low) / (high - low) if high > low else 100
-            bar = {"reference": str(row["reference"]), "value": f"{value:.2f}"}
-            drawn.setdefault(str(row["method"]), []).append({**bar, "width": f"{width:.1f}"})
-    return [{"method": method, "bars": own, "low": low} for method, own in drawn.items()]
