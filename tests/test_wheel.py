@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -38,6 +39,17 @@ for module in pkgutil.walk_packages(srntt_pipeline.__path__, "srntt_pipeline."):
 for name, module in list(sys.modules.items()):
     if name.split(".")[0] == "srntt_pipeline":
         print("loaded:", name, module.__file__, sep="|")
+"""
+
+
+TINY = """
+build: {long_side_px: 160, crop_px: 64, levels: 2, levels_by: quantiles, train_pairs: 4,
+        test_groups: 1}
+swaps: {encoder_weights: random, scales: [1.0], rotations_deg: [0.0]}
+train:
+  srntt: {channels: 4, blocks: [1, 1, 1, 1], warmup_steps: 1, reconstruction_steps: 1, steps: 0,
+          batch_size: 2, patch_px: 64}
+evaluate: {protocol: luma}
 """
 
 
@@ -129,13 +141,33 @@ def test_every_command_and_module_of_an_installed_wheel_is_found_there(
     assert all(Path(file).is_relative_to(installed) for file in loaded.values())
 
 
-def test_an_installed_wheel_measures_and_makes_tables(installed: Path, tmp_path: Path) -> None:
-    """Which takes its command, templates and the paper's numbers."""
-    (tmp_path / "mine").mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "mine" / "one.png")
-    command = str(installed / "bin" / "srntt-pipeline")
-    run(installed, tmp_path, command, "evaluate", "mine", "measured", "--protocol", "luma")
-    assert "<table" in (tmp_path / "measured" / "index.html").read_text()
-    run(installed, tmp_path, command, "tables", "measured", "-o", "tables")
+def test_the_commands_of_the_readme_run_from_an_installed_wheel(
+    installed: Path, tmp_path: Path
+) -> None:
+    """In a fresh folder, from photos to a table, by a tiny `laptop` of that folder."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## From albums to a table")[2]
+    lines = section.partition("```sh\n")[2].partition("```")[0].splitlines()
+    commands = [line.split() for line in lines if line.startswith("srntt-pipeline ")]
+    assert [words[1] for words in commands] == [
+        "build-cufed5", "precompute-swaps", "train", "evaluate", "tables", "super-resolve",
+    ]  # fmt: skip
+    for name in ("astronaut", "coffee"):
+        _save_album(tmp_path / "photos" / name, getattr(skimage.data, name)())
+    for name, size in (("small.png", (32, 24)), ("a.jpg", (96, 64)), ("b.jpg", (64, 64))):
+        Image.fromarray(skimage.data.coffee()).resize(size).save(tmp_path / name)
+    (tmp_path / "laptop").write_text(TINY)
+    program = str(installed / "bin" / "srntt-pipeline")
+    for words in commands:
+        run(installed, tmp_path, program, *words[1:], "--params", "laptop")
     assert "SRNTT" in (tmp_path / "tables" / "table1.md").read_text()
+    assert "<table" in (tmp_path / "results" / "index.html").read_text()
+    assert Image.open(tmp_path / "large.png").size == (128, 96)
+
+
+def _save_album(folder: Path, photograph: np.ndarray) -> None:
+    """Save four photos, each less like the first than the one before."""
+    folder.mkdir(parents=True)
+    for number, shift in enumerate((0, 12, 40, 70)):
+        view = photograph[20 + shift // 2 :, 60 + shift :][:200, :260]
+        Image.fromarray(np.ascontiguousarray(view)).save(folder / f"{number}.png")
