@@ -415,7 +415,7 @@ def test_progress_and_logs_go_to_stderr_only(call, tmp_path):
     code, out, err = call("demo-albums", tmp_path / "albums", *options)
     assert (code, out) == (0, "")
     assert "Demo albums" in err
-    assert "18 photographs in 9 albums" in err
+    assert "photographs: 18 made, 0 reused" in err
 
 
 # Bad input

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 
+from srntt_pipeline.images import write_png
 from srntt_pipeline.outputs import ours_in
 from srntt_pipeline.training.job import Schedule
 from srntt_pipeline.training.objective import loss_names
@@ -77,8 +78,9 @@ class Curves:
         if not self._begun:
             self._waiting[step] = image
         elif self._live:
-            with self._writing(self._out / PICTURES / f"{step}.png"):
-                self._live.log_image(f"sample/{step}.png", image)
+            path = self._out / PICTURES / f"{step}.png"
+            with naming(path):
+                write_png(path, image)  # whole or not at all; DVCLive would write in place
 
     def close(self) -> None:
         """Write the last values."""

@@ -94,7 +94,7 @@ def test_array_job_and_merge_build_the_same_bytes(small_jobs, site, built, conte
     assert contents(site / "dataset") == built, outputs
     lines = [line for text in outputs.values() for line in text.splitlines()]
     for shard, blocks in (("1/3", 2), ("2/3", 1), ("3/3", 1)):
-        told = f"of {blocks} of 4 pairs of blocks of photos (part {shard}) to dataset/work"
+        told = f"Wrote {blocks} of 4 files of match counts (part {shard}) to dataset/work"
         assert any(told in line for line in lines)
     assert any(x.startswith("Wrote 10 of 10 training pairs and 2 of 2 test groups") for x in lines)
 

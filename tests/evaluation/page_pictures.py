@@ -4,10 +4,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from srntt_pipeline.evaluation.detail import Detail
 from srntt_pipeline.evaluation.page_data import Picture, Shown
 from srntt_pipeline.evaluation.previews import write_webp
 
-DETAIL = (24, 48, 24, 36)  # top, left, height, width
+DETAIL = Detail(left=48, top=24, width=36, height=24)
 KINDS = (
     ("LR", "input", ""),
     ("Bicubic", "output", ""),
@@ -19,7 +20,6 @@ KINDS = (
 
 def write_pictures(out: Path, hr, name: str) -> Shown:
     """Write the pictures of HR, uint8 [H, W, 3], below `out`: PNG, previews, details."""
-    top, left, height, width = DETAIL
     pictures = []
     for number, (label, kind, reference) in enumerate(KINDS):
         view = hr[::4, ::4] if kind == "input" else hr // (number + 1)
@@ -31,9 +31,7 @@ def write_pictures(out: Path, hr, name: str) -> Shown:
             copies["preview"] = Path("page/previews", str(number), f"{name}.webp")
             write_webp(out / copies["preview"], view[::2, ::2], "", 80)
             copies["detail"] = Path("page/details", str(number), f"{name}.webp")
-            write_webp(
-                out / copies["detail"], view[top : top + height, left : left + width], "", None
-            )
+            write_webp(out / copies["detail"], DETAIL.of(view), "", None)
         pictures.append(
             Picture(label, path, kind, f"{20 + number}.00 dB", view.shape[:2], reference, **copies)
         )

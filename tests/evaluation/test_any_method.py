@@ -138,8 +138,14 @@ def test_that_reference_alone_can_be_asked_for(several, tmp_path):
 
 def page_pictures(out):
     """Return the outputs that the page shows, by label."""
-    data = re.search(r'id="data">(.*?)</script>', (out / "index.html").read_text(), re.DOTALL)[1]
-    return {p["label"]: p for p in json.loads(data)[0]["pictures"] if p["kind"] == "output"}
+    page = (out / "index.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    image, found = data["images"][0], {}
+    for series, value, full, *_ in image["pictures"]:
+        if data["series"][series]["kind"] == "output":
+            url = data["patterns"][full].replace("*", image["file"])
+            found[data["series"][series]["label"]] = {"value": value, "url": url}
+    return found
 
 
 def test_the_page_shows_the_picture_that_was_measured(groups, tmp_path, tiny_models):

@@ -199,7 +199,7 @@ def test_side_by_side_all_move_in_step(page, tmp_path):
     loaded(page)
     tiles = page.find_elements("css selector", ".tiles figure")
     assert [tile.text.split(" 2")[0] for tile in tiles] == ["LR", "Bicubic", "SRNTT, L1", "HR"]
-    width = DETAIL[3]
+    width = DETAIL.width
     size = port(page, 1, "side").size
     assert zoom(page) == pytest.approx(size["width"] / width, abs=0.02)
     assert not page.find_elements("css selector", ".tiles .truth .full")  # not asked for yet
