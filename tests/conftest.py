@@ -25,6 +25,15 @@ FLAGS = (
 )  # fmt: skip
 
 
+# Minutes long: first, so that no process waits for another at the end.
+LONGEST = {"test_pipeline.py", "test_notebook.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The data shared beside the repository: real albums, CUFED5 samples, weights."""

@@ -165,7 +165,7 @@ class Loaded:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        # By the sizes of the references.
+        # By the sizes of the references, and of these made small.
         self._bytes: dict[tuple[Size, ...], tuple[int, int]] = {}
         self._sees: dict[tuple[Size, ...], Sight] = {}
 
@@ -174,9 +174,10 @@ class Loaded:
         height, width = size
         run, model = _run(images), self.model
         sizes = tuple(image.shape[:2] for image in images)
+        small_images = [image[:_SMALL_PX, :_SMALL_PX] for image in images]
+        small = _run(small_images)
         if sizes not in self._bytes:
             # Of LR beside small references, and of these alone: together no less than both take.
-            small = _run([image[:_SMALL_PX, :_SMALL_PX] for image in images])
             beside_lr = bytes_beside(model, run) if images else 0
             self._bytes[sizes] = beside_lr, bytes_per_pixel(model, small)
         fixed, taken = self._bytes[sizes]
@@ -187,9 +188,12 @@ class Loaded:
         room = (max_memory - beside) * 2 // 3 - fixed
         sees = WHOLE
         if taken * height * width > room:
-            if sizes not in self._sees:
-                self._sees[sizes] = sight(model, run)
-            sees = self._sees[sizes]
+            # How far it sees in LR does not hang on how large references are; small ones take less
+            # time.
+            small_sizes = tuple(image.shape[:2] for image in small_images)
+            if small_sizes not in self._sees:
+                self._sees[small_sizes] = sight(model, small)
+            sees = self._sees[small_sizes]
         side = tile_side(height, width, taken, sees, room)
         least = beside + (fixed + least_bytes(height, width, taken, sees)) * 3 // 2
         return _Plan(run, sees, side, least)
