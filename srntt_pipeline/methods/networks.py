@@ -36,6 +36,7 @@ from srntt_pipeline.text import valid
 
 References = Literal["one", "many"]
 
+_WORTH = 0.75  # of an image's memory: tiles that take more and fit no better are not worth it
 _SMALL_PX = 64  # side of references beside which the memory of LR is counted
 
 
@@ -194,6 +195,10 @@ class Loaded:
             if small_sizes not in self._sees:
                 self._sees[small_sizes] = sight(model, small)
             sees = self._sees[small_sizes]
+            whole = fixed + taken * height * width
+            tiles = least_bytes(height, width, taken, sees)
+            if tiles > room and fixed + tiles > _WORTH * whole:
+                sees = WHOLE  # each tile would run the references again, and save next to nothing
         side = tile_side(height, width, taken, sees, room)
         least = beside + (fixed + least_bytes(height, width, taken, sees)) * 3 // 2
         return _Plan(run, sees, side, least)

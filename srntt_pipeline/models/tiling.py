@@ -30,7 +30,6 @@ _STEPS = (1, 2, 4, 8, 16)
 _COUNTED = 32  # LR pixels a side of what memory is counted on
 _SMALL = 8  # of the least LR that it is counted on
 _LEAST_TILE = 8  # LR pixels a side; halos make smaller ones a waste
-_WORTH = 0.75  # of an image: tiles that each run more than this are not worth it
 _ALIKE = 1e-3  # of the largest value: the rounding of float32 through a deep network
 
 
@@ -150,19 +149,13 @@ def tile_side(height: int, width: int, bytes_: int, sees: Sight, room: int) -> i
     """Return the largest side of tiles, LR pixels, whose runs take at most `room` bytes.
 
     `bytes_`: for each LR pixel. At least 8 px, or the image's longest side: that it is run at once.
-    So it is too where the least tile takes more than `room` and is, with its halo, nearly as large:
-    tiles would each take the time of the whole, and save nothing.
     """
     longest = max(height, width)
     if bytes_ * height * width <= room or sees.reach is None:
         return longest
     side = math.isqrt(max(room // bytes_, 0)) - 2 * sees.halo
-    side = max(max(side, _LEAST_TILE) // sees.step * sees.step, sees.step)
-    window = side + 2 * sees.halo
-    taken = min(window, height) * min(window, width)
-    if bytes_ * taken > room and taken > _WORTH * height * width:
-        return longest
-    return min(side, longest)
+    side = max(side, _LEAST_TILE) // sees.step * sees.step
+    return min(max(side, sees.step), longest)
 
 
 def least_bytes(height: int, width: int, bytes_: int, sees: Sight) -> int:

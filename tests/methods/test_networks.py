@@ -11,6 +11,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.methods import CannotRun, Scene, network_method, networks
 from srntt_pipeline.methods.checkpoint import of_checkpoint
 from srntt_pipeline.models import registry
+from srntt_pipeline.models.tiling import Sight
 from tests.methods.methods_of_ours import MeanColour
 from tests.tiny_networks import save_as
 
@@ -140,3 +141,14 @@ def test_memory_of_references_is_counted_beside_that_of_lr(photograph):
         for side in (40, 1000)
     )
     assert 12 * 1000**2 < large - small < 8 * 12 * 1000**2
+
+
+@pytest.mark.parametrize(("of_references", "side"), [(0, 8), (3 << 30, 125)])
+def test_tiles_that_save_next_to_nothing_are_not_made(of_references, side, monkeypatch):
+    """Each would run the references again: of an image of 375×500 px there were 192 such tiles."""
+    monkeypatch.setattr(networks, "bytes_beside", lambda model, run: of_references)
+    monkeypatch.setattr(networks, "bytes_per_pixel", lambda model, run: 1 << 17)
+    monkeypatch.setattr(networks, "sight", lambda model, run: Sight(34))
+    image = np.zeros((64, 64, 3), np.uint8)
+    plan = networks.Loaded(MeanColour()).plan((93, 125), [image], 1 << 30)
+    assert plan.side == side

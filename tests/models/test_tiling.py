@@ -145,8 +145,6 @@ def test_tiles_are_as_large_as_the_room_allows():
     assert tile_side(30, 50, 100, sees, 100 * 30 * 50 - 1) == 38 - 12  # with its halo: 38² < 1500
     assert tile_side(30, 50, 100, sees, 0) == 8
     assert tile_side(30, 50, 100, WHOLE, 0) == 50
-    assert tile_side(93, 125, 100, Sight(47), 0) == 125  # windows of 102: 9 in 10 of the image
-    assert tile_side(400, 500, 100, Sight(47), 0) == 8
     assert tiling.least_bytes(30, 50, 100, sees) == 100 * 20 * 20
     assert tiling.least_bytes(30, 50, 100, WHOLE) == 100 * 30 * 50
 
