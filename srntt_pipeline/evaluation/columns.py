@@ -153,14 +153,22 @@ def _best(
     unranked: Collection[str],
 ) -> list[int]:
     """Return the places of the rows that have the best number of their group, as it is shown."""
-    groups: dict[tuple[Any, ...], list[tuple[float, int]]] = {}
+    groups: dict[tuple[Any, ...], dict[int, float]] = {}
     for place, row in enumerate(rows):
         value = number(row, key)
         if value is not None and row.get("method") not in unranked:
-            groups.setdefault(tuple(row.get(k) for k in among), []).append((value, place))
-    best = []
-    for own in groups.values():
-        if len(own) > 1:
-            _, first = max(own, key=lambda found: found[0])
-            best += [place for _, place in own if cells[place] == cells[first]]
-    return best
+            groups.setdefault(tuple(row.get(k) for k in among), {})[place] = value
+    return [place for own in groups.values() for place in best_places(own, cells)]
+
+
+def best_places(
+    values: Mapping[int, float], cells: Sequence[str], *, lowest: bool = False
+) -> list[int]:
+    """Return the places of the best of `values`, and of all that `cells` show alike.
+
+    `values`: by place; the highest is the best, or with `lowest` the lowest. None is best alone.
+    """
+    if len(values) < 2:
+        return []
+    first = (min if lowest else max)(values, key=values.__getitem__)
+    return [place for place in values if cells[place] == cells[first]]

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, Column, lay_out
+from srntt_pipeline.evaluation.columns import DATASET, PROTOCOL, Column, best_places, lay_out
 from srntt_pipeline.methods.method import HR_WARP
 from srntt_pipeline.metrics import METRICS
 
 Row = Mapping[str, Any]
-# What is best, by the column's heading: the highest or the lowest.
-_HIGHEST = {"PSNR (dB)": True, "SSIM": True} | {m.heading: False for m in METRICS.values()}
+# By the heading of a column in which a value is the best, whether the lowest is, not the highest.
+_LOWEST = {"PSNR (dB)": False, "SSIM": False} | {m.heading: True for m in METRICS.values()}
 _LATE = "Images"  # behind the numbers, so that PSNR is within a phone's screen
 
 
@@ -53,18 +53,12 @@ def page_table(rows: Sequence[Row]) -> PageTable:
 def _cells(column: Column, texts: Sequence[str], references: Sequence[str]) -> list[Cell]:
     best: set[int] = set()
     top: set[int] = set()
-    if column.heading in _HIGHEST:
-        everywhere = range(len(texts))
+    if column.heading in _LOWEST:
+        lowest = _LOWEST[column.heading]
+        values = {i: float(text) for i, text in enumerate(texts) if text}
         for reference in dict.fromkeys(references):
-            best |= _best([i for i in everywhere if references[i] == reference], texts, column)
-        top = _best([i for i in everywhere if references[i] != HR_WARP], texts, column)
+            own = {i: value for i, value in values.items() if references[i] == reference}
+            best.update(best_places(own, texts, lowest=lowest))
+        others = {i: value for i, value in values.items() if references[i] != HR_WARP}
+        top.update(best_places(others, texts, lowest=lowest))
     return [Cell(text, column.words, i in best, i in top) for i, text in enumerate(texts)]
-
-
-def _best(places: Sequence[int], texts: Sequence[str], column: Column) -> set[int]:
-    """Return which of several places hold the best value; none of one place alone."""
-    values = {i: float(texts[i]) for i in places if texts[i]}
-    if len(values) < 2:
-        return set()
-    wanted = (max if _HIGHEST[column.heading] else min)(values.values())
-    return {i for i, value in values.items() if value == wanted}
