@@ -4,6 +4,7 @@ A command that is asked to end (Ctrl-C, or SIGTERM, as `timeout`, SLURM and syst
 unwinds: what is half-written goes, workers end, one line says so. What takes too long is cut off.
 """
 
+import _thread
 import multiprocessing
 import os
 import signal
@@ -23,6 +24,7 @@ GRACE_S = 2.0  # from a signal to the end, whatever the process is doing
 CLEANUP_S = 0.5  # of that, what workers have to remove what they have half-written
 _REPEAT_S = 1.0  # `timeout` sends a signal twice: to the process, and to its group
 _POLL_S = 0.25
+_WATCH_S = 0.05
 
 # Python's tracker of semaphores outlives a command that is cut off, and would then tell the user.
 _QUIET_TRACKER = "ignore:resource_tracker:UserWarning"
@@ -44,11 +46,59 @@ class Stopped(SystemExit):
         return f"Stopped by {name}; {KEPT}"
 
 
-class _Command:
-    """The command that this process runs: the signal that ended it, and until when it may end."""
+class _Unwinding:
+    """Unwinds the main thread by Stopped, which it raises again where Python has lost it.
+
+    What a destructor or a weak reference's callback raises, Python prints and forgets; its caller
+    goes on. A signal may come at such a moment.
+    """
 
     def __init__(self) -> None:
         self.stopped: Stopped | None = None
+        self._lost = self._again = False
+
+    def mind(self) -> None:
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+
+    def forget(self) -> None:
+        sys.unraisablehook = self._hook
+
+    def _unraisable(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        if self.stopped is not None and unraisable.exc_value is self.stopped:
+            self._lost = True
+        else:
+            self._hook(unraisable)
+
+    def is_due(self) -> bool:
+        """Tell a handler whether to raise `stopped` again."""
+        due, self._again = self._again, False
+        return due
+
+    def watch(self, seconds: Callable[[], float]) -> None:
+        """Wait, in another thread than the main one, and see that `stopped` is not lost."""
+        began = time.monotonic()
+        while time.monotonic() < began + seconds():
+            time.sleep(_WATCH_S)
+            if self._lost and self.stopped is not None:
+                self._lost = False
+                time.sleep(_WATCH_S)  # the main thread may still be in the hook
+                self._again = True
+                _signal_main_thread(self.stopped.number)
+
+
+def _signal_main_thread(number: int) -> None:
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)  # ends what the thread waits in, too
+    else:
+        _thread.interrupt_main(signal.Signals(number))
+
+
+class _Command(_Unwinding):
+    """The command that this process runs: the signal that ended it, and until when it may end."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.said = False
         self.grace_s = GRACE_S
         self._since = 0.0
@@ -67,9 +117,11 @@ class _Command:
             for number in _SIGNALS
             if signal.getsignal(number) is not signal.SIG_IGN
         }
+        self.mind()
         threading.Thread(target=self._watch, name="ending", daemon=True).start()
 
     def end(self) -> None:
+        self.forget()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup)
@@ -78,16 +130,16 @@ class _Command:
     def _handle(self, number: int, frame: Any) -> None:
         if self.stopped is None:
             self.stopped, self._since = Stopped(number), time.monotonic()
-            raise self.stopped
-        if time.monotonic() - self._since > _REPEAT_S:
-            _cut_off(128 + number)
+        elif not self.is_due():
+            if time.monotonic() - self._since > _REPEAT_S:
+                _cut_off(128 + number)
+            return
+        raise self.stopped
 
     def _watch(self) -> None:
         while told := self._watched.recv(1):
             if told[0] in self._before:
-                began = time.monotonic()
-                while time.monotonic() < began + self.grace_s:
-                    time.sleep(0.05)
+                self.watch(lambda: self.grace_s)
                 if not self.said:
                     with suppress(OSError):
                         os.write(2, f"\n{Stopped(told[0])}\n".encode())
@@ -159,23 +211,24 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-class _Worker:
+class _Worker(_Unwinding):
     """This process as a worker: whether it was told to end, and whether a job is to be unwound."""
 
-    told = busy = False
+    busy = False
 
     def handle(self, number: int, frame: Any) -> None:
-        if self.told:
+        if self.stopped is None:
+            self.stopped = Stopped(number)
+            # Not at once, even when idle: the parent takes a worker that ends for a crash, and
+            # would end the others amidst their cleaning up.
+            threading.Thread(target=self._end, args=[128 + number], daemon=True).start()
+        elif not self.is_due():
             return
-        self.told = True
-        # Not at once, even when idle: the parent takes a worker that ends for a crash, and would
-        # end the others amidst their cleaning up.
-        threading.Thread(target=self._end, args=[128 + number], daemon=True).start()
         if self.busy:
-            raise Stopped(number)
+            raise self.stopped
 
     def _end(self, code: int) -> None:
-        time.sleep(2 * CLEANUP_S)
+        self.watch(lambda: 2 * CLEANUP_S)
         os._exit(code)
 
 
@@ -185,6 +238,7 @@ _worker = _Worker()
 def begin_worker(parent: int) -> None:
     """Make this process a worker of `parent`: follow it, and on SIGTERM unwind the job and end."""
     follow(parent)
+    _worker.mind()
     signal.signal(signal.SIGTERM, _worker.handle)
 
 
@@ -192,10 +246,10 @@ def work(job: Callable[[], Result]) -> Result:
     """Return `job()`, in a worker; once that is told to end, unwind the job and do no more."""
     try:
         _worker.busy = True
-        if not _worker.told:
+        if not _worker.stopped:
             return job()
     except BaseException:
-        if not _worker.told:
+        if not _worker.stopped:
             raise
     finally:
         _worker.busy = False

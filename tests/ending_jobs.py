@@ -37,6 +37,21 @@ def swallow(path):
             time.sleep(0.01)
 
 
+class Slow:
+    def __del__(self):
+        time.sleep(60)
+
+
+def lose(path):
+    """Be in a destructor, whose exceptions Python prints and forgets."""
+
+    def wait():
+        Slow()
+        time.sleep(60)
+
+    _half_written(path, wait)
+
+
 def slow_cleanup(path):
     try:
         _half_written(path, lambda: time.sleep(60))

@@ -117,6 +117,17 @@ def test_what_does_not_listen_ends_all_the_same(started, job):
     assert took < 4
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_amidst_a_destructor_is_not_lost(started, workers):
+    command = started("lose", workers)
+    command.process.terminate()
+    said, took = command.end()
+    assert said == [SAID.format("SIGTERM")]
+    assert command.process.returncode == 143
+    assert took < 1.5  # not cut off
+    assert command.half_written() == []
+
+
 def test_a_second_signal_ends_at_once_but_timeout_sends_the_first_one_twice(started):
     command = started("slow_cleanup", 1)
     command.process.terminate()
