@@ -29,8 +29,8 @@ def figure_files(plans: Sequence[Plan]) -> list[Path]:
     return [CAPTIONS, *(path for name in _names(plans).values() for path in _pair(name))]
 
 
-def draw_figures(output: Output, plans: Sequence[Plan]) -> None:
-    """Draw the figure of each data set, PNG and PDF, and write their captions.
+def draw_figures(output: Output, plans: Sequence[Plan]) -> int:
+    """Draw the figure of each data set, PNG and PDF, and write their captions; count the figures.
 
     What cannot be drawn is told in a line, in the log and in the captions. Figures of data sets
     that are no longer among these are removed.
@@ -63,6 +63,7 @@ def draw_figures(output: Output, plans: Sequence[Plan]) -> None:
     text = "\n".join([f"# {TITLE}\n", *(texts or ["No figure was asked for.\n"])])
     write_bytes(output.folder / CAPTIONS, text.encode())
     output.remove_others(drawn, [FOLDER.as_posix()])
+    return len(drawn) // 2
 
 
 def _read(example: Example) -> dict[Path, RGB]:

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import urllib.parse
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -380,7 +381,7 @@ def test_the_papers_numbers_stand_beside_ours(shared, evaluated):
 def test_differences_from_the_paper_are_shown(evaluated):
     markdown, page = ((evaluated / name).read_text() for name in ("table.md", "index.html"))
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    names, _, *cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+    names, _, *cells = [[cell.strip(" *") for cell in line[1:-1].split("|")] for line in lines]
     of_psnr, of_ssim = (i for i, name in enumerate(names) if name == "difference")
     for line, row in zip(cells, rows(evaluated / "table.csv"), strict=True):
         assert line[:3] == [row["method"], row["reference"], row["images"]]
@@ -395,6 +396,21 @@ def test_differences_from_the_paper_are_shown(evaluated):
             )
         else:
             assert line[of_psnr] == line[of_ssim] == ""
+
+
+def test_the_best_with_each_reference_is_bold(evaluated):
+    lines = [line for line in (evaluated / "table.md").read_text().splitlines() if "|" in line]
+    best: dict[str, float] = {}
+    table = rows(evaluated / "table.csv")
+    count = Counter(row["reference"] for row in table)
+    for row in table:
+        psnr = float(row["psnr_db"])
+        best[row["reference"]] = max(psnr, best.get(row["reference"], psnr))
+    for line, row in zip(lines[2:], table, strict=True):
+        several = count[row["reference"]] > 1
+        is_best = f"{float(row['psnr_db']):.2f}" == f"{best[row['reference']]:.2f}"
+        assert (line.split("|")[4].strip().startswith("**")) == (several and is_best)
+    assert "Bold: the best with each reference." in (evaluated / "table.md").read_text()
 
 
 def test_costs_stand_in_table_and_page_with_their_device(evaluated):
