@@ -18,7 +18,6 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from torchvision.models import AlexNet_Weights, VGG16_Weights
 
 from srntt_pipeline.config import EvaluateParams
 from srntt_pipeline.errors import InputError
@@ -28,10 +27,7 @@ from srntt_pipeline.maps import to_tensor
 from srntt_pipeline.metrics import METRICS
 from srntt_pipeline.tensors import check_finite, read_weights
 
-_NETWORKS: dict[str, Any] = {
-    "lpips": AlexNet_Weights.IMAGENET1K_V1,
-    "dists": VGG16_Weights.IMAGENET1K_V1,
-}
+_NETWORKS = {"lpips": "alexnet", "dists": "vgg16"}  # torchvision's names
 
 
 @dataclass(frozen=True)
@@ -164,8 +160,14 @@ def _as_downloaded(metric: Ready) -> Iterator[None]:
             torch.hub.set_dir(before)
 
 
+def _imagenet(name: str) -> Any:
+    from torchvision.models import get_model_weights  # takes a second that few runs need
+
+    return get_model_weights(_NETWORKS[name])["IMAGENET1K_V1"]
+
+
 def _file_name(name: str) -> str:
-    return str(_NETWORKS[name].url).rsplit("/", 1)[-1]
+    return str(_imagenet(name).url).rsplit("/", 1)[-1]
 
 
 def _downloaded(name: str) -> Path:
@@ -173,10 +175,10 @@ def _downloaded(name: str) -> Path:
     path = Path(torch.hub.get_dir(), "checkpoints", _file_name(name))
     if not path.is_file():
         try:
-            _NETWORKS[name].get_state_dict(progress=False, check_hash=True)
+            _imagenet(name).get_state_dict(progress=False, check_hash=True)
         except (URLError, OSError, RuntimeError) as error:
             raise InputError(
-                f"metric {name}: cannot download {_NETWORKS[name].url} ({error}); give the file "
+                f"metric {name}: cannot download {_imagenet(name).url} ({error}); give the file "
                 f"with --{name}-weights FILE"
             ) from None
     return path

@@ -9,7 +9,6 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.vgg import VGG19_Weights, cfgs, make_layers
 
 from srntt_pipeline.errors import InputError
 from srntt_pipeline.images import RGB
@@ -33,6 +32,9 @@ from srntt_pipeline.tensors import check_tensor, read_weights
 _BATCH_PIXELS = {"cpu": 1, "cuda": 64 * 160 * 160}
 
 _LENGTH = INDEX["relu3_1"] + 1
+# VGG19 (Simonyan and Zisserman 2015, configuration E): convolutions, by their channels, in blocks
+# that a pooling ends. torchvision has the same, but takes as long to load as half of PyTorch does.
+_BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 
 
 class Encoder(Layers):
@@ -136,8 +138,16 @@ def load_encoder(
 
 def bare_vgg19(length: int = _LENGTH) -> nn.Sequential:
     """Return the first layers of VGG19, up to relu3_1 unless told, without memory for weights."""
+    layers: list[nn.Module] = []
+    before = 3
     with torch.device("meta"):  # none for what is not used, and none before a file fits
-        return nn.Sequential(*list(make_layers(cfgs["E"]))[:length])
+        for block in _BLOCKS:
+            for channels in block:
+                # ReLU in place would keep inference tensors from autograd.
+                layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
+                before = channels
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers[:length])
 
 
 def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
@@ -146,10 +156,6 @@ def vgg19(weights: str, seed: int, length: int) -> nn.Sequential:
     A `random` one begins with the same parameters whatever its length.
     """
     features = bare_vgg19(length)
-    # ReLU in place would overwrite nothing we return, but keeps inference tensors from autograd.
-    for layer in features:
-        if isinstance(layer, nn.ReLU):
-            layer.inplace = False
     if weights == "random":
         _randomise(features, seed)
     else:
@@ -174,6 +180,8 @@ def _randomise(features: nn.Sequential, seed: int) -> None:
 
 
 def _imagenet() -> dict[str, Any]:
+    from torchvision.models import VGG19_Weights
+
     try:
         return dict(VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:

@@ -17,12 +17,6 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torchvision.models.optical_flow import (
-    Raft_Large_Weights,
-    Raft_Small_Weights,
-    raft_large,
-    raft_small,
-)
 
 from srntt_pipeline.config import MatchParams
 from srntt_pipeline.errors import InputError
@@ -46,10 +40,7 @@ _AS_GIVEN = Augmentation(1.0, 0.0)
 _DIS_MIN_PX, _DIS_MAX_RATIO = 32, 3  # OpenCV's DIS reads beyond images that are smaller or narrower
 _RAFT_MIN_PX, _RAFT_STRIDE = 128, 8
 _RAFT_MAX_PX = 1 << 19  # RAFT holds the products of all positions of two images
-_RAFTS: dict[str, tuple[Callable[[], nn.Module], Any]] = {
-    "raft_large": (raft_large, Raft_Large_Weights.DEFAULT),
-    "raft_small": (raft_small, Raft_Small_Weights.DEFAULT),
-}
+_RAFTS = ("raft_large", "raft_small")
 
 
 @dataclass(frozen=True)
@@ -210,7 +201,7 @@ def _load_raft(weights: str, changed: int, device: torch.device) -> Flow:
     state = _downloaded(weights) if weights in _RAFTS else _read(Path(weights))
     for name in [weights] if weights in _RAFTS else list(_RAFTS):
         with torch.device("meta"):  # no memory before a file fits
-            model = _RAFTS[name][0]()
+            model = _torchvision().get_model(name)
         wanted = model.state_dict()
         if state.keys() != wanted.keys():
             continue
@@ -229,9 +220,16 @@ def _load_raft(weights: str, changed: int, device: torch.device) -> Flow:
     )
 
 
+def _torchvision() -> Any:
+    import torchvision.models  # takes a second that few runs need
+
+    return torchvision.models
+
+
 def _downloaded(name: str) -> dict[str, Any]:
     try:
-        return dict(_RAFTS[name][1].get_state_dict(progress=True, check_hash=True))
+        weights = _torchvision().get_model_weights(name).DEFAULT
+        return dict(weights.get_state_dict(progress=True, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:
         raise InputError(
             f"cannot download torchvision's {name} ({error}); give a file that holds it with "

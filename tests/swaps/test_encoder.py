@@ -16,7 +16,7 @@ from srntt_pipeline.errors import InputError
 from srntt_pipeline.maps import CHANNELS
 from srntt_pipeline.matching import windows
 from srntt_pipeline.swaps import layers
-from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, Encoder, load_encoder
+from srntt_pipeline.swaps.encoder import _BATCH_PIXELS, Encoder, bare_vgg19, load_encoder
 from srntt_pipeline.swaps.layers import EncoderPrecision
 
 CPU = torch.device("cpu")
@@ -62,6 +62,13 @@ def test_maps_are_those_of_torchvisions_vgg19(shared: Path, weights: Path) -> No
 
     for layer, reference in zip(("relu1_1", "relu2_1", "relu3_1"), expected, strict=True):
         assert_near(maps[layer], reference[0])
+
+
+def test_all_layers_are_those_of_torchvisions_vgg19() -> None:
+    expected, found = make_layers(cfgs["E"]), bare_vgg19(len(make_layers(cfgs["E"])))
+    assert len(found) == len(expected) == 37
+    for ours, theirs in zip(found, expected, strict=True):
+        assert repr(ours) == repr(theirs).replace("inplace=True", "")
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (12, 20), (13, 31)])
