@@ -252,17 +252,22 @@ def pixels_sha256(image: RGB) -> str:
 
 
 def write_png(
-    path: Path, image: RGB, made_from: str | None = None, profile: bytes | None = None
+    path: Path,
+    image: RGB,
+    made_from: str | None = None,
+    profile: bytes | None = None,
+    **options: Any,
 ) -> None:
     """Write `image` as PNG, whole or not at all, with its colour `profile` (ICC) if it has one.
 
-    `made_from`: a line of text to keep in the file, which `read_made_from` reads.
+    `made_from`: a line of text to keep in the file, which `read_made_from` reads; `options`: of
+    Pillow's for PNG.
     """
     text = PngImagePlugin.PngInfo()
     if made_from is not None:
         text.add_text(MADE_FROM, made_from)
     content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG", pnginfo=text, icc_profile=profile)
+    Image.fromarray(image).save(content, "PNG", pnginfo=text, icc_profile=profile, **options)
     write_bytes(path, content.getvalue())
 
 
