@@ -114,7 +114,7 @@ def every_stage_runs_and_then_nothing(clone: Path, monkeypatch: pytest.MonkeyPat
         "super_resolved.png",
     ):
         assert (clone / RUN / output).is_file()
-    monkeypatch.setenv("SRNTT_WORKERS", "1")
+    monkeypatch.setenv("SRNTT_WORKERS", "2")
     monkeypatch.setenv("SRNTT_DEVICE", "cpu")
     second = repro(clone)
     assert "Running stage" not in second

@@ -54,7 +54,6 @@ TINY = {
 def run_stage(name, *arguments):
     """Run a stage's script as `python stages/NAME.py ARGUMENTS` does, in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SRNTT_WORKERS", "1")
         patch.setenv("SRNTT_DEVICE", "cpu")
         patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
         runpy.run_path(str(STAGES / f"{name}.py"), run_name="__main__")

@@ -81,7 +81,7 @@ def installed(wheel: Path) -> Path:
 
 
 def run(installed: Path, folder: Path, *arguments: str, code: int = 0) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(installed), "SRNTT_WORKERS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,

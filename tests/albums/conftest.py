@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
+from srntt_pipeline.albums import build, contact_sheet, count_plot, dataset
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
 from srntt_pipeline.albums.photos import Album
@@ -16,6 +18,23 @@ PARAMS = BuildParams(
     test_groups=2, test_albums=0.3,
 )  # fmt: skip
 EVENTS = {"0_cat@N01": ["PersonalSports", "Birthday"], "1_coffee@N02": ["Wedding"]}
+
+
+@pytest.fixture(scope="package", autouse=True)
+def undrawn(white):
+    """Contact sheets and plots are a pixel: drawn, they take most of a small build."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(dataset, "contact_sheet", SimpleNamespace(draw=white))
+    patch.setattr(build, "count_plot", SimpleNamespace(draw=white))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def real_pictures(monkeypatch):
+    """They are drawn."""
+    monkeypatch.setattr(dataset, "contact_sheet", contact_sheet)
+    monkeypatch.setattr(build, "count_plot", count_plot)
 
 
 @pytest.fixture(scope="session")
