@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -20,19 +21,25 @@ PARAMS = BuildParams(
 EVENTS = {"0_cat@N01": ["PersonalSports", "Birthday"], "1_coffee@N02": ["Wedding"]}
 
 
-@pytest.fixture(scope="package", autouse=True)
+@contextmanager
 def undrawn(white):
     """Contact sheets and plots are a pixel: drawn, they take most of a small build."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(dataset, "contact_sheet", SimpleNamespace(draw=white))
-    patch.setattr(build, "count_plot", SimpleNamespace(draw=white))
-    yield
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "contact_sheet", SimpleNamespace(draw=white))
+        patch.setattr(build, "count_plot", SimpleNamespace(draw=white))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def white_pictures(white):
+    """Nothing is drawn in these modules."""
+    with undrawn(white):
+        yield
 
 
 @pytest.fixture
 def real_pictures(monkeypatch):
-    """They are drawn."""
+    """All is drawn in this test."""
     monkeypatch.setattr(dataset, "contact_sheet", contact_sheet)
     monkeypatch.setattr(build, "count_plot", count_plot)
 
@@ -75,10 +82,11 @@ def build_params():
 
 
 @pytest.fixture(scope="session")
-def original(cufed, tmp_path_factory):
+def original(cufed, tmp_path_factory, white):
     """The data set of a build from `cufed`; not to be changed."""
     out = tmp_path_factory.mktemp("original") / "dataset"
-    build_cufed5(cufed, out, PARAMS, workers=1)
+    with undrawn(white):  # what lasts for a session is made before what lasts for a module
+        build_cufed5(cufed, out, PARAMS, workers=1)
     return out
 
 

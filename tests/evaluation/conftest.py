@@ -13,7 +13,7 @@ from srntt_pipeline.layout import Group
 from srntt_pipeline.swaps import match_figure
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def undrawn(white: Callable[..., None]) -> Iterator[None]:
     """Grids and pictures of matches are white: drawn, they take a second or two an image."""
 

@@ -836,10 +836,13 @@ def forbid(monkeypatch):
     monkeypatch.setattr(Protocol, "measure", fail)
 
 
-def test_a_second_run_computes_nothing(cufed, evaluated, checkpoint, monkeypatch, contents):
+def test_a_second_run_computes_nothing(
+    cufed, evaluated, checkpoint, monkeypatch, contents, real_pictures
+):
     before = contents(evaluated)
     forbid(monkeypatch)
-    run(cufed, evaluated, checkpoint, released="CUFED5")
+    with real_pictures():
+        run(cufed, evaluated, checkpoint, released="CUFED5")
     assert contents(evaluated) == before
 
 
