@@ -109,7 +109,7 @@ def test_names_of_any_kind_are_only_text(tmp_path):
 
     reader = Reader()
     reader.feed(text)
-    assert reader.scripts == 2  # the page's own: its data and its code
+    assert reader.scripts == 3  # the page's own: what hides it until it is arranged, data, code
     assert [unquote(image["src"]) for image in reader.images] == [f"images/{NAMES[0]}.png"]
     assert not [image for image in reader.images if set("#?\n\x1b ") & set(image["src"])]
     assert not set("\x1b\u202e") & set(text)
@@ -224,7 +224,7 @@ def test_nothing_is_taken_from_elsewhere(folder):
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert [image["name"] for image in data["images"]] == ["001", "50 % of <b> #2"]
     assert "<b>" not in text
-    assert text.count("</script>") == 2
+    assert text.count("</script>") == 3
 
 
 def test_intervals_and_every_protocol_are_shown(folder):
