@@ -75,7 +75,7 @@ def test_images_of_odd_names_are_on_the_page_and_in_the_tables(tmp_path, photogr
             sources.extend(value for name, value in attrs if (tag, name) == ("img", "src"))
 
     Reader().feed(text)
-    assert text.count("<script") == 2
+    assert text.count("<script") == 3
     assert not set(text) & set("\x1b\u202e\r")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
     assert {image["name"] for image in data["images"]} == set(map(printable, names))
