@@ -40,7 +40,8 @@ PROTOCOLS = ("luma", "paper-urban100", "rgb")
 WATCH = """
 const watch = () => {
   const row = document.querySelector("table tbody tr");
-  if (row && row.getBoundingClientRect().height) {
+  const seen = row?.checkVisibility({ visibilityProperty: true });
+  if (seen && row.getBoundingClientRect().height) {
     requestAnimationFrame(() => { window.tablePainted = performance.now(); });
   } else requestAnimationFrame(watch);
 };
