@@ -14,7 +14,6 @@ from PIL import Image
 
 from srntt_pipeline.evaluation import weighing
 from srntt_pipeline.files import MARK
-from srntt_pipeline.images import write_png
 from srntt_pipeline.methods.cost import Cost
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -47,10 +46,9 @@ def shared() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def one_worker() -> Iterator[None]:
     """Work stays in one process unless a test says otherwise: tests themselves run side by side."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SRNTT_WORKERS", "1")
-    yield
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SRNTT_WORKERS", "1")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,16 +62,6 @@ def costs_stand_still() -> Iterator[None]:
     )
     yield
     patch.undo()
-
-
-@pytest.fixture(scope="session")
-def white() -> Callable[..., None]:
-    """What draws a white pixel to `path`, whatever else it is given."""
-
-    def draw(path: Path, *_: object) -> None:
-        write_png(path, np.full((1, 1, 3), 255, np.uint8), "figure")
-
-    return draw
 
 
 @pytest.fixture(scope="session")

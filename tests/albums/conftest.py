@@ -2,12 +2,9 @@
 
 import json
 import shutil
-from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 
-from srntt_pipeline.albums import build, contact_sheet, count_plot, dataset
 from srntt_pipeline.albums.build import build_cufed5
 from srntt_pipeline.albums.demo import DemoAlbumJob, write_album
 from srntt_pipeline.albums.photos import Album
@@ -19,29 +16,6 @@ PARAMS = BuildParams(
     test_groups=2, test_albums=0.3,
 )  # fmt: skip
 EVENTS = {"0_cat@N01": ["PersonalSports", "Birthday"], "1_coffee@N02": ["Wedding"]}
-
-
-@contextmanager
-def undrawn(white):
-    """Contact sheets and plots are a pixel: drawn, they take most of a small build."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, "contact_sheet", SimpleNamespace(draw=white))
-        patch.setattr(build, "count_plot", SimpleNamespace(draw=white))
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def white_pictures(white):
-    """Nothing is drawn in these modules."""
-    with undrawn(white):
-        yield
-
-
-@pytest.fixture
-def real_pictures(monkeypatch):
-    """All is drawn in this test."""
-    monkeypatch.setattr(dataset, "contact_sheet", contact_sheet)
-    monkeypatch.setattr(build, "count_plot", count_plot)
 
 
 @pytest.fixture(scope="session")
@@ -82,11 +56,10 @@ def build_params():
 
 
 @pytest.fixture(scope="session")
-def original(cufed, tmp_path_factory, white):
+def original(cufed, tmp_path_factory):
     """The data set of a build from `cufed`; not to be changed."""
     out = tmp_path_factory.mktemp("original") / "dataset"
-    with undrawn(white):  # what lasts for a session is made before what lasts for a module
-        build_cufed5(cufed, out, PARAMS, workers=1)
+    build_cufed5(cufed, out, PARAMS, workers=1)
     return out
 
 

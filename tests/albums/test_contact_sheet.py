@@ -17,7 +17,7 @@ PARAMS = BuildParams(
 
 
 @pytest.fixture
-def drawn(tmp_path, photograph, monkeypatch, real_pictures):
+def drawn(tmp_path, photograph, monkeypatch):
     """Build a data set of three panned albums; return its manifest and the sheet's figure."""
 
     def build(params):

@@ -87,9 +87,9 @@ def test_best_matches_of_real_photos_are_opencvs(real_descriptors, ratio, mutual
 
 @pytest.mark.parametrize("album", ["berlin", "lund", "sceaux_castle"])
 def test_counts_of_all_pairs_of_a_real_album_are_opencvs(real_albums, album):
-    """Every ordered pair of up to seven photos, at three ratios, against brute force."""
+    """Every ordered pair, at three ratios, against brute force; of Lund every third photo."""
     paths = sorted(p for p in (real_albums / album).iterdir() if p.suffix.lower() == ".jpg")
-    paths = paths[:: 1 + len(paths) // 7]
+    paths = paths[:: 1 + len(paths) // 12]
     photos = [detect(limit_long_side(read_rgb(path), 500)) for path in paths]
     ratios = (0.7, 0.75, 0.8)
     ours = {

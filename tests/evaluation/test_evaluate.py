@@ -98,11 +98,10 @@ def cufed(tmp_path_factory, shared):
 
 
 @pytest.fixture(scope="module")
-def evaluated(cufed, checkpoint, tmp_path_factory, real_pictures):
+def evaluated(cufed, checkpoint, tmp_path_factory):
     """A whole evaluation: every reference of both groups, stated to be the released ones."""
     out = tmp_path_factory.mktemp("evaluation")
-    with real_pictures():
-        return run(cufed, out, checkpoint, released="CUFED5")
+    return run(cufed, out, checkpoint, released="CUFED5")
 
 
 def run(dataset, out, *checkpoints, workers=1, **params):
@@ -329,12 +328,9 @@ def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_pro
     shared, tmp_path
 ):
     assert set(PROTOCOLS_BY_HAND) == set(PROTOCOLS)
-    folder, out = tmp_path / "urban100", tmp_path / "out"
-    folder.mkdir()
-    photo = Image.open(shared / "data" / "urban100" / "img_001.png")
-    photo.crop((300, 200, 541, 403)).save(folder / "img_001.png")
-    run(folder, out, protocol=tuple(PROTOCOLS_BY_HAND), released="Urban100")
-    images = rows(out / "per_image.csv")
+    folder = shared / "data" / "urban100"
+    run(folder, tmp_path, protocol=tuple(PROTOCOLS_BY_HAND), max_images=1)
+    images = rows(tmp_path / "per_image.csv")
     assert len(images) == len(PROTOCOLS_BY_HAND)
     made = {}
     for row in images:
@@ -352,7 +348,7 @@ def test_bicubic_on_urban100_agrees_with_pillow_and_scikit_image_under_every_pro
         ssim = structural_similarity(true, test, data_range=255, channel_axis=axis, **options)
         assert float(row["psnr_db"]) == pytest.approx(psnr, abs=1e-6)
         assert float(row["ssim"]) == pytest.approx(ssim, abs=1e-6)
-    table = {row["protocol"]: row for row in rows(out / "table.csv")}
+    table = {row["protocol"]: row for row in rows(tmp_path / "table.csv")}
     assert list(table) == list(PROTOCOLS_BY_HAND)
     for protocol, row in table.items():
         assert (row["dataset"], row["method"], row["reference"]) == ("Urban100", BICUBIC, "none")
@@ -836,13 +832,10 @@ def forbid(monkeypatch):
     monkeypatch.setattr(Protocol, "measure", fail)
 
 
-def test_a_second_run_computes_nothing(
-    cufed, evaluated, checkpoint, monkeypatch, contents, real_pictures
-):
+def test_a_second_run_computes_nothing(cufed, evaluated, checkpoint, monkeypatch, contents):
     before = contents(evaluated)
     forbid(monkeypatch)
-    with real_pictures():
-        run(cufed, evaluated, checkpoint, released="CUFED5")
+    run(cufed, evaluated, checkpoint, released="CUFED5")
     assert contents(evaluated) == before
 
 
@@ -1003,11 +996,8 @@ def test_an_output_that_is_a_file_is_refused(cufed, tmp_path):
 # Again, elsewhere, otherwise
 
 
-def test_one_worker_and_two_write_the_same_bytes(
-    cufed, evaluated, checkpoint, tmp_path, contents, real_pictures
-):
-    with real_pictures():
-        run(cufed, tmp_path, checkpoint, workers=2, released="CUFED5")
+def test_one_worker_and_two_write_the_same_bytes(cufed, evaluated, checkpoint, tmp_path, contents):
+    run(cufed, tmp_path, checkpoint, workers=2, released="CUFED5")
     assert contents(tmp_path) == contents(evaluated)
 
 

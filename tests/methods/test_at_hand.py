@@ -47,7 +47,7 @@ def scene(photograph):
     return Scene(np.ascontiguousarray(photograph[30:42, 130:146]), refs, name="a")
 
 
-@pytest.mark.parametrize("reference", ["L1", "all", "LR"])
+@pytest.mark.parametrize("reference", ["L1", "all", "LR", "stitched"])
 def test_it_is_fed_with_the_maps_that_the_swaps_say(scene, reference):
     network = OnMaps()
     method = network_method("Mine", network, inputs="maps", swaps=SWAPS)

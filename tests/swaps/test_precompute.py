@@ -305,6 +305,7 @@ def before(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"refine": "none"},
         {"refine": "relu1_1"},
         {"refine_best": 3},
+        {"encoder_precision": "bfloat16"},
     ],
     ids=str,
 )

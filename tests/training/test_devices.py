@@ -81,11 +81,11 @@ def test_two_processes_have_the_gradients_of_one(folder: Path, tmp_path: Path) -
     assert [len(found) for found in steps] == [4, 4]
     for one, two in zip(*steps, strict=True):
         for name, expected in one.items():
-            # Some gradients of the critic are nil but for rounding: HR's and SR's cancel out.
-            # Without AVX-512 rounding was seen to be 2e-4 of the largest.
+            # Some gradients of the critic are nil but for rounding: HR's and SR's cancel out. On a
+            # processor without AVX-512 it was 2e-4 of the largest.
             network = name.split(".")[0]
             largest = max(np.abs(v).max() for k, v in one.items() if k.startswith(network))
-            atol = 1e-3 * largest
+            atol = (1e-3 if network == "critic" else 1e-4) * largest
             np.testing.assert_allclose(two[name], expected, rtol=1e-3, atol=atol, err_msg=name)
         assert not any(two[name].any() for name in set(two) - set(one))
     assert any(name.startswith("critic") for name in steps[0][-1])
