@@ -63,7 +63,7 @@ def draw_figures(output: Output, plans: Sequence[Plan]) -> int:
     text = "\n".join([f"# {TITLE}\n", *(texts or ["No figure was asked for.\n"])])
     write_bytes(output.folder / CAPTIONS, text.encode())
     output.remove_others(drawn, [FOLDER.as_posix()])
-    return len(drawn) // 2
+    return sum(path.suffix == ".png" for path in drawn)
 
 
 def _read(example: Example) -> dict[Path, RGB]:

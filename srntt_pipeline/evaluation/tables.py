@@ -194,15 +194,19 @@ def _metrics(table: Sequence[Row]) -> dict[str, float]:
 
 def _markdown(table: Sequence[Row], protocols: Sequence[Protocol], notes: Sequence[str]) -> str:
     parts = [f"# {markdown(table[0]['dataset'])}: PSNR and SSIM\n"]
-    bold = False
-    for protocol in protocols:
-        own = [row for row in table if row["protocol"] == protocol.name]
+    tables = [
+        lay_out(
+            [row for row in table if row["protocol"] == protocol.name],
+            without=(DATASET, PROTOCOL),
+            best_among=("reference",),
+        )
+        for protocol in protocols
+    ]
+    for protocol, shown in zip(protocols, tables, strict=True):
         parts.append(f"## Protocol `{protocol.name}`\n\n{protocol.words}. {protocol.meaning}\n")
-        shown = lay_out(own, without=(DATASET, PROTOCOL), best_among=("reference",))
         parts.append(to_markdown(shown) + "\n")
-        bold = bold or bool(shown.bold)
-    if bold:
-        notes = ["Bold: the best with each reference.", *notes]
+    if any(shown.bold for shown in tables):
+        notes = ["Bold: the best PSNR and SSIM with each reference.", *notes]
     return "\n".join([*parts, *(f"- {markdown(note)}" for note in notes)]) + "\n"
 
 

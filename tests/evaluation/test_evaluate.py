@@ -410,7 +410,8 @@ def test_the_best_with_each_reference_is_bold(evaluated):
         several = count[row["reference"]] > 1
         is_best = f"{float(row['psnr_db']):.2f}" == f"{best[row['reference']]:.2f}"
         assert (line.split("|")[4].strip().startswith("**")) == (several and is_best)
-    assert "Bold: the best with each reference." in (evaluated / "table.md").read_text()
+    note = "Bold: the best PSNR and SSIM with each reference."
+    assert note in (evaluated / "table.md").read_text()
 
 
 def test_costs_stand_in_table_and_page_with_their_device(evaluated):
